@@ -1,0 +1,28 @@
+//! The words every other crate speaks: time, labels, tenants, batches of log rows, and the two
+//! seams of the system, [`scan::LogSource`] (where rows come from) and [`sink::Sink`] (where they go).
+//!
+//! Plain values only: no async runtime, no sockets, no clock reads, no files. Everything that could
+//! grow has its bound in [`limits`].
+
+pub mod batch;
+pub mod batch_builder;
+pub mod cancellation;
+pub mod labels;
+pub mod level;
+pub mod limits;
+pub mod matcher;
+pub mod pattern;
+pub mod rows;
+pub mod scan;
+pub mod sink;
+pub mod tenant;
+pub mod time;
+
+pub use batch::LogBatch;
+pub use batch_builder::BatchBuilder;
+pub use cancellation::Cancellation;
+pub use labels::Labels;
+pub use limits::Limits;
+pub use rows::{RowRef, Rows};
+pub use tenant::TenantId;
+pub use time::{TimeRange, Timestamp};

@@ -1,0 +1,111 @@
+//! Every bound of the system, named, with its unit last in the name.
+//!
+//! Defaults are Loki's where Loki has the limit. `app` fills this from the settings; everyone
+//! else is handed a reference.
+
+/// All limits, by what they bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Bounds on one request body.
+    pub request: RequestLimits,
+    /// Bounds on one log record.
+    pub record: RecordLimits,
+    /// Bounds on one query.
+    pub query: QueryLimits,
+}
+
+/// Bounds on one request body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// A body as it comes over the wire, in bytes.
+    pub body_bytes_max: usize,
+    /// The same body after decompression, in bytes.
+    pub inflated_bytes_max: usize,
+    /// How deep JSON arrays and objects may nest.
+    pub json_depth_max: usize,
+    /// Events in one request to `/api/v1/batch-ingest`.
+    pub events_max: usize,
+    /// Seconds until an unfinished request is given up.
+    pub timeout_seconds: u64,
+}
+
+/// Bounds on one log record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordLimits {
+    /// A line, in bytes.
+    pub line_bytes_max: usize,
+    /// Label names in a stream, without those that Timberyard adds.
+    pub label_names_max: usize,
+    /// A label name, in bytes.
+    pub label_name_bytes_max: usize,
+    /// A label value, in bytes.
+    pub label_value_bytes_max: usize,
+    /// Structured metadata pairs of a record.
+    pub metadata_pairs_max: usize,
+    /// Structured metadata of a record, names and values, in bytes.
+    pub metadata_bytes_max: usize,
+    /// How far a timestamp may lie in the future, in seconds.
+    pub future_seconds_max: i64,
+}
+
+/// Bounds on one query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryLimits {
+    /// Lines that one log query returns (`max_entries_limit_per_query`).
+    pub entries_max: usize,
+    /// Series that one metric query returns (`max_query_series`).
+    pub series_max: usize,
+    /// Steps of one range query (11,000 in Loki).
+    pub points_max: usize,
+    /// Seconds until a query is given up (`query_timeout`).
+    pub timeout_seconds: u64,
+    /// Memory that the rows and states of one query may hold, in bytes.
+    pub memory_bytes_max: usize,
+    /// The text of a query, in bytes.
+    pub text_bytes_max: usize,
+    /// How deep expressions may nest.
+    pub depth_max: usize,
+    /// Connections that tail at the same time.
+    pub tails_max: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 16 << 20,
+            inflated_bytes_max: 64 << 20,
+            json_depth_max: 64,
+            events_max: 1000,
+            timeout_seconds: 30,
+        }
+    }
+}
+
+impl Default for RecordLimits {
+    fn default() -> Self {
+        Self {
+            line_bytes_max: 262_144,
+            label_names_max: 15,
+            label_name_bytes_max: 1024,
+            label_value_bytes_max: 2048,
+            metadata_pairs_max: 128,
+            metadata_bytes_max: 65_536,
+            future_seconds_max: 600,
+        }
+    }
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            entries_max: 5000,
+            series_max: 500,
+            points_max: 11_000,
+            timeout_seconds: 60,
+            memory_bytes_max: 512 << 20,
+            text_bytes_max: 131_072,
+            depth_max: 256,
+            tails_max: 100,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The seam between queries and stores: what a query asks for and how rows come back.
+//!
+//! Every store (embedded, ClickHouse, PostgreSQL, other nodes) is a [`LogSource`].
+
+use crate::cancellation::{CancelReason, Cancellation};
+use crate::labels::Labels;
+use crate::matcher::{LabelMatcher, LineFilter};
+use crate::rows::Rows;
+use crate::tenant::TenantId;
+use crate::time::{TimeRange, Timestamp};
+
+/// From which end of the time range rows are wanted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    Backward,
+}
+
+/// Which parts of a row the consumer will look at; a source may leave the others empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Columns {
+    /// The line's bytes.
+    pub line: bool,
+    /// Structured metadata.
+    pub metadata: bool,
+}
+
+impl Columns {
+    /// Everything.
+    pub const ALL: Self = Self {
+        line: true,
+        metadata: true,
+    };
+}
+
+/// The rows that a query wants to look at.
+#[derive(Clone, Debug)]
+pub struct ScanRequest {
+    /// Whose rows.
+    pub tenant: TenantId,
+    /// Rows with a timestamp inside.
+    pub range: TimeRange,
+    /// Rows of streams that pass all of these.
+    pub matchers: Vec<LabelMatcher>,
+    /// Rows whose line passes all of these. The source applies every one, exactly.
+    pub line_filters: Vec<LineFilter>,
+    /// Which rows come first.
+    pub direction: Direction,
+    /// What the consumer will look at.
+    pub columns: Columns,
+    /// Looked at between blocks.
+    pub cancellation: Cancellation,
+}
+
+impl ScanRequest {
+    /// All rows of a tenant in a range, newest first.
+    pub fn all(tenant: TenantId, range: TimeRange) -> Self {
+        Self {
+            tenant,
+            range,
+            matchers: Vec::new(),
+            line_filters: Vec::new(),
+            direction: Direction::Backward,
+            columns: Columns::ALL,
+            cancellation: Cancellation::default(),
+        }
+    }
+}
+
+/// Some rows of a scan.
+#[derive(Debug)]
+pub struct RowBlock {
+    /// The rows, in any order; equal entries that merge are there once in the whole scan.
+    pub rows: Rows,
+    /// How far the scan has come: no later block holds a row beyond it (newer than it when
+    /// scanning backward, older when scanning forward). A consumer that has its fill of
+    /// rows before the frontier may stop.
+    pub frontier: Timestamp,
+}
+
+/// The rows of one scan, block by block.
+pub trait BlockStream: Send {
+    /// The next block, or `None` at the end. Blocks may be empty: they still move the frontier.
+    fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError>;
+
+    /// What the scan has cost so far.
+    fn statistics(&self) -> ScanStatistics;
+}
+
+/// What a scan cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanStatistics {
+    /// Segments (or their like) that were there.
+    pub segments_total: u64,
+    /// Segments opened.
+    pub segments_read: u64,
+    /// Blocks that time, labels or filters ruled out without reading.
+    pub blocks_skipped: u64,
+    /// Blocks read.
+    pub blocks_read: u64,
+    /// Bytes read from the store, compressed.
+    pub compressed_bytes: u64,
+    /// Bytes after decompression.
+    pub decompressed_bytes: u64,
+    /// Rows whose line was looked at.
+    pub rows_scanned: u64,
+    /// Rows that passed all filters.
+    pub rows_matched: u64,
+}
+
+/// Why a scan ended early.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// The consumer's [`Cancellation`] was raised.
+    #[error("query was cancelled: {0:?}")]
+    Cancelled(CancelReason),
+    /// The store cannot answer now (starting up, unreachable).
+    #[error("store is unavailable: {0}")]
+    Unavailable(String),
+    /// Reading failed.
+    #[error("store failed to read: {0}")]
+    Failed(String),
+}
+
+/// Which streams a question about labels concerns.
+#[derive(Clone, Debug)]
+pub struct SeriesRequest {
+    /// Whose streams.
+    pub tenant: TenantId,
+    /// Streams that may have rows inside.
+    pub range: TimeRange,
+    /// Streams that pass all matchers of at least one selector; all streams when empty.
+    pub selectors: Vec<Vec<LabelMatcher>>,
+}
+
+/// Rows and bytes of one stream in a time range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamVolume {
+    /// The stream.
+    pub labels: Labels,
+    /// Its rows.
+    pub rows: u64,
+    /// Bytes of its lines.
+    pub bytes: u64,
+}
+
+/// Anything that LogQL can run on.
+pub trait LogSource: Send + Sync {
+    /// Starts a scan over one consistent state of the store.
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError>;
+
+    /// The label sets of streams, sorted; at the granularity of the store's index, so a
+    /// stream with rows near the range may be included.
+    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError>;
+
+    /// Rows and bytes of each stream, sorted by labels; groups that straddle the range's ends may be estimated.
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError>;
+}

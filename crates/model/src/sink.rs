@@ -1,0 +1,46 @@
+//! The seam between ingestion and destinations.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::batch::LogBatch;
+
+/// What a write comes to.
+pub type SinkFuture<'a> = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send + 'a>>;
+
+/// A destination of batches: the embedded store, Kafka, ClickHouse, files, another node.
+pub trait Sink: Send + Sync {
+    /// Its name in settings, metrics and errors.
+    fn name(&self) -> &str;
+
+    /// Makes the batch durable, all of it or nothing; `Ok` is a promise that outlives a crash.
+    fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_>;
+}
+
+/// Why a batch was not made durable, and so what the sender should do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// A unique key exists already; nothing of the batch was written.
+    #[error("key `{key}` exists already")]
+    Duplicate {
+        /// The key.
+        key: Box<str>,
+        /// The number of the row that has it.
+        row: u32,
+    },
+    /// No room on the disk: free some, or wait for retention.
+    #[error("storage is full: {0}")]
+    Full(String),
+    /// Too much at once: try again after the given seconds.
+    #[error("overloaded: {reason}; try again in {retry_after_seconds} s")]
+    Overloaded {
+        /// What is overloaded.
+        reason: String,
+        /// When a retry will be taken.
+        retry_after_seconds: u64,
+    },
+    /// The destination cannot be reached or does not take writes now.
+    #[error("{0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,147 @@
+//! Points and ranges of time, in nanoseconds since 1970-01-01T00:00:00Z.
+//!
+//! Nothing here reads a clock: whoever needs "now" is given it.
+
+use std::fmt;
+
+/// A point in time: nanoseconds since the Unix epoch, from 1677-09-21 to 2262-04-11.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// Nanoseconds in a second.
+pub const NANOS_PER_SECOND: i64 = 1_000_000_000;
+/// Nanoseconds in a millisecond.
+pub const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// A text or number that is not a point in time that a [`Timestamp`] can hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimeError {
+    /// The text is not RFC 3339.
+    #[error("`{0}` is not an RFC 3339 time such as 2026-11-20T10:00:00Z")]
+    NotRfc3339(String),
+    /// The time is before 1677-09-21 or after 2262-04-11.
+    #[error(
+        "time is out of range: nanoseconds since 1970 must fit 64 bits (1677-09-21 to 2262-04-11)"
+    )]
+    OutOfRange,
+}
+
+impl Timestamp {
+    /// The earliest time that can be held.
+    pub const MIN: Self = Self(i64::MIN);
+    /// The latest time that can be held.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// From nanoseconds since the epoch.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// From milliseconds since the epoch; `OutOfRange` when that does not fit nanoseconds.
+    pub fn from_millis(millis: i64) -> Result<Self, TimeError> {
+        millis
+            .checked_mul(NANOS_PER_MILLI)
+            .map(Self)
+            .ok_or(TimeError::OutOfRange)
+    }
+
+    /// Parses RFC 3339, with any offset and up to nine digits of a second.
+    pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        let time: jiff::Timestamp = text
+            .trim()
+            .parse()
+            .map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
+        i64::try_from(time.as_nanosecond())
+            .map(Self)
+            .map_err(|_| TimeError::OutOfRange)
+    }
+
+    /// Nanoseconds since the epoch.
+    pub const fn as_nanos(self) -> i64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the epoch, rounded down.
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(NANOS_PER_MILLI)
+    }
+
+    /// This time moved by `nanos`, stopping at the ends of the range.
+    #[must_use]
+    pub const fn saturating_add_nanos(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+
+    /// The UTC day that holds this time: days since 1970-01-01, rounded down.
+    pub const fn day(self) -> i32 {
+        self.0.div_euclid(86_400 * NANOS_PER_SECOND) as i32
+    }
+}
+
+/// RFC 3339 in UTC, with as many digits of a second as are needed: `2026-11-20T10:00:00.5Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every i64 of nanoseconds lies within what jiff can hold.
+        match jiff::Timestamp::from_nanosecond(i128::from(self.0)) {
+            Ok(time) => time.fmt(f),
+            Err(_) => write!(f, "{}ns", self.0),
+        }
+    }
+}
+
+/// A half-open range of time: from `start`, included, to `end`, excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The first point inside.
+    pub start: Timestamp,
+    /// The first point after.
+    pub end: Timestamp,
+}
+
+impl TimeRange {
+    /// Everything but the last nanosecond that can be expressed.
+    pub const ALL: Self = Self {
+        start: Timestamp::MIN,
+        end: Timestamp::MAX,
+    };
+
+    /// The range `[start, end)`; empty when `end <= start`.
+    pub const fn new(start: Timestamp, end: Timestamp) -> Self {
+        Self { start, end }
+    }
+
+    /// Whether `time` is inside.
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.start <= time && time < self.end
+    }
+
+    /// Whether any point of the closed range `[first, last]` is inside.
+    pub fn overlaps(&self, first: Timestamp, last: Timestamp) -> bool {
+        first < self.end && self.start <= last
+    }
+
+    /// Whether nothing is inside.
+    pub fn is_empty(&self) -> bool {
+        self.end <= self.start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3339_is_read_and_shown_to_the_nanosecond() {
+        let time = Timestamp::parse_rfc3339("2024-01-02T03:04:05.123456789+01:00").expect("valid");
+        assert_eq!(time.to_string(), "2024-01-02T02:04:05.123456789Z");
+        assert_eq!(Timestamp::from_nanos(0).to_string(), "1970-01-01T00:00:00Z");
+        assert!(Timestamp::parse_rfc3339("yesterday").is_err());
+        assert!(Timestamp::parse_rfc3339("2300-01-01T00:00:00Z").is_err());
+    }
+
+    #[test]
+    fn days_before_1970_round_down() {
+        assert_eq!(Timestamp::from_nanos(-1).day(), -1);
+        assert_eq!(Timestamp::from_nanos(0).day(), 0);
+    }
+}
