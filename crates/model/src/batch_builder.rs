@@ -92,19 +92,12 @@ impl BatchBuilder {
     ) -> Result<(), RecordError> {
         let limits = &self.limits;
         if line.len() > limits.line_bytes_max {
-            return Err(RecordError::LineTooLong {
-                bytes: line.len(),
-                limit: limits.line_bytes_max,
-            });
+            return Err(RecordError::LineTooLong { bytes: line.len(), limit: limits.line_bytes_max });
         }
-        let latest = self
-            .received_at
-            .saturating_add_nanos(limits.future_seconds_max.saturating_mul(NANOS_PER_SECOND));
+        let latest =
+            self.received_at.saturating_add_nanos(limits.future_seconds_max.saturating_mul(NANOS_PER_SECOND));
         if timestamp > latest {
-            return Err(RecordError::InTheFuture {
-                timestamp,
-                limit_seconds: limits.future_seconds_max,
-            });
+            return Err(RecordError::InTheFuture { timestamp, limit_seconds: limits.future_seconds_max });
         }
         if metadata.len() > limits.metadata_pairs_max {
             return Err(RecordError::TooManyMetadataPairs {
@@ -112,28 +105,18 @@ impl BatchBuilder {
                 limit: limits.metadata_pairs_max,
             });
         }
-        let bytes = metadata
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let bytes = metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
         if bytes > limits.metadata_bytes_max {
-            return Err(RecordError::MetadataTooLarge {
-                bytes,
-                limit: limits.metadata_bytes_max,
-            });
+            return Err(RecordError::MetadataTooLarge { bytes, limit: limits.metadata_bytes_max });
         }
-        self.rows
-            .push(stream, timestamp, line, metadata.iter().copied())?;
+        self.rows.push(stream, timestamp, line, metadata.iter().copied())?;
         Ok(())
     }
 
     /// Gives the row that was added last a key that must be unique within the tenant.
     pub fn unique_key(&mut self, key: &str) {
         debug_assert!(!self.rows.is_empty());
-        self.unique_keys.push(UniqueKey {
-            row: (self.rows.len() - 1) as u32,
-            key: key.into(),
-        });
+        self.unique_keys.push(UniqueKey { row: (self.rows.len() - 1) as u32, key: key.into() });
     }
 
     /// How many rows were added.
@@ -165,29 +148,17 @@ mod tests {
     #[test]
     fn a_refused_row_leaves_its_neighbours() {
         let now = Timestamp::from_nanos(1_000);
-        let limits = RecordLimits {
-            line_bytes_max: 3,
-            ..RecordLimits::default()
-        };
+        let limits = RecordLimits { line_bytes_max: 3, ..RecordLimits::default() };
         let mut batch = BatchBuilder::new(TenantId::default(), now, EqualEntries::Keep, &limits);
         let stream = batch.stream(&Labels::from_pairs([("app", "api")]));
         batch.push(stream, now, b"one", &[]).expect("fits");
         assert_eq!(
-            batch
-                .push(stream, now, b"four", &[])
-                .expect_err("too long")
-                .to_string(),
+            batch.push(stream, now, b"four", &[]).expect_err("too long").to_string(),
             "line is 4 bytes, limit is 3"
         );
         let late = now.saturating_add_nanos(600 * NANOS_PER_SECOND);
-        batch
-            .push(stream, late, b"two", &[])
-            .expect("ten minutes are allowed");
-        assert!(
-            batch
-                .push(stream, late.saturating_add_nanos(1), b"", &[])
-                .is_err()
-        );
+        batch.push(stream, late, b"two", &[]).expect("ten minutes are allowed");
+        assert!(batch.push(stream, late.saturating_add_nanos(1), b"", &[]).is_err());
         assert_eq!(batch.finish().rows.len(), 2);
     }
 }

@@ -27,9 +27,7 @@ impl Cancellation {
             CancelReason::Stopping => 3,
         };
         // A flag that is already up keeps its reason.
-        let _ = self
-            .0
-            .compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(0, code, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Why the work was called off, if it was. Costs a relaxed load.

@@ -20,13 +20,9 @@ struct Inner {
 impl Labels {
     /// Sorts the pairs; of equal names the last one counts; pairs with an empty value are
     /// left out, since in LogQL an empty label is an absent one.
-    pub fn from_pairs<N: Into<Box<str>>, V: Into<Box<str>>>(
-        pairs: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        let mut sorted: Vec<(Box<str>, Box<str>)> = pairs
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
+    pub fn from_pairs<N: Into<Box<str>>, V: Into<Box<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let mut sorted: Vec<(Box<str>, Box<str>)> =
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         sorted.reverse();
         sorted.sort_by(|a, b| a.0.cmp(&b.0));
         sorted.dedup_by(|a, b| a.0 == b.0);
@@ -38,20 +34,14 @@ impl Labels {
             hasher.update(value.as_bytes());
             hasher.update(&[0xff]);
         }
-        Self(Arc::new(Inner {
-            hash: hasher.digest(),
-            pairs: sorted.into(),
-        }))
+        Self(Arc::new(Inner { hash: hasher.digest(), pairs: sorted.into() }))
     }
 
     /// The value of `name`, if the label is there.
     pub fn get(&self, name: &str) -> Option<&str> {
         let pairs = &self.0.pairs;
         // Few labels: a walk beats a binary search.
-        pairs
-            .iter()
-            .find(|pair| &*pair.0 == name)
-            .map(|pair| &*pair.1)
+        pairs.iter().find(|pair| &*pair.0 == name).map(|pair| &*pair.1)
     }
 
     /// Names and values, sorted by name.
@@ -84,9 +74,7 @@ impl Labels {
 /// Whether `name` follows Loki's rule for label names: `[A-Za-z_][A-Za-z0-9_]*`.
 pub fn is_label_name(name: &str) -> bool {
     let mut bytes = name.bytes();
-    bytes
-        .next()
-        .is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
@@ -98,8 +86,7 @@ impl Default for Labels {
 
 impl PartialEq for Labels {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.hash == other.0.hash && self.0.pairs == other.0.pairs)
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.hash == other.0.hash && self.0.pairs == other.0.pairs)
     }
 }
 

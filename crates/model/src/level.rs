@@ -52,10 +52,7 @@ impl Level {
             ("emerg", Level::Fatal),
             ("emergency", Level::Fatal),
         ];
-        WORDS
-            .iter()
-            .find(|(text, _)| text.eq_ignore_ascii_case(word))
-            .map(|(_, level)| *level)
+        WORDS.iter().find(|(text, _)| text.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
     }
 
     /// The word Loki uses for it.

@@ -42,10 +42,7 @@ impl ValueTest {
 impl LabelMatcher {
     /// `name="value"`
     pub fn equal(name: &str, value: &str) -> Self {
-        Self {
-            name: name.into(),
-            test: ValueTest::Equal(value.into()),
-        }
+        Self { name: name.into(), test: ValueTest::Equal(value.into()) }
     }
 
     /// Whether a stream with these labels passes.

@@ -39,10 +39,7 @@ impl Pattern {
             .size_limit(COMPILED_BYTES_MAX)
             .build()
             .map_err(|e| PatternError(e.to_string()))?;
-        Ok(Self {
-            source: source.into(),
-            regex,
-        })
+        Ok(Self { source: source.into(), regex })
     }
 
     /// The text it was made from.

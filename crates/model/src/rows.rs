@@ -65,10 +65,7 @@ impl Rows {
 
     /// The row at `index`. Panics when there is none, as a slice does.
     pub fn get(&self, index: usize) -> RowRef<'_> {
-        RowRef {
-            rows: self,
-            row: &self.rows[index],
-        }
+        RowRef { rows: self, row: &self.rows[index] }
     }
 
     /// All rows in their order.
@@ -91,9 +88,11 @@ impl Rows {
     /// The earliest and the latest timestamp; `None` without rows.
     pub fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         let first = self.rows.first()?.timestamp;
-        Some(self.rows.iter().fold((first, first), |(low, high), row| {
-            (low.min(row.timestamp), high.max(row.timestamp))
-        }))
+        Some(
+            self.rows
+                .iter()
+                .fold((first, first), |(low, high), row| (low.min(row.timestamp), high.max(row.timestamp))),
+        )
     }
 
     fn bytes_of(&self, span: Span) -> &[u8] {
@@ -133,9 +132,7 @@ impl<'a> RowRef<'a> {
 
     /// The first metadata value of that name.
     pub fn metadata_value(&self, name: &str) -> Option<&'a [u8]> {
-        self.metadata()
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
+        self.metadata().find(|(n, _)| *n == name).map(|(_, value)| value)
     }
 }
 
@@ -151,13 +148,7 @@ impl PartialEq for RowRef<'_> {
 
 impl std::fmt::Debug for RowRef<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} {} {:?}",
-            self.timestamp(),
-            self.labels(),
-            String::from_utf8_lossy(self.line())
-        )?;
+        write!(f, "{} {} {:?}", self.timestamp(), self.labels(), String::from_utf8_lossy(self.line()))?;
         for (name, value) in self.metadata() {
             write!(f, " {name}={:?}", String::from_utf8_lossy(value))?;
         }
@@ -210,13 +201,7 @@ impl RowsBuilder {
         }
         let metadata_len = (self.rows.metadata.len() - metadata_start) as u32;
         let metadata_start = metadata_start as u32;
-        self.rows.rows.push(Row {
-            timestamp,
-            stream,
-            line,
-            metadata_start,
-            metadata_len,
-        });
+        self.rows.rows.push(Row { timestamp, stream, line, metadata_start, metadata_len });
         Ok(())
     }
 
@@ -252,10 +237,7 @@ impl RowsBuilder {
             return Err(RowsFull);
         }
         self.rows.arena.extend_from_slice(bytes);
-        Ok(Span {
-            start: start as u32,
-            len: bytes.len() as u32,
-        })
+        Ok(Span { start: start as u32, len: bytes.len() as u32 })
     }
 
     fn name(&mut self, name: &str) -> u32 {
@@ -279,28 +261,13 @@ mod tests {
         let api = builder.stream(&Labels::from_pairs([("app", "api")]));
         let web = builder.stream(&Labels::from_pairs([("app", "web")]));
         assert_eq!(builder.stream(&Labels::from_pairs([("app", "api")])), api);
-        builder
-            .push(web, Timestamp::from_nanos(2), b"\xff\0", [])
-            .expect("fits");
-        builder
-            .push(
-                api,
-                Timestamp::from_nanos(1),
-                b"two",
-                [("k", &b"v"[..]), ("k", b"w")],
-            )
-            .expect("fits");
+        builder.push(web, Timestamp::from_nanos(2), b"\xff\0", []).expect("fits");
+        builder.push(api, Timestamp::from_nanos(1), b"two", [("k", &b"v"[..]), ("k", b"w")]).expect("fits");
         let rows = builder.finish();
         assert_eq!(rows.len(), 2);
         assert_eq!(rows.get(0).line(), b"\xff\0");
         assert_eq!(rows.get(0).labels().get("app"), Some("web"));
-        assert_eq!(
-            rows.get(1).metadata().collect::<Vec<_>>(),
-            [("k", &b"v"[..]), ("k", b"w")]
-        );
-        assert_eq!(
-            rows.time_bounds(),
-            Some((Timestamp::from_nanos(1), Timestamp::from_nanos(2)))
-        );
+        assert_eq!(rows.get(1).metadata().collect::<Vec<_>>(), [("k", &b"v"[..]), ("k", b"w")]);
+        assert_eq!(rows.time_bounds(), Some((Timestamp::from_nanos(1), Timestamp::from_nanos(2))));
     }
 }

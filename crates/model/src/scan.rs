@@ -29,10 +29,7 @@ pub struct Columns {
 
 impl Columns {
     /// Everything.
-    pub const ALL: Self = Self {
-        line: true,
-        metadata: true,
-    };
+    pub const ALL: Self = Self { line: true, metadata: true };
 }
 
 /// The rows that a query wants to look at.

@@ -20,9 +20,7 @@ pub enum TimeError {
     #[error("`{0}` is not an RFC 3339 time such as 2026-11-20T10:00:00Z")]
     NotRfc3339(String),
     /// The time is before 1677-09-21 or after 2262-04-11.
-    #[error(
-        "time is out of range: nanoseconds since 1970 must fit 64 bits (1677-09-21 to 2262-04-11)"
-    )]
+    #[error("time is out of range: nanoseconds since 1970 must fit 64 bits (1677-09-21 to 2262-04-11)")]
     OutOfRange,
 }
 
@@ -39,21 +37,14 @@ impl Timestamp {
 
     /// From milliseconds since the epoch; `OutOfRange` when that does not fit nanoseconds.
     pub fn from_millis(millis: i64) -> Result<Self, TimeError> {
-        millis
-            .checked_mul(NANOS_PER_MILLI)
-            .map(Self)
-            .ok_or(TimeError::OutOfRange)
+        millis.checked_mul(NANOS_PER_MILLI).map(Self).ok_or(TimeError::OutOfRange)
     }
 
     /// Parses RFC 3339, with any offset and up to nine digits of a second.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
-        let time: jiff::Timestamp = text
-            .trim()
-            .parse()
-            .map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
-        i64::try_from(time.as_nanosecond())
-            .map(Self)
-            .map_err(|_| TimeError::OutOfRange)
+        let time: jiff::Timestamp =
+            text.trim().parse().map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
+        i64::try_from(time.as_nanosecond()).map(Self).map_err(|_| TimeError::OutOfRange)
     }
 
     /// Nanoseconds since the epoch.
@@ -100,10 +91,7 @@ pub struct TimeRange {
 
 impl TimeRange {
     /// Everything but the last nanosecond that can be expressed.
-    pub const ALL: Self = Self {
-        start: Timestamp::MIN,
-        end: Timestamp::MAX,
-    };
+    pub const ALL: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
 
     /// The range `[start, end)`; empty when `end <= start`.
     pub const fn new(start: Timestamp, end: Timestamp) -> Self {

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The one door in: admission, fan-out to sinks, and the hub that live tails listen to.
+//!
+//! A batch goes through [`Intake::submit`]. It is admitted while there is room for its bytes, written to
+//! every required sink, and only when all of them have made it durable is it shown to tails, offered to the
+//! best-effort sinks, and acknowledged. Nothing here decodes, stores or serves.
+
+pub mod admission;
+pub mod broker;
+pub mod counters;
+pub mod intake;
+pub mod sink_driver;
+pub mod tail_hub;
+
+pub use broker::Broker;
+pub use intake::{Intake, IntakeError, Receipt};
+pub use tail_hub::{TailEvent, TailHub, TailSubscription};

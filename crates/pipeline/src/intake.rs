@@ -1,0 +1,170 @@
+//! The one door in, for every protocol.
+//!
+//! `Ok` from [`Intake::submit`] is a promise: every required sink has made the batch durable.
+
+use std::sync::Arc;
+
+use timberyard_model::LogBatch;
+use timberyard_model::sink::SinkError;
+
+use crate::admission::Admission;
+use crate::broker::Broker;
+use crate::counters::IntakeCounters;
+use crate::tail_hub::TailHub;
+
+/// Admission, broker and tail hub, in that order.
+pub struct Intake {
+    admission: Admission,
+    broker: Broker,
+    tail_hub: Arc<TailHub>,
+    counters: IntakeCounters,
+}
+
+/// What was made durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Rows of the batch.
+    pub rows: u64,
+    /// Bytes of their lines.
+    pub line_bytes: u64,
+}
+
+/// Why a batch was not taken; nothing of it is in the store. The kinds are a sink's.
+pub type IntakeError = SinkError;
+
+impl Intake {
+    /// A door to the broker's sinks with at most `in_flight_bytes_max` bytes on their way.
+    pub fn new(broker: Broker, tail_hub: Arc<TailHub>, in_flight_bytes_max: usize) -> Self {
+        Self {
+            admission: Admission::new(in_flight_bytes_max),
+            broker,
+            tail_hub,
+            counters: IntakeCounters::default(),
+        }
+    }
+
+    /// Stores the batch, all of it or nothing. An empty one is stored at once.
+    ///
+    /// When the caller stops waiting (its client is gone), the batch is still either stored whole or not at all.
+    pub async fn submit(&self, batch: LogBatch) -> Result<Receipt, IntakeError> {
+        let receipt = Receipt { rows: batch.rows.len() as u64, line_bytes: batch.rows.line_bytes() };
+        if batch.rows.is_empty() {
+            return Ok(receipt);
+        }
+        let batch = Arc::new(batch);
+        let stored = match self.admission.admit(batch.rows.bytes()) {
+            Ok(_permit) => self.broker.write_required(&batch).await,
+            Err(refused) => Err(refused),
+        };
+        if let Err(error) = stored {
+            self.counters.rows_refused.add(receipt.rows);
+            return Err(error);
+        }
+        self.tail_hub.publish(&batch);
+        self.broker.write_best_effort(&batch);
+        self.counters.rows_accepted.add(receipt.rows);
+        self.counters.line_bytes_accepted.add(receipt.line_bytes);
+        self.counters.batches_accepted.add(1);
+        Ok(receipt)
+    }
+
+    /// What came in since start.
+    pub fn counters(&self) -> &IntakeCounters {
+        &self.counters
+    }
+
+    /// The sinks, for metrics.
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// Bytes admitted and not yet durable.
+    pub fn in_flight_bytes(&self) -> usize {
+        self.admission.in_flight_bytes()
+    }
+
+    /// Ends tails and lets best-effort sinks finish. Call after the last `submit`.
+    pub async fn close(&self) {
+        self.tail_hub.close();
+        self.broker.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use timberyard_model::batch::EqualEntries;
+    use timberyard_model::limits::RecordLimits;
+    use timberyard_model::sink::{Sink, SinkFuture};
+    use timberyard_model::{BatchBuilder, Labels, TenantId, Timestamp};
+
+    use super::*;
+    use crate::sink_driver::SinkDriver;
+
+    #[derive(Default)]
+    struct Recorder {
+        rows: Mutex<usize>,
+        refuse: bool,
+    }
+
+    impl Sink for Recorder {
+        fn name(&self) -> &str {
+            "recorder"
+        }
+
+        fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_> {
+            Box::pin(async move {
+                if self.refuse {
+                    return Err(SinkError::Full("no room".to_owned()));
+                }
+                *self.rows.lock().expect("not poisoned") += batch.rows.len();
+                Ok(())
+            })
+        }
+    }
+
+    fn one_row() -> LogBatch {
+        let now = Timestamp::from_nanos(1);
+        let mut batch =
+            BatchBuilder::new(TenantId::default(), now, EqualEntries::Keep, &RecordLimits::default());
+        let stream = batch.stream(&Labels::from_pairs([("app", "api")]));
+        batch.push(stream, now, b"hello", &[]).expect("within limits");
+        batch.finish()
+    }
+
+    #[tokio::test]
+    async fn what_a_required_sink_refuses_is_shown_to_nobody() {
+        let extra = Arc::new(Recorder::default());
+        let broker = Broker::default()
+            .require(Arc::new(Recorder { refuse: true, ..Recorder::default() }))
+            .offer(SinkDriver::start(Arc::clone(&extra) as Arc<dyn Sink>, 1 << 20));
+        let hub = TailHub::new(1);
+        let mut tail = hub.subscribe(TenantId::default(), Vec::new()).expect("first");
+        let intake = Intake::new(broker, hub, 1 << 20);
+        assert!(matches!(intake.submit(one_row()).await, Err(SinkError::Full(_))));
+        intake.close().await;
+        assert!(tail.next().await.is_none());
+        assert_eq!(*extra.rows.lock().expect("not poisoned"), 0);
+        assert_eq!((intake.counters().rows_refused.get(), intake.counters().rows_accepted.get()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn stored_rows_reach_tails_and_best_effort_sinks() {
+        let store = Arc::new(Recorder::default());
+        let slow = Arc::new(Recorder::default());
+        let broker = Broker::default()
+            .require(Arc::clone(&store) as Arc<dyn Sink>)
+            .offer(SinkDriver::start(Arc::clone(&slow) as Arc<dyn Sink>, 1 << 20));
+        let hub = TailHub::new(1);
+        let mut tail = hub.subscribe(TenantId::default(), Vec::new()).expect("first");
+        let intake = Intake::new(broker, hub, 1 << 20);
+        let receipt = intake.submit(one_row()).await.expect("stored");
+        assert_eq!(receipt, Receipt { rows: 1, line_bytes: 5 });
+        assert_eq!(tail.next().await.expect("shown").batch.rows.get(0).line(), b"hello");
+        intake.close().await;
+        assert_eq!(*store.rows.lock().expect("not poisoned"), 1);
+        assert_eq!(*slow.rows.lock().expect("not poisoned"), 1);
+        assert_eq!(intake.broker().best_effort()[0].counters().rows_written.get(), 1);
+    }
+}
