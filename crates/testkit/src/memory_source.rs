@@ -1,0 +1,285 @@
+//! `MemorySource`: the simplest possible store, a vector of rows that every scan walks from end to end.
+//!
+//! It is the oracle for stores and the stand-in for one in tests of queries and handlers. It prunes
+//! nothing, but it leaves out the columns that a scan did not ask for, and hands rows out in a
+//! deliberately unhelpful order inside each block, so that a consumer that relies on more than
+//! [`LogSource`] promises fails here first.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use timberyard_model::batch::{EqualEntries, LogBatch};
+use timberyard_model::cancellation::Cancellation;
+use timberyard_model::labels::Labels;
+use timberyard_model::matcher::accepts_all;
+use timberyard_model::rows::{Rows, RowsBuilder};
+use timberyard_model::scan::{
+    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanRequest, ScanStatistics, SeriesRequest,
+    StreamVolume,
+};
+use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::tenant::TenantId;
+use timberyard_model::time::Timestamp;
+
+/// Rows in memory, readable as a [`LogSource`] and writable as a [`Sink`].
+#[derive(Debug)]
+pub struct MemorySource {
+    block_rows: usize,
+    contents: RwLock<Contents>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    entries: Vec<Entry>,
+    unique_keys: HashSet<(TenantId, Box<str>)>,
+}
+
+/// One stored row, owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its stream.
+    pub labels: Labels,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// Its bytes.
+    pub line: Vec<u8>,
+    /// Structured metadata in the order sent.
+    pub metadata: Vec<(String, Vec<u8>)>,
+    /// Whether it merges with an equal entry that merges too.
+    pub merges: bool,
+}
+
+impl Default for MemorySource {
+    fn default() -> Self {
+        Self { block_rows: 1000, contents: RwLock::default() }
+    }
+}
+
+impl MemorySource {
+    /// The same source, handing out at most `rows` rows a block (at least one).
+    #[must_use]
+    pub fn with_block_rows(mut self, rows: usize) -> Self {
+        self.block_rows = rows.max(1);
+        self
+    }
+
+    /// Adds a row of the default tenant that never merges.
+    pub fn push(&self, labels: &Labels, timestamp: Timestamp, line: &[u8], metadata: &[(&str, &[u8])]) {
+        self.push_entry(Entry {
+            tenant: TenantId::default(),
+            labels: labels.clone(),
+            timestamp,
+            line: line.to_vec(),
+            metadata: metadata.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect(),
+            merges: false,
+        });
+    }
+
+    /// Adds a row, unless it merges with one that is there.
+    pub fn push_entry(&self, entry: Entry) {
+        self.contents.write().unwrap_or_else(PoisonError::into_inner).push(entry);
+    }
+
+    /// Adds all rows of a batch, or none when one of its unique keys is taken.
+    pub fn push_batch(&self, batch: &LogBatch) -> Result<(), SinkError> {
+        let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        let mut fresh = HashSet::new();
+        for unique in &batch.unique_keys {
+            let key = (batch.tenant.clone(), unique.key.clone());
+            if contents.unique_keys.contains(&key) || !fresh.insert(key) {
+                return Err(SinkError::Duplicate { key: unique.key.clone(), row: unique.row });
+            }
+        }
+        contents.unique_keys.extend(fresh);
+        for row in batch.rows.iter() {
+            contents.push(Entry {
+                tenant: batch.tenant.clone(),
+                labels: row.labels().clone(),
+                timestamp: row.timestamp(),
+                line: row.line().to_vec(),
+                metadata: row.metadata().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+                merges: batch.equal_entries == EqualEntries::Merge,
+            });
+        }
+        Ok(())
+    }
+
+    /// A copy of everything stored, in the order of arrival.
+    pub fn entries(&self) -> Vec<Entry> {
+        self.contents.read().unwrap_or_else(PoisonError::into_inner).entries.clone()
+    }
+
+    /// Rows of a tenant in a range and of streams that pass any selector.
+    fn selected(&self, request: &SeriesRequest) -> Vec<Entry> {
+        let any = |entry: &Entry| {
+            request.selectors.is_empty()
+                || request.selectors.iter().any(|selector| accepts_all(selector, &entry.labels))
+        };
+        let wanted = |entry: &Entry| {
+            entry.tenant == request.tenant && request.range.contains(entry.timestamp) && any(entry)
+        };
+        self.entries().into_iter().filter(wanted).collect()
+    }
+}
+
+impl Contents {
+    fn push(&mut self, entry: Entry) {
+        if !(entry.merges && self.entries.contains(&entry)) {
+            self.entries.push(entry);
+        }
+    }
+}
+
+impl Sink for MemorySource {
+    fn name(&self) -> &str {
+        "memory"
+    }
+
+    fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_> {
+        Box::pin(std::future::ready(self.push_batch(&batch)))
+    }
+}
+
+impl LogSource for MemorySource {
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        let mut statistics = ScanStatistics::default();
+        let mut entries = self.entries();
+        entries.retain(|entry| {
+            let in_reach = entry.tenant == request.tenant
+                && request.range.contains(entry.timestamp)
+                && accepts_all(&request.matchers, &entry.labels);
+            statistics.rows_scanned += u64::from(in_reach);
+            in_reach && request.line_filters.iter().all(|filter| filter.accepts(&entry.line))
+        });
+        statistics.rows_matched = entries.len() as u64;
+        entries.sort_by_key(|entry| entry.timestamp);
+        if request.direction == Direction::Backward {
+            entries.reverse();
+        }
+        let mut blocks = Vec::new();
+        for chunk in entries.chunks(self.block_rows) {
+            let Some(last) = chunk.last() else { continue };
+            let mut builder = RowsBuilder::default();
+            // Last row first: rows of a block come in any order.
+            for entry in chunk.iter().rev() {
+                let stream = builder.stream(&entry.labels);
+                let line: &[u8] = if request.columns.line { &entry.line } else { b"" };
+                let metadata: &[_] = if request.columns.metadata { &entry.metadata } else { &[] };
+                let pairs = metadata.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+                builder
+                    .push(stream, entry.timestamp, line, pairs)
+                    .map_err(|full| ScanError::Failed(full.to_string()))?;
+            }
+            blocks.push((builder.finish(), last.timestamp));
+        }
+        blocks.reverse();
+        Ok(Box::new(MemoryScan { blocks, statistics, cancellation: request.cancellation.clone() }))
+    }
+
+    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
+        let streams: BTreeSet<Labels> =
+            self.selected(request).into_iter().map(|entry| entry.labels).collect();
+        Ok(streams.into_iter().collect())
+    }
+
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        let mut volumes: BTreeMap<Labels, (u64, u64)> = BTreeMap::new();
+        for entry in self.selected(request) {
+            let volume = volumes.entry(entry.labels).or_default();
+            volume.0 += 1;
+            volume.1 += entry.line.len() as u64;
+        }
+        Ok(volumes.into_iter().map(|(labels, (rows, bytes))| StreamVolume { labels, rows, bytes }).collect())
+    }
+}
+
+/// The blocks still to come, last one first.
+struct MemoryScan {
+    blocks: Vec<(Rows, Timestamp)>,
+    statistics: ScanStatistics,
+    cancellation: Cancellation,
+}
+
+impl BlockStream for MemoryScan {
+    fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
+        if let Some(reason) = self.cancellation.reason() {
+            return Err(ScanError::Cancelled(reason));
+        }
+        let Some((rows, frontier)) = self.blocks.pop() else { return Ok(None) };
+        self.statistics.blocks_read += 1;
+        Ok(Some(RowBlock { rows, frontier }))
+    }
+
+    fn statistics(&self) -> ScanStatistics {
+        self.statistics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timberyard_model::scan::Columns;
+    use timberyard_model::time::TimeRange;
+
+    use super::*;
+
+    fn source() -> MemorySource {
+        let source = MemorySource::default().with_block_rows(2);
+        let api = Labels::from_pairs([("app", "api")]);
+        for nanos in [3, 1, 2] {
+            source.push(
+                &api,
+                Timestamp::from_nanos(nanos),
+                format!("line {nanos}").as_bytes(),
+                &[("k", b"v")],
+            );
+        }
+        source
+    }
+
+    #[test]
+    fn blocks_come_in_the_direction_asked_for_and_never_pass_their_frontier() {
+        let source = source();
+        for (direction, expected) in
+            [(Direction::Forward, [vec![2, 1], vec![3]]), (Direction::Backward, [vec![2, 3], vec![1]])]
+        {
+            let request = ScanRequest { direction, ..ScanRequest::all(TenantId::default(), TimeRange::ALL) };
+            let mut scan = source.scan(&request).expect("scan starts");
+            for block in expected {
+                let next = scan.next_block().expect("readable").expect("a block");
+                let times: Vec<i64> = next.rows.iter().map(|row| row.timestamp().as_nanos()).collect();
+                assert_eq!(times, block);
+                assert_eq!(next.frontier.as_nanos(), block[0]);
+            }
+            assert!(scan.next_block().expect("readable").is_none());
+        }
+    }
+
+    #[test]
+    fn columns_that_were_not_asked_for_are_empty() {
+        let mut request = ScanRequest::all(TenantId::default(), TimeRange::ALL);
+        request.columns = Columns { line: false, metadata: false };
+        let source = source();
+        let block = source.scan(&request).expect("starts").next_block().expect("readable").expect("a block");
+        assert_eq!(block.rows.line_bytes(), 0);
+        assert_eq!(block.rows.get(0).metadata().len(), 0);
+    }
+
+    #[test]
+    fn equal_entries_merge_only_when_both_may() {
+        let source = MemorySource::default();
+        let entry = Entry {
+            tenant: TenantId::default(),
+            labels: Labels::default(),
+            timestamp: Timestamp::from_nanos(1),
+            line: b"x".to_vec(),
+            metadata: Vec::new(),
+            merges: true,
+        };
+        source.push_entry(entry.clone());
+        source.push_entry(entry.clone());
+        source.push_entry(Entry { merges: false, ..entry });
+        assert_eq!(source.entries().len(), 2);
+    }
+}
