@@ -1,0 +1,53 @@
+# Two commands are all that a newcomer needs: `make run` and `make test`. `make help` lists the rest.
+
+CARGO ?= cargo
+BINARY := target/release/timberyard
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check bench torture deps coverage \
+        dev-setup build-prod test-coverage lint format migrate-up migrate-down migrate-create
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build what is missing and start on 127.0.0.1:8080, data in ./data
+	@exec $(BINARY) server
+
+build: ## optimised binary: target/release/timberyard
+	@scripts/need rust
+	$(CARGO) build --release --locked -p timberyard-app
+
+test: deps ## set up what the tests need, then run all of them
+	$(CARGO) test --workspace --locked
+
+check: ## formatting, lints as errors, licences and sources, crate graph
+	@scripts/need rust
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	scripts/cargo-deny check --hide-inclusion-graph bans licenses sources
+	$(CARGO) run --quiet --locked -p xtask -- crate-graph
+
+bench: build ## measure the built server; report into bench/report.md
+	$(CARGO) run --release --locked -p timberyard-bench
+
+torture: deps ## the tests at full size and for long; figures into target/torture.md
+	scripts/torture
+
+deps: ## set up what the tests need, nothing else
+	@scripts/need rust
+	@scripts/deps
+
+coverage: deps ## test coverage, where cargo-llvm-cov is installed
+	@command -v cargo-llvm-cov >/dev/null || { \
+	  echo "coverage needs cargo-llvm-cov: cargo install cargo-llvm-cov && rustup component add llvm-tools"; exit 1; }
+	$(CARGO) llvm-cov --workspace --locked --html
+
+# The words of the systems that Timberyard replaces.
+dev-setup: deps
+build-prod: build
+test-coverage: coverage
+lint: check
+format:
+	$(CARGO) fmt --all
+migrate-up migrate-down migrate-create:
+	@echo "$@: nothing to migrate; this build keeps everything in its embedded store."
