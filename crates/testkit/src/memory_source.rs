@@ -5,6 +5,7 @@
 //! deliberately unhelpful order inside each block, so that a consumer that relies on more than
 //! [`LogSource`] promises fails here first.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -162,8 +163,14 @@ impl LogSource for MemorySource {
         for chunk in entries.chunks(self.block_rows) {
             let Some(last) = chunk.last() else { continue };
             let mut builder = RowsBuilder::default();
-            // Last row first: rows of a block come in any order.
-            for entry in chunk.iter().rev() {
+            // Against the direction of the scan, since rows of a block come in any order; only rows of
+            // equal time lie in the order in which they were stored.
+            let mut chunk: Vec<&Entry> = chunk.iter().collect();
+            match request.direction {
+                Direction::Backward => chunk.reverse(),
+                Direction::Forward => chunk.sort_by_key(|entry| Reverse(entry.timestamp)),
+            }
+            for entry in chunk {
                 let stream = builder.stream(&entry.labels);
                 let line: &[u8] = if request.columns.line { &entry.line } else { b"" };
                 let metadata: &[_] = if request.columns.metadata { &entry.metadata } else { &[] };
