@@ -1,0 +1,62 @@
+//! A chain of stages made from the tree of a query.
+
+use crate::stage::{Stage, Verdict, WorkingRow};
+use crate::syntax::ast::PipelineStage;
+
+/// The stages of one query, in the order in which they run. Shared between threads; all that
+/// changes while it runs is the row.
+pub struct Pipeline {
+    stages: Vec<Box<dyn Stage>>,
+}
+
+/// A stage that cannot run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StageError {
+    /// Its argument is wrong: a bad expression, pattern, template or address.
+    #[error("stage '{stage}' : {reason}")]
+    Invalid {
+        /// The stage as LogQL.
+        stage: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is part of the language but not of this version.
+    #[error("stage '{stage}' is not supported yet (stage {position} of the pipeline)")]
+    Unsupported {
+        /// The stage as LogQL.
+        stage: String,
+        /// Its place, from 1.
+        position: usize,
+    },
+}
+
+impl Pipeline {
+    /// Compiles the stages. Consecutive ones keep their order.
+    pub fn new(stages: &[PipelineStage]) -> Result<Self, StageError> {
+        let stages = stages
+            .iter()
+            .enumerate()
+            .map(|(index, stage)| compile(stage, index + 1))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { stages })
+    }
+
+    /// Whether it has no stages, so that rows pass as they are.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Runs all stages on a row, up to the first that drops it.
+    pub fn process(&self, row: &mut WorkingRow<'_>) -> Verdict {
+        for stage in &self.stages {
+            if stage.process(row) == Verdict::Drop {
+                return Verdict::Drop;
+            }
+        }
+        Verdict::Keep
+    }
+}
+
+fn compile(stage: &PipelineStage, position: usize) -> Result<Box<dyn Stage>, StageError> {
+    Err(StageError::Unsupported { stage: format!("{stage:?}"), position })
+}
