@@ -13,11 +13,11 @@ const LEVELS: [&[&str]; 5] = [
     &["timberyard-wire", "timberyard-store", "timberyard-logql", "timberyard-pipeline"],
     &["timberyard-server", "timberyard-connectors", "timberyard-agent"],
     &["timberyard-app"],
-    &["timberyard-testkit", "xtask"],
+    &["timberyard-testkit", "timberyard-bench", "xtask"],
 ];
 
 /// Crates that only tests may use, whatever their level.
-const DEVELOPMENT_ONLY: [&str; 2] = ["timberyard-testkit", "xtask"];
+const DEVELOPMENT_ONLY: [&str; 3] = ["timberyard-testkit", "timberyard-bench", "xtask"];
 
 /// Crates that would bring an async runtime, sockets or a clock into the pure levels.
 const NOT_IN_PURE_CRATES: [&str; 4] = ["tokio", "hyper", "axum", "ureq"];
