@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Bytes to model and back: one file a format.
+//!
+//! A decoder takes a whole body that is already inflated and a [`DecodeContext`] with everything
+//! that does not stand in the body, and gives a batch, or an error that names the place. Nothing
+//! here reads a clock, opens a socket or keeps state between calls.
+
+pub mod context;
+pub mod error;
+pub mod json;
+pub mod json_text;
+pub mod level_detection;
+pub mod service_name;
+
+pub use context::{DecodeContext, Decoded, Rejection, Rejections};
+pub use error::{DecodeError, FieldError};
