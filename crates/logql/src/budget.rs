@@ -1,0 +1,27 @@
+//! The memory that one query may hold.
+
+use crate::error::{LimitError, QueryError};
+
+/// Counts bytes that a query holds against its limit. An estimate: it counts what grows with the data.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: usize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { used: 0, limit }
+    }
+
+    /// Takes `bytes`, or says that there are not so many left.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), QueryError> {
+        self.used = self.used.saturating_add(bytes);
+        if self.used > self.limit { Err(LimitError::Memory { limit: self.limit }.into()) } else { Ok(()) }
+    }
+
+    /// Gives back bytes that were taken.
+    pub(crate) fn give_back(&mut self, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes);
+    }
+}

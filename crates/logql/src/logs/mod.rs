@@ -1,0 +1,118 @@
+//! Log queries: the first lines of a range, from one end or the other.
+//!
+//! Never holds more lines than were asked for (with an interval, than lie between two blocks of the
+//! scan), and stops reading as soon as no later block can hold a better one.
+
+mod collector;
+
+use timberyard_model::limits::QueryLimits;
+use timberyard_model::scan::{Columns, Direction, LogSource, ScanRequest};
+use timberyard_model::{Labels, RowRef, TimeRange};
+
+use self::collector::{Collector, Rank};
+use crate::budget::Budget;
+use crate::engine::QueryRequest;
+use crate::error::{LimitError, QueryError};
+use crate::plan::pushdown::LogPlan;
+use crate::result::{Entry, QueryResult, QueryStatistics, QueryValue, Streams};
+use crate::stage::{Category, Pipeline, Verdict, WorkingRow};
+use crate::syntax::ast::LogExpression;
+
+/// Answers a log query.
+pub(crate) fn run(
+    source: &dyn LogSource,
+    request: &QueryRequest,
+    logs: &LogExpression,
+    limits: &QueryLimits,
+) -> Result<QueryResult, QueryError> {
+    if request.step_ns == 0 {
+        return Err(QueryError::Invalid(
+            "log queries are not supported as an instant query type, please change your query to a range query type"
+                .to_owned(),
+        ));
+    }
+    if request.limit > limits.entries_max {
+        return Err(LimitError::Entries { asked: request.limit, limit: limits.entries_max }.into());
+    }
+    let plan = LogPlan::new(logs)?;
+    let point = request.start == request.end;
+    let end = if point { request.end.saturating_add_nanos(1) } else { request.end };
+    let scan_request = ScanRequest {
+        tenant: request.tenant.clone(),
+        range: TimeRange::new(request.start, end),
+        matchers: logs.selector.matchers.clone(),
+        line_filters: plan.line_filters,
+        direction: request.direction,
+        columns: Columns::ALL,
+        cancellation: request.cancellation.clone(),
+    };
+    let mut statistics = QueryStatistics::default();
+    let mut budget = Budget::new(limits.memory_bytes_max);
+    let mut collector = Collector::new(request.direction, request.limit, request.interval_ns);
+    if !collector.is_full() && !scan_request.range.is_empty() {
+        let mut scan = source.scan(&scan_request)?;
+        let mut number = 0;
+        while let Some(block) = scan.next_block()? {
+            if let Some(first) = block.rows.streams().first() {
+                let mut working = WorkingRow::new(first);
+                for (index, row) in block.rows.iter().enumerate() {
+                    let rank = Rank::new(request.direction, row.timestamp(), number, index);
+                    if !collector.wants(&rank) {
+                        continue;
+                    }
+                    statistics.rows_processed += 1;
+                    statistics.bytes_processed += row.line().len() as u64;
+                    if let Some((stream, entry)) = process(&plan.pipeline, &mut working, row) {
+                        collector.add(rank, stream, entry, &mut budget)?;
+                    }
+                }
+            }
+            collector.settle(block.frontier, &mut budget);
+            if collector.is_full() {
+                break;
+            }
+            number += 1;
+        }
+        statistics.add_scan(scan.statistics());
+    }
+    let streams = Streams::group(request.direction, collector.finish());
+    statistics.entries_returned = streams.len() as u64;
+    Ok(QueryResult { value: QueryValue::Streams(streams), statistics, warnings: Vec::new() })
+}
+
+/// Runs the pipeline over a row; gives the labels that are left of its stream and the line.
+pub(crate) fn process<'a>(
+    pipeline: &Pipeline,
+    working: &mut WorkingRow<'a>,
+    row: RowRef<'a>,
+) -> Option<(Labels, Entry)> {
+    working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+    if pipeline.process(working) == Verdict::Drop {
+        return None;
+    }
+    let entry = Entry {
+        timestamp: row.timestamp(),
+        line: working.line().into(),
+        metadata: working.labels_of(Category::Metadata),
+        parsed: working.labels_of(Category::Parsed),
+    };
+    Some((working.labels_of(Category::Stream), entry))
+}
+
+impl Entry {
+    /// About how many bytes it holds.
+    fn bytes(&self) -> usize {
+        let labels = self.metadata.iter().chain(self.parsed.iter());
+        size_of::<Self>()
+            + self.line.len()
+            + labels.map(|(name, value)| name.len() + value.len() + 32).sum::<usize>()
+    }
+}
+
+/// The smaller of two times, as seen from the end at which a query begins.
+fn is_before(direction: Direction, a: timberyard_model::Timestamp, b: timberyard_model::Timestamp) -> bool {
+    match direction {
+        Direction::Forward => a < b,
+        Direction::Backward => a > b,
+    }
+}

@@ -1,0 +1,3 @@
+//! From the tree of a query to what is asked of the store and what is left to do afterwards.
+
+pub(crate) mod pushdown;

@@ -1,0 +1,128 @@
+//! Which part of a log pipeline the store does.
+//!
+//! A source applies matchers and plain line filters itself and so reads less. A line filter may move in
+//! front of parsers and label filters, since those leave the line alone and a row must pass all filters
+//! anyway; it may not move in front of a stage that changes the line.
+
+use timberyard_model::matcher::{LineFilter, LinePattern};
+use timberyard_model::pattern::Pattern;
+
+use crate::stage::{Pipeline, StageError};
+use crate::syntax::ast;
+use crate::syntax::ast::{LineFilterOperand, LineFilterOperator, LogExpression, PipelineStage};
+
+/// A log pipeline, divided.
+pub(crate) struct LogPlan {
+    /// What the store does.
+    pub(crate) line_filters: Vec<LineFilter>,
+    /// What is left to do with each row.
+    pub(crate) pipeline: Pipeline,
+    /// Whether what is left looks at the line.
+    pub(crate) reads_line: bool,
+}
+
+impl LogPlan {
+    /// Divides the pipeline of `logs` and compiles what is left of it.
+    pub(crate) fn new(logs: &LogExpression) -> Result<Self, StageError> {
+        let mut line_filters = Vec::new();
+        let mut rest = Vec::new();
+        let mut line_is_original = true;
+        for stage in &logs.stages {
+            let pushed = match stage {
+                PipelineStage::LineFilter(filter) if line_is_original => pushed_down(filter),
+                _ => None,
+            };
+            match pushed {
+                Some(filter) => line_filters.push(filter),
+                None => rest.push(stage.clone()),
+            }
+            line_is_original &= !changes_line(stage);
+        }
+        Ok(Self { line_filters, reads_line: rest.iter().any(reads_line), pipeline: Pipeline::new(&rest)? })
+    }
+}
+
+/// The filter as sources understand it, unless it asks for more than literals and expressions. An
+/// expression that does not compile stays in the pipeline, which reports it with its stage.
+fn pushed_down(filter: &ast::LineFilter) -> Option<LineFilter> {
+    let is_regex = match filter.operator {
+        LineFilterOperator::Contains | LineFilterOperator::NotContains => false,
+        LineFilterOperator::Matches | LineFilterOperator::NotMatches => true,
+        LineFilterOperator::MatchesPattern | LineFilterOperator::NotMatchesPattern => return None,
+    };
+    let mut any_of = Vec::with_capacity(filter.any_of.len());
+    for operand in &filter.any_of {
+        let LineFilterOperand::Text(text) = operand else { return None };
+        any_of.push(if is_regex {
+            LinePattern::Regex(Pattern::anywhere(text).ok()?)
+        } else {
+            LinePattern::Literal(text.as_bytes().into())
+        });
+    }
+    Some(LineFilter { negated: filter.operator.is_negated(), any_of })
+}
+
+fn changes_line(stage: &PipelineStage) -> bool {
+    matches!(stage, PipelineStage::LineFormat(_) | PipelineStage::Decolorize | PipelineStage::Unpack)
+}
+
+fn reads_line(stage: &PipelineStage) -> bool {
+    match stage {
+        PipelineStage::LabelFilter(_) | PipelineStage::Drop(_) | PipelineStage::Keep(_) => false,
+        // Templates can print the line.
+        PipelineStage::LabelFormat(formats) => {
+            formats.iter().any(|format| matches!(format.source, ast::LabelFormatSource::Template(_)))
+        }
+        PipelineStage::LineFilter(_)
+        | PipelineStage::Json(_)
+        | PipelineStage::Logfmt(_)
+        | PipelineStage::Pattern(_)
+        | PipelineStage::Regexp(_)
+        | PipelineStage::Unpack
+        | PipelineStage::LineFormat(_)
+        | PipelineStage::Decolorize => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timberyard_model::matcher::LabelMatcher;
+
+    use super::*;
+    use crate::syntax::ast::{LabelFilter, Selector};
+
+    fn contains(text: &str) -> PipelineStage {
+        PipelineStage::LineFilter(ast::LineFilter {
+            operator: LineFilterOperator::Contains,
+            any_of: vec![LineFilterOperand::Text(text.to_owned())],
+        })
+    }
+
+    fn plan(stages: Vec<PipelineStage>) -> LogPlan {
+        let selector = Selector { matchers: vec![LabelMatcher::equal("app", "api")] };
+        LogPlan::new(&LogExpression { selector, stages }).expect("compiles")
+    }
+
+    #[test]
+    fn line_filters_are_left_to_the_store() {
+        let plan = plan(vec![contains("a"), contains("b")]);
+        assert_eq!(plan.line_filters.len(), 2);
+        assert!(plan.pipeline.is_empty());
+        assert!(!plan.reads_line);
+    }
+
+    #[test]
+    fn line_filters_move_in_front_of_stages_that_leave_the_line_alone() {
+        let filter = PipelineStage::LabelFilter(LabelFilter::Text(LabelMatcher::equal("level", "error")));
+        let plan = plan(vec![filter, contains("a")]);
+        assert_eq!(plan.line_filters.len(), 1);
+        assert!(!plan.reads_line);
+    }
+
+    #[test]
+    fn line_filters_behind_a_change_of_the_line_stay() {
+        let plan = plan(vec![contains("a"), PipelineStage::Decolorize, contains("b")]);
+        assert_eq!(plan.line_filters.len(), 1);
+        assert!(plan.reads_line);
+    }
+}
