@@ -95,6 +95,8 @@ pub struct ScanStatistics {
     pub segments_total: u64,
     /// Segments opened.
     pub segments_read: u64,
+    /// Segments of which something could not be read because it is damaged: the answer lacks those rows.
+    pub segments_damaged: u64,
     /// Blocks that time, labels or filters ruled out without reading.
     pub blocks_skipped: u64,
     /// Blocks read.
