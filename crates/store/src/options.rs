@@ -1,0 +1,63 @@
+//! How a store behaves: every bound with its unit and its default.
+
+use std::collections::BTreeMap;
+
+use timberyard_model::TenantId;
+
+/// Settings of one store. The defaults fit one machine with a few hundred megabytes to spare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Raw bytes that rows not yet in segments may hold in memory. Past it the largest families are cut.
+    pub head_bytes_max: usize,
+    /// How long a row may stay out of segments, in seconds since it was received.
+    pub head_age_seconds_max: u64,
+    /// Bytes of the write-ahead log on disk. Past it the families that pin its oldest part are cut.
+    pub log_bytes_max: u64,
+    /// Bytes of one segment of the write-ahead log. Allocated in full when it is made, then recycled.
+    pub log_segment_bytes: u64,
+    /// Payload bytes that may wait for the log. A batch is always taken when none waits.
+    pub queue_bytes_max: usize,
+    /// Free bytes on the volume below which appends are refused.
+    pub disk_reserve_bytes: u64,
+    /// What is kept of tenants that [`StoreOptions::tenant_retention`] does not name, and of all
+    /// tenants together (`bytes_max` is the sum over all).
+    pub retention: Retention,
+    /// What is kept of single tenants.
+    pub tenant_retention: BTreeMap<TenantId, Retention>,
+    /// Raw line bytes of a full row group.
+    pub group_bytes: usize,
+    /// Raw line bytes of a block, the piece of a group that is read at once.
+    pub block_bytes: usize,
+    /// Raw line bytes past which compaction leaves a segment alone.
+    pub segment_bytes_max: u64,
+    /// Memory for segment indexes that were read, in bytes.
+    pub index_cache_bytes_max: usize,
+}
+
+/// What is kept, and for how long. `None` keeps everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Rows older than this many seconds are dropped.
+    pub age_seconds_max: Option<u64>,
+    /// Past this many bytes of segments the oldest are dropped.
+    pub bytes_max: Option<u64>,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 64 << 20,
+            head_age_seconds_max: 2 * 3600,
+            log_bytes_max: 256 << 20,
+            log_segment_bytes: 16 << 20,
+            queue_bytes_max: 64 << 20,
+            disk_reserve_bytes: 256 << 20,
+            retention: Retention::default(),
+            tenant_retention: BTreeMap::new(),
+            group_bytes: 4 << 20,
+            block_bytes: 1 << 20,
+            segment_bytes_max: 512 << 20,
+            index_cache_bytes_max: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Figures about a store, for status pages and metrics.
+
+/// What a store holds and has done since it was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatistics {
+    /// Rows in segments and heads. Equal entries that merge may be counted more than once until
+    /// compaction has met them.
+    pub rows: u64,
+    /// Line bytes of those rows, uncompressed.
+    pub raw_bytes: u64,
+    /// Tenants that have rows.
+    pub tenants: u64,
+    /// Segments listed.
+    pub segments: u64,
+    /// Bytes of segment files on disk.
+    pub segment_bytes: u64,
+    /// Bytes of the write-ahead log on disk, recycled files included.
+    pub log_bytes: u64,
+    /// Bytes of the manifest on disk.
+    pub manifest_bytes: u64,
+    /// Rows that are not in segments yet.
+    pub head_rows: u64,
+    /// Raw bytes those rows hold in memory.
+    pub head_bytes: u64,
+    /// Families (tenant and `service_name`) that have rows in the head.
+    pub head_families: u64,
+    /// Payload bytes waiting for the log.
+    pub queue_bytes: u64,
+    /// Segments of which something was found damaged.
+    pub damaged_segments: u64,
+    /// Log records that replay found missing or damaged.
+    pub damaged_log_records: u64,
+    /// Batches appended and acknowledged.
+    pub batches_appended: u64,
+    /// Rows of those batches.
+    pub rows_appended: u64,
+    /// Payload bytes of those batches.
+    pub payload_bytes_appended: u64,
+    /// Batches refused because a unique key existed.
+    pub duplicates_refused: u64,
+    /// Syncs of the write-ahead log: batches over syncs is the mean group size.
+    pub log_syncs: u64,
+    /// Times that heads were cut into segments.
+    pub flushes: u64,
+    /// Segments that compaction has merged away.
+    pub segments_compacted: u64,
+    /// Segments that retention has dropped.
+    pub segments_expired: u64,
+    /// Bytes free on the volume, when it could be asked.
+    pub free_bytes: Option<u64>,
+    /// Why writing has stopped, if it has.
+    pub poisoned: Option<String>,
+}
+
+/// What one call of `maintain` did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MaintenanceReport {
+    /// Families whose rows were old enough to be cut.
+    pub families_cut: u64,
+    /// Segments merged away.
+    pub segments_merged: u64,
+    /// Segments written in their place.
+    pub segments_written: u64,
+    /// Segments dropped by retention.
+    pub segments_expired: u64,
+    /// Bytes of files that are no longer listed.
+    pub bytes_released: u64,
+}
