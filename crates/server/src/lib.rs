@@ -1,1 +1,27 @@
-//! Placeholder.
+//! Everything that is spoken over HTTP and WebSocket: one router, one set of rules before any handler.
+//!
+//! A request passes, in this order: request id and metrics, host and origin check, key, limits, handler.
+//! Nothing here decodes a payload (that is `wire`), decides what is stored (`pipeline`), or evaluates a
+//! query (`logql`). [`router::router`] shows every URL on one screen; [`serve::serve`] runs it.
+
+pub mod admin;
+pub mod auth;
+pub mod body;
+pub mod client_address;
+pub mod content_type;
+pub mod error_response;
+pub mod ingest;
+pub mod limits;
+pub mod operations;
+pub mod query;
+pub mod router;
+pub mod security_headers;
+pub mod serve;
+pub mod settings;
+pub mod state;
+
+pub use error_response::ErrorResponse;
+pub use operations::Operations;
+pub use serve::serve;
+pub use settings::ServerSettings;
+pub use state::{ServerState, SharedState};

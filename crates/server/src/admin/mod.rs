@@ -1,0 +1,4 @@
+//! For operators: readiness, health, flush.
+
+pub mod flush;
+pub mod readiness;

@@ -1,0 +1,164 @@
+//! Finds out whose key a request carries.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use sha2::{Digest, Sha256};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+use timberyard_model::TenantId;
+
+use super::credentials::offered_keys;
+use super::hmac_key::HmacKeys;
+use super::identity::{Scopes, TenantAccess};
+use super::secret::Secret;
+
+/// The part of the settings that says who may do what.
+#[derive(Clone, Debug, Default)]
+pub struct AuthSettings {
+    /// Whether a key is needed. `app` sets it when any key or secret is configured, unless
+    /// `auth.enabled: false` is written.
+    pub enabled: bool,
+    /// The secret of HMAC keys (`AUTH_SECRET`).
+    pub hmac_secret: Option<Secret>,
+    /// Configured keys (`API_KEYS`, `LOGPULSE_API_KEY`, `auth.api_key`).
+    pub keys: Vec<ConfiguredKey>,
+    /// Whether `/metrics` needs a key too.
+    pub metrics: bool,
+    /// Whether the server, without keys, may be reached from elsewhere (`auth.anonymous`).
+    pub anonymous: bool,
+}
+
+/// A key that stands in the settings.
+#[derive(Clone, Debug)]
+pub struct ConfiguredKey {
+    /// Its name in logs; never the key itself.
+    pub name: Arc<str>,
+    /// The key.
+    pub key: Secret,
+}
+
+/// Checks keys. Holds digests only, never configured keys themselves.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    enabled: bool,
+    metrics_closed: bool,
+    loopback_only: bool,
+    hmac_keys: Option<HmacKeys>,
+    configured: Vec<(Arc<str>, [u8; 32])>,
+}
+
+/// What a good key says about its holder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyHolder {
+    pub(super) client: Option<Arc<str>>,
+    pub(super) scopes: Scopes,
+    pub(super) tenants: TenantAccess,
+}
+
+impl Authenticator {
+    /// From the settings.
+    pub fn new(settings: &AuthSettings) -> Self {
+        let digest = |key: &ConfiguredKey| (Arc::clone(&key.name), digest_of(key.key.reveal()));
+        Self {
+            enabled: settings.enabled,
+            metrics_closed: settings.enabled && settings.metrics,
+            loopback_only: !settings.enabled && !settings.anonymous,
+            // A secret of no bytes would let anybody sign.
+            hmac_keys: settings.hmac_secret.clone().filter(|s| !s.reveal().is_empty()).map(HmacKeys::new),
+            configured: settings.keys.iter().filter(|k| !k.key.reveal().is_empty()).map(digest).collect(),
+        }
+    }
+
+    /// Whether a key is needed at all.
+    pub fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Whether `/metrics` needs a key.
+    pub fn metrics_closed(&self) -> bool {
+        self.metrics_closed
+    }
+
+    /// Whether only loopback names may stand in `Host`.
+    pub fn loopback_only(&self) -> bool {
+        self.loopback_only
+    }
+
+    /// Who sent these headers; `None` when a key is needed and none is good.
+    pub(super) fn identify(&self, headers: &HeaderMap) -> Option<KeyHolder> {
+        if !self.enabled {
+            return Some(KeyHolder { client: None, scopes: Scopes::ALL, tenants: TenantAccess::Any });
+        }
+        offered_keys(headers).iter().find_map(|key| self.holder_of(key))
+    }
+
+    fn holder_of(&self, key: &str) -> Option<KeyHolder> {
+        if let Some(name) = self.configured_name(key) {
+            return Some(KeyHolder { client: Some(name), scopes: Scopes::ALL, tenants: TenantAccess::Any });
+        }
+        let client = self.hmac_keys.as_ref()?.verify(key)?;
+        Some(KeyHolder {
+            client: Some(client.into()),
+            scopes: Scopes::PUSH_AND_READ,
+            tenants: TenantAccess::Only(TenantId::default()),
+        })
+    }
+
+    /// Looks at every configured key, so that the time says nothing about which one is near.
+    fn configured_name(&self, key: &str) -> Option<Arc<str>> {
+        let digest = digest_of(key);
+        let mut found = u32::MAX;
+        for (number, (_, configured)) in (0u32..).zip(&self.configured) {
+            found.conditional_assign(&number, configured.ct_eq(&digest));
+        }
+        self.configured.get(found as usize).map(|(name, _)| Arc::clone(name))
+    }
+}
+
+fn digest_of(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(key: &str) -> HeaderMap {
+        HeaderMap::from_iter([(
+            axum::http::HeaderName::from_static("x-api-key"),
+            key.parse().expect("a header value"),
+        )])
+    }
+
+    fn settings() -> AuthSettings {
+        let key = |name: &str, key| ConfiguredKey { name: name.into(), key: Secret::new(key) };
+        AuthSettings {
+            enabled: true,
+            hmac_secret: Some(Secret::new("s3cret")),
+            keys: vec![key("first", "one"), key("second", "two"), key("empty", "")],
+            ..AuthSettings::default()
+        }
+    }
+
+    #[test]
+    fn configured_keys_administer_and_hmac_keys_do_not() {
+        let authenticator = Authenticator::new(&settings());
+        let second = authenticator.identify(&headers("two")).expect("configured");
+        assert_eq!((second.client.as_deref(), second.scopes), (Some("second"), Scopes::ALL));
+        let signed = HmacKeys::new(Secret::new("s3cret")).issue("web").expect("a name");
+        let web = authenticator.identify(&headers(&signed)).expect("signed");
+        assert_eq!((web.client.as_deref(), web.scopes), (Some("web"), Scopes::PUSH_AND_READ));
+        assert!(!web.tenants.allows(&TenantId::new("other").expect("valid")));
+        for bad in ["", "three", "web.AAAA"] {
+            assert_eq!(authenticator.identify(&headers(bad)), None, "{bad}");
+        }
+        assert_eq!(authenticator.identify(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn an_empty_secret_signs_nothing() {
+        let empty = AuthSettings { hmac_secret: Some(Secret::new("")), ..settings() };
+        let forged = HmacKeys::new(Secret::new("")).issue("web").expect("a name");
+        assert_eq!(Authenticator::new(&empty).identify(&headers(&forged)), None);
+    }
+}

@@ -1,0 +1,61 @@
+//! Where a key may stand in a request.
+//!
+//! `X-API-Key`, `DD-API-KEY`, or `Authorization` as `Bearer KEY`, `Basic` (the password),
+//! `Splunk KEY` or `ApiKey KEY`. Scheme names are compared without regard to case (RFC 9110).
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// The longest key that is looked at, in bytes.
+const KEY_BYTES_MAX: usize = 1024;
+
+/// All keys that a request offers; any one that is good is enough. At most one per header.
+pub(super) fn offered_keys(headers: &HeaderMap) -> Vec<String> {
+    let plain = ["x-api-key", "dd-api-key"].into_iter().filter_map(|name| headers.get(name));
+    let plain = plain.filter_map(|value| Some(value.to_str().ok()?.trim().to_owned()));
+    let authorization =
+        headers.get(header::AUTHORIZATION).and_then(|value| from_authorization(value.to_str().ok()?));
+    plain.chain(authorization).filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len())).collect()
+}
+
+fn from_authorization(value: &str) -> Option<String> {
+    let (scheme, rest) = value.trim().split_once(' ')?;
+    let rest = rest.trim();
+    match scheme.to_ascii_lowercase().as_str() {
+        "bearer" | "splunk" | "apikey" => Some(rest.to_owned()),
+        "basic" => {
+            let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+            // RFC 7617: the user's name has no colon, the password may.
+            decoded.split_once(':').map(|(_, password)| password.to_owned())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_wherever_a_client_of_the_trade_puts_it() {
+        let cases = [
+            ("x-api-key", "k.1", vec!["k.1"]),
+            ("dd-api-key", "k", vec!["k"]),
+            ("authorization", "Bearer k", vec!["k"]),
+            ("authorization", "bearer  k ", vec!["k"]),
+            ("authorization", "Splunk k", vec!["k"]),
+            ("authorization", "ApiKey k", vec!["k"]),
+            ("authorization", "Basic dXNlcjprOnk=", vec!["k:y"]),
+            ("authorization", "Basic !", vec![]),
+            ("authorization", "Digest k", vec![]),
+            ("authorization", "k", vec![]),
+            ("x-api-key", " ", vec![]),
+        ];
+        for (name, value, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().expect("a header value"));
+            assert_eq!(offered_keys(&headers), expected, "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The result of authentication: who it is, what they may do, and whose logs these are.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use timberyard_model::TenantId;
+
+use crate::error_response::ErrorResponse;
+use crate::state::SharedState;
+
+/// What a key allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// Send logs.
+    pub push: bool,
+    /// Query and tail.
+    pub read: bool,
+    /// Flush and delete.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Everything.
+    pub const ALL: Self = Self { push: true, read: true, admin: true };
+    /// Send and read, but not administer.
+    pub const PUSH_AND_READ: Self = Self { push: true, read: true, admin: false };
+}
+
+/// Which tenants a key may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TenantAccess {
+    /// Any of them.
+    Any,
+    /// This one alone.
+    Only(TenantId),
+}
+
+impl TenantAccess {
+    /// Whether the tenant may be named.
+    pub fn allows(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(own) => own == tenant,
+        }
+    }
+}
+
+/// Who sent a request. Every guarded handler can ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Whose logs are written and read.
+    pub tenant: TenantId,
+    /// Which tenants single records may name instead (log-go's `org_id`).
+    pub tenants: TenantAccess,
+    /// The key's name, or the client of an HMAC key; `None` without authentication.
+    pub client: Option<Arc<str>>,
+    /// What they may do.
+    pub scopes: Scopes,
+}
+
+impl FromRequestParts<SharedState> for Identity {
+    type Rejection = ErrorResponse;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &SharedState) -> Result<Self, Self::Rejection> {
+        // Missing only if a handler that needs it was put on an open path.
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| {
+            let message = "this path was reached without authentication";
+            ErrorResponse::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        })
+    }
+}

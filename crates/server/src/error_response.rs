@@ -1,0 +1,221 @@
+//! The one place where an error becomes a status and a body.
+//!
+//! Handlers return an [`ErrorResponse`]; how it looks depends on the surface the path belongs to:
+//! plain text where Loki answers so, JSON with `error`, `message` and `status` everywhere else.
+
+use std::borrow::Cow;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use timberyard_model::scan::ScanError;
+use timberyard_model::sink::SinkError;
+use timberyard_wire::DecodeError;
+
+use crate::operations::OperationError;
+
+/// The longest message sent, in bytes: messages quote input.
+const MESSAGE_BYTES_MAX: usize = 8192;
+
+/// The most single faults that are listed.
+const DETAILS_MAX: usize = 100;
+
+/// An error on its way to the client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorResponse {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// What kind it is: a stable word that programs compare (`validation_error`).
+    pub error: Cow<'static, str>,
+    /// What is wrong, where, and what the limit is.
+    pub message: String,
+    // Boxed, so that a `Result` with it stays small.
+    details: Option<Box<Value>>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+impl ErrorResponse {
+    /// An error with a status, a stable word and a message.
+    pub fn new(status: StatusCode, error: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if message.len() > MESSAGE_BYTES_MAX {
+            let cut = (0..=MESSAGE_BYTES_MAX).rev().find(|at| message.is_char_boundary(*at)).unwrap_or(0);
+            message.truncate(cut);
+            message.push('…');
+        }
+        Self { status, error: error.into(), message, details: None, header: None }
+    }
+
+    /// 400: the request is wrong.
+    pub fn bad_request(error: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, message)
+    }
+
+    /// 503: cannot be done now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    /// 429 with `Retry-After`.
+    pub fn overloaded(message: impl Into<String>, retry_after_seconds: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "overloaded", message)
+            .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
+    }
+
+    /// 415, naming what is taken.
+    pub fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+    }
+
+    /// With a list of single faults.
+    #[must_use]
+    pub fn with_details(mut self, details: Value) -> Self {
+        self.details = Some(Box::new(details));
+        self
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some(Box::new((name, value)));
+        self
+    }
+
+    /// The header that goes with it, if there is one.
+    pub fn header(&self) -> Option<(&HeaderName, &HeaderValue)> {
+        self.header.as_deref().map(|(name, value)| (name, value))
+    }
+
+    fn into_json(self) -> Response {
+        let mut body = json!({ "error": self.error, "message": self.message, "status": "error" });
+        if let (Some(details), Value::Object(fields)) = (self.details, &mut body) {
+            fields.insert("details".to_owned(), *details);
+        }
+        (self.status, Json(body)).into_response()
+    }
+
+    fn into_text(self) -> Response {
+        (self.status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{}\n", self.message))
+            .into_response()
+    }
+}
+
+/// JSON; [`render`] turns it into what the surface wants.
+impl IntoResponse for ErrorResponse {
+    fn into_response(self) -> Response {
+        let carried = self.clone();
+        let mut response = self.into_json();
+        if let Some((name, value)) = carried.header() {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response.extensions_mut().insert(carried);
+        response
+    }
+}
+
+/// Middleware: gives errors of Loki's surface Loki's form, which is plain text.
+///
+/// A key that is missing and a path that does not exist are answered the same on every surface.
+pub async fn render(request: Request, next: Next) -> Response {
+    let as_text = answers_text(request.uri().path());
+    let mut response = next.run(request).await;
+    if !as_text {
+        return response;
+    }
+    match response.extensions_mut().remove::<ErrorResponse>() {
+        Some(error)
+            if !matches!(
+                error.status,
+                StatusCode::UNAUTHORIZED
+                    | StatusCode::FORBIDDEN
+                    | StatusCode::NOT_FOUND
+                    | StatusCode::METHOD_NOT_ALLOWED
+            ) =>
+        {
+            let mut text = error.into_text();
+            // Headers such as `Retry-After` and the request id stay; the body's own are replaced.
+            for (name, value) in response.headers() {
+                if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+                    text.headers_mut().append(name.clone(), value.clone());
+                }
+            }
+            text
+        }
+        _ => response,
+    }
+}
+
+/// Whether errors on this path are plain text, as Loki's are.
+fn answers_text(path: &str) -> bool {
+    path.starts_with("/loki/") || path.starts_with("/api/prom/") || path.starts_with("/otlp/")
+}
+
+/// A write that was not acknowledged.
+impl From<SinkError> for ErrorResponse {
+    fn from(error: SinkError) -> Self {
+        let message = error.to_string();
+        match error {
+            SinkError::Duplicate { .. } => Self::new(StatusCode::CONFLICT, "duplicate_event", message),
+            SinkError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message),
+            SinkError::Overloaded { retry_after_seconds, .. } => {
+                Self::overloaded(message, retry_after_seconds)
+            }
+            SinkError::Unavailable(_) => Self::unavailable(message),
+        }
+    }
+}
+
+/// A read that was not answered.
+impl From<ScanError> for ErrorResponse {
+    fn from(error: ScanError) -> Self {
+        use timberyard_model::cancellation::CancelReason;
+        let message = error.to_string();
+        match error {
+            ScanError::Cancelled(CancelReason::TimedOut) => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "query_timeout", message)
+            }
+            // Loki's 499: nobody reads it.
+            ScanError::Cancelled(CancelReason::ClientGone) => {
+                let status = StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST);
+                Self::new(status, "client_gone", message)
+            }
+            ScanError::Cancelled(CancelReason::Stopping) | ScanError::Unavailable(_) => {
+                Self::unavailable(message)
+            }
+            ScanError::Failed(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_error", message),
+        }
+    }
+}
+
+impl From<OperationError> for ErrorResponse {
+    fn from(error: OperationError) -> Self {
+        let message = error.to_string();
+        match error {
+            OperationError::Unavailable(_) => Self::unavailable(message),
+            OperationError::Failed(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_error", message),
+        }
+    }
+}
+
+/// A body that could not be read. `details` lists the fields, where fields are what is wrong.
+impl From<DecodeError> for ErrorResponse {
+    fn from(error: DecodeError) -> Self {
+        let message = error.to_string();
+        match error {
+            DecodeError::Malformed(_) => Self::bad_request("invalid_body", message),
+            DecodeError::Rejected(fields) => {
+                let fields = fields.into_iter().take(DETAILS_MAX);
+                let details =
+                    fields.map(|field| json!({ "field": field.field, "message": field.message })).collect();
+                Self::bad_request("validation_error", message).with_details(details)
+            }
+            DecodeError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+            }
+            DecodeError::Unsupported(_) => Self::unsupported_media_type(message),
+        }
+    }
+}

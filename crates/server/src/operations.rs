@@ -1,0 +1,55 @@
+//! What the server asks of the store beyond reading and writing; `app` implements it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+/// What an operation comes to.
+pub type OperationFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, OperationError>> + Send + 'a>>;
+
+/// The store as an operator sees it.
+pub trait Operations: Send + Sync {
+    /// Writes everything that is only in memory and log into segments.
+    fn flush(&self) -> OperationFuture<'_, ()>;
+
+    /// Numbers for health pages and metrics. Cheap: reads counters, waits for nothing.
+    fn statistics(&self) -> StoreStatistics;
+
+    /// Whether the store takes writes and answers queries now; if not, why. Cheap.
+    fn readiness(&self) -> Result<(), OperationError>;
+}
+
+/// Numbers of a store. Those that a store does not have are 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreStatistics {
+    /// Bytes on disk: segments and write-ahead log.
+    pub disk_bytes: u64,
+    /// Bytes of the write-ahead log alone.
+    pub wal_bytes: u64,
+    /// Segments that are listed.
+    pub segments: u64,
+    /// Rows in the store.
+    pub rows: u64,
+    /// Bytes of their lines, uncompressed.
+    pub line_bytes: u64,
+    /// Streams known.
+    pub streams: u64,
+    /// Rows in memory that no segment has yet.
+    pub head_rows: u64,
+    /// Segments that were found damaged and are left out.
+    pub segments_damaged: u64,
+    /// Reads and writes that failed since start.
+    pub errors: u64,
+    /// Bytes left on the volume.
+    pub disk_free_bytes: u64,
+}
+
+/// Why an operation was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperationError {
+    /// The store cannot do it now.
+    #[error("store is unavailable: {0}")]
+    Unavailable(String),
+    /// It was tried and failed.
+    #[error("{0}")]
+    Failed(String),
+}

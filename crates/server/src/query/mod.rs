@@ -1,0 +1,3 @@
+//! Ways out, one file a question.
+
+pub mod build_info;

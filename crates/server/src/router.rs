@@ -1,0 +1,59 @@
+//! The whole URL table on one screen, and the rules that every request passes before its handler.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+
+use crate::auth::gate;
+use crate::error_response::ErrorResponse;
+use crate::state::SharedState;
+use crate::{admin, error_response, limits, query, security_headers};
+
+/// All routes with all rules.
+pub fn router(state: SharedState) -> Router {
+    // Open to everybody.
+    let open = Router::new()
+        .route("/ready", get(admin::readiness::ready))
+        .route("/readiness", get(admin::readiness::readiness))
+        .route("/liveness", get(admin::readiness::liveness));
+
+    // Need a key that may push.
+    let push = Router::new();
+
+    // Need a key that may read.
+    let read = Router::new()
+        .route("/loki/api/v1/status/buildinfo", get(query::build_info::build_info))
+        .route("/services", get(query::build_info::services));
+
+    // Need a key that may administer.
+    let admin = Router::new().route("/flush", post(admin::flush::post));
+
+    // The last layer sees a request first.
+    let guarded = Router::new()
+        .merge(push.layer(from_fn(gate::require_push)))
+        .merge(read.route_layer(from_fn(gate::require_read)))
+        .merge(admin.route_layer(from_fn(gate::require_admin)))
+        .merge(open)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(state.clone(), limits::bound_requests))
+        .layer(from_fn_with_state(state.clone(), gate::authenticate))
+        .layer(from_fn_with_state(state.clone(), gate::check_host_and_origin));
+    let shared = match security_headers::cors(&state.settings.allowed_origins) {
+        Some(cors) => guarded.layer(cors),
+        None => guarded,
+    };
+    shared.layer(from_fn(security_headers::add)).layer(from_fn(error_response::render)).with_state(state)
+}
+
+async fn not_found(request: Request) -> ErrorResponse {
+    let message = format!("there is no {}", request.uri().path());
+    ErrorResponse::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+async fn method_not_allowed(request: Request) -> ErrorResponse {
+    let message = format!("{} does not take {}", request.uri().path(), request.method());
+    ErrorResponse::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

@@ -1,0 +1,78 @@
+//! What the server is told at start. `app` fills this from files, environment and flags.
+
+use std::sync::Arc;
+
+use timberyard_model::Limits;
+
+use crate::auth::AuthSettings;
+use crate::client_address::AddressBlock;
+
+/// Everything that the server can be told.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// Who may do what.
+    pub auth: AuthSettings,
+    /// Origins whose pages may read answers, such as `https://logs.example.org`; `*` for all. No CORS
+    /// header is sent when empty.
+    pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<AddressBlock>,
+    /// The name of this node, given to rows as `ingested_node_id`.
+    pub node_id: Arc<str>,
+    /// Whether streams of Loki's and LogPulse's pushes that have no `service_name` get one from Loki's list.
+    pub discover_service_name: bool,
+    /// Whether records get `detected_level` as structured metadata.
+    pub detect_level: bool,
+    /// Bounds on requests, records and queries.
+    pub limits: Limits,
+    /// Bounds on what goes on at the same time.
+    pub load: LoadLimits,
+}
+
+/// Bounds on what goes on at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadLimits {
+    /// Open connections; further ones wait in the kernel's queue.
+    pub connections_max: usize,
+    /// Requests being answered, WebSockets not counted; further ones get 503.
+    pub requests_max: usize,
+    /// Bytes of request bodies held in memory; what does not fit gets 429.
+    pub body_bytes_max: usize,
+    /// Queries running.
+    pub queries_max: usize,
+    /// Queries waiting for one that runs to end; further ones get 429.
+    pub queries_waiting_max: usize,
+    /// Seconds for the head of a request to arrive, and for a reader to take some of an answer.
+    pub stall_seconds_max: u64,
+    /// Seconds that requests have to end when the server stops.
+    pub drain_seconds_max: u64,
+}
+
+impl Default for LoadLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            requests_max: 1024,
+            body_bytes_max: 512 << 20,
+            queries_max: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2),
+            queries_waiting_max: 256,
+            stall_seconds_max: 30,
+            drain_seconds_max: 10,
+        }
+    }
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            auth: AuthSettings::default(),
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            node_id: "timberyard-0".into(),
+            discover_service_name: true,
+            detect_level: true,
+            limits: Limits::default(),
+            load: LoadLimits::default(),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use timberyard_logql::Engine;
+use timberyard_model::Timestamp;
+use timberyard_model::scan::LogSource;
+use timberyard_pipeline::{Intake, TailHub};
+use timberyard_wire::DecodeContext;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::auth::{Authenticator, Identity};
+use crate::limits::{BodyBudget, QueryGate, RequestGate};
+use crate::operations::Operations;
+use crate::settings::ServerSettings;
+
+/// The state, as handlers get it.
+pub type SharedState = Arc<ServerState>;
+
+/// Tells the time; handed in, so that tests can fake it.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the server is built on.
+pub struct Parts {
+    /// The one door in.
+    pub intake: Arc<Intake>,
+    /// Where live tails listen.
+    pub tail_hub: Arc<TailHub>,
+    /// Where queries read.
+    pub source: Arc<dyn LogSource>,
+    /// The store as an operator sees it.
+    pub operations: Arc<dyn Operations>,
+    /// What time it is.
+    pub clock: Clock,
+    /// What the server was told.
+    pub settings: ServerSettings,
+}
+
+/// Everything that handlers share. Built once by [`ServerState::new`].
+pub struct ServerState {
+    /// The one door in.
+    pub intake: Arc<Intake>,
+    /// Where live tails listen.
+    pub tail_hub: Arc<TailHub>,
+    /// Where queries read.
+    pub source: Arc<dyn LogSource>,
+    /// The store as an operator sees it.
+    pub operations: Arc<dyn Operations>,
+    /// What the server was told.
+    pub settings: ServerSettings,
+    /// Runs queries.
+    pub engine: Engine,
+    /// Checks keys.
+    pub authenticator: Authenticator,
+    /// Bounds the memory of request bodies.
+    pub body_budget: BodyBudget,
+    /// Bounds the requests being answered.
+    pub request_gate: RequestGate,
+    /// Bounds the queries running, and runs them.
+    pub query_gate: QueryGate,
+    /// When the server started.
+    pub started_at: Timestamp,
+    /// Raised when the server stops: open WebSockets end.
+    pub stopping: CancellationToken,
+    /// Open WebSockets, so that stopping can wait for them.
+    pub sockets: TaskTracker,
+    /// Answers in which bytes that are not UTF-8 were shown as U+FFFD.
+    pub replaced_utf8: AtomicU64,
+    clock: Clock,
+}
+
+impl ServerState {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> SharedState {
+        let Parts { intake, tail_hub, source, operations, clock, settings } = parts;
+        let load = &settings.load;
+        Arc::new(Self {
+            engine: Engine::new(settings.limits.query.clone()),
+            authenticator: Authenticator::new(&settings.auth),
+            body_budget: BodyBudget::new(load.body_bytes_max),
+            request_gate: RequestGate::new(load.requests_max),
+            query_gate: QueryGate::new(
+                load.queries_max,
+                load.queries_waiting_max,
+                settings.limits.query.timeout_seconds,
+            ),
+            started_at: clock(),
+            stopping: CancellationToken::new(),
+            sockets: TaskTracker::new(),
+            replaced_utf8: AtomicU64::new(0),
+            intake,
+            tail_hub,
+            source,
+            operations,
+            settings,
+            clock,
+        })
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// What a decoder is told about a request; `client_ip` is the text of a [`crate::client_address::ClientAddress`].
+    pub fn decode_context<'a>(
+        &'a self,
+        identity: &'a Identity,
+        client_ip: Option<&'a str>,
+    ) -> DecodeContext<'a> {
+        DecodeContext {
+            tenant: &identity.tenant,
+            received_at: self.now(),
+            client_ip,
+            node_id: &self.settings.node_id,
+            limits: &self.settings.limits,
+            discover_service_name: self.settings.discover_service_name,
+            detect_level: self.settings.detect_level,
+        }
+    }
+
+    /// Nanoseconds since the server started; never negative.
+    pub fn uptime_nanos(&self) -> i64 {
+        self.now().as_nanos().saturating_sub(self.started_at.as_nanos()).max(0)
+    }
+
+    /// Counts values in answers whose bytes were not UTF-8.
+    pub fn count_replaced_utf8(&self, values: u64) {
+        self.replaced_utf8.fetch_add(values, Ordering::Relaxed);
+    }
+}
