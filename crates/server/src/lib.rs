@@ -12,6 +12,8 @@ pub mod content_type;
 pub mod error_response;
 pub mod ingest;
 pub mod limits;
+pub mod metrics;
+pub mod observe;
 pub mod operations;
 pub mod query;
 pub mod router;

@@ -91,6 +91,11 @@ impl RequestGate {
     pub fn new(requests_max: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(requests_max)), requests_max }
     }
+
+    /// Requests being answered now.
+    pub fn in_flight(&self) -> usize {
+        self.requests_max.saturating_sub(self.places.available_permits())
+    }
 }
 
 /// Middleware: answers 503 when as many requests as are allowed are being answered.
@@ -125,6 +130,7 @@ pub async fn bound_seconds(State(state): State<SharedState>, request: Request, n
 #[derive(Debug)]
 pub struct QueryGate {
     places: Arc<Semaphore>,
+    running_max: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
     timeout_seconds: u64,
@@ -153,6 +159,7 @@ impl QueryGate {
     pub fn new(running_max: usize, waiting_max: usize, timeout_seconds: u64) -> Self {
         Self {
             places: Arc::new(Semaphore::new(running_max.max(1))),
+            running_max: running_max.max(1),
             waiting: AtomicUsize::new(0),
             waiting_max,
             timeout_seconds,
@@ -192,6 +199,16 @@ impl QueryGate {
                 "the query failed inside the server; its log says more",
             ))
         })
+    }
+
+    /// Queries running now.
+    pub fn running(&self) -> usize {
+        self.running_max.saturating_sub(self.places.available_permits())
+    }
+
+    /// Queries waiting for others to end.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     async fn place(

@@ -9,12 +9,14 @@ use axum::routing::{get, post};
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
-use crate::{admin, error_response, limits, query, security_headers};
+use crate::{admin, error_response, limits, metrics, observe, query, security_headers};
 
 /// All routes with all rules.
 pub fn router(state: SharedState) -> Router {
     // Open to everybody.
     let open = Router::new()
+        .route("/health", get(admin::health::get))
+        .route("/metrics", get(metrics::get))
         .route("/ready", get(admin::readiness::ready))
         .route("/readiness", get(admin::readiness::readiness))
         .route("/liveness", get(admin::readiness::liveness));
@@ -45,7 +47,11 @@ pub fn router(state: SharedState) -> Router {
         Some(cors) => guarded.layer(cors),
         None => guarded,
     };
-    shared.layer(from_fn(security_headers::add)).layer(from_fn(error_response::render)).with_state(state)
+    shared
+        .layer(from_fn(security_headers::add))
+        .layer(from_fn(error_response::render))
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
 }
 
 async fn not_found(request: Request) -> ErrorResponse {

@@ -1,18 +1,21 @@
 //! What all handlers share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use timberyard_logql::Engine;
-use timberyard_model::Timestamp;
 use timberyard_model::scan::LogSource;
-use timberyard_pipeline::{Intake, TailHub};
+use timberyard_model::sink::SinkError;
+use timberyard_model::time::NANOS_PER_SECOND;
+use timberyard_model::{LogBatch, Timestamp};
+use timberyard_pipeline::{Intake, Receipt, TailHub};
 use timberyard_wire::DecodeContext;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authenticator, Identity};
+use crate::error_response::ErrorResponse;
 use crate::limits::{BodyBudget, QueryGate, RequestGate};
+use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::settings::ServerSettings;
 
@@ -66,8 +69,8 @@ pub struct ServerState {
     pub stopping: CancellationToken,
     /// Open WebSockets, so that stopping can wait for them.
     pub sockets: TaskTracker,
-    /// Answers in which bytes that are not UTF-8 were shown as U+FFFD.
-    pub replaced_utf8: AtomicU64,
+    /// What happened since start.
+    pub metrics: Metrics,
     clock: Clock,
 }
 
@@ -89,7 +92,7 @@ impl ServerState {
             started_at: clock(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
-            replaced_utf8: AtomicU64::new(0),
+            metrics: Metrics::default(),
             intake,
             tail_hub,
             source,
@@ -126,8 +129,17 @@ impl ServerState {
         self.now().as_nanos().saturating_sub(self.started_at.as_nanos()).max(0)
     }
 
-    /// Counts values in answers whose bytes were not UTF-8.
-    pub fn count_replaced_utf8(&self, values: u64) {
-        self.replaced_utf8.fetch_add(values, Ordering::Relaxed);
+    /// Stores a batch, and counts it. `Ok` means that it is durable.
+    pub async fn submit(&self, batch: LogBatch) -> Result<Receipt, ErrorResponse> {
+        let stored = self.intake.submit(batch).await;
+        let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
+        self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);
+        stored.map_err(|error| {
+            // A duplicate is the sender's doing, not the store's.
+            if !matches!(error, SinkError::Duplicate { .. }) {
+                self.metrics.count_store_error();
+            }
+            ErrorResponse::from(error)
+        })
     }
 }

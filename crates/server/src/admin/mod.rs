@@ -1,4 +1,5 @@
 //! For operators: readiness, health, flush.
 
 pub mod flush;
+pub mod health;
 pub mod readiness;

@@ -121,3 +121,13 @@ async fn ready_says_why_it_is_not() {
     }
     assert_eq!(server.get("/liveness").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_request_id_is_echoed_when_it_is_sane_and_made_otherwise() {
+    let server = TestServer::new();
+    for (sent, echoed) in [("abc-123", true), ("two words", false), (&"x".repeat(129), false)] {
+        let answer = server.request(Method::GET, "/nosuch", &[("x-request-id", sent)], Body::empty()).await;
+        assert_eq!(answer.header("x-request-id") == sent, echoed, "{sent}");
+        assert!(!answer.header("x-request-id").is_empty());
+    }
+}
