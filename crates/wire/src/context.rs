@@ -64,13 +64,36 @@ impl Rejections {
     /// Bytes of descriptions after which the rest is only counted.
     pub const DESCRIBED_BYTES_MAX: usize = 64 << 10;
 
-    /// Counts `records` refused records from `index` on, and describes them if there is room.
-    pub fn add(&mut self, index: u64, records: u64, reason: impl FnOnce() -> String) {
-        self.count += records;
+    /// Counts a refused record, and describes it if there is room.
+    pub fn add(&mut self, index: u64, reason: impl FnOnce() -> String) {
+        self.count += 1;
         if self.described.len() < Self::DESCRIBED_MAX && self.reason_bytes < Self::DESCRIBED_BYTES_MAX {
             let reason = reason();
             self.reason_bytes += reason.len();
             self.described.push(Rejection { index, reason });
+        }
+    }
+
+    /// All reasons in one text, equal ones told once with their number, as Loki does it.
+    pub fn grouped(&self) -> String {
+        let mut groups: Vec<(&str, u64)> = Vec::new();
+        for rejection in &self.described {
+            match groups.iter_mut().find(|(reason, _)| *reason == rejection.reason) {
+                Some((_, count)) => *count += 1,
+                None => groups.push((&rejection.reason, 1)),
+            }
+        }
+        let text = match groups.as_slice() {
+            [(reason, 1)] => (*reason).to_owned(),
+            groups => {
+                let groups: Vec<_> =
+                    groups.iter().map(|(reason, count)| format!("{count} errors like: {reason}")).collect();
+                groups.join("; ")
+            }
+        };
+        match self.described.len() {
+            Self::DESCRIBED_MAX.. => format!("{text}; {} records refused in all", self.count),
+            _ => text,
         }
     }
 
@@ -89,15 +112,26 @@ mod tests {
         let mut rejections = Rejections::default();
         assert!(rejections.is_empty());
         for index in 0..1000 {
-            rejections.add(index, 2, || format!("record {index}"));
+            rejections.add(index, || format!("record {index}"));
         }
-        assert_eq!(rejections.count, 2000);
+        assert_eq!(rejections.count, 1000);
         assert_eq!(rejections.described.len(), Rejections::DESCRIBED_MAX);
         assert_eq!(rejections.described[7], Rejection { index: 7, reason: "record 7".to_owned() });
+        assert!(rejections.grouped().ends_with("; 1000 records refused in all"));
         let mut long = Rejections::default();
         for index in 0..10 {
-            long.add(index, 1, || "x".repeat(40_000));
+            long.add(index, || "x".repeat(40_000));
         }
         assert_eq!((long.count, long.described.len()), (10, 2));
+    }
+
+    #[test]
+    fn equal_reasons_are_told_once() {
+        let mut rejections = Rejections::default();
+        rejections.add(0, || "too long".to_owned());
+        assert_eq!(rejections.grouped(), "too long");
+        rejections.add(1, || "too new".to_owned());
+        rejections.add(2, || "too long".to_owned());
+        assert_eq!(rejections.grouped(), "2 errors like: too long; 1 errors like: too new");
     }
 }

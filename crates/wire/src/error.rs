@@ -11,6 +11,9 @@ pub enum DecodeError {
     /// The body has the right form, but fields hold what they must not; nothing of it was taken.
     #[error("{}", FieldErrors(.0))]
     Rejected(Vec<FieldError>),
+    /// The body has the right form and holds nothing to take.
+    #[error("{0}")]
+    Empty(&'static str),
     /// Something is over its limit.
     #[error("{what} is larger than the limit of {limit} bytes")]
     TooLarge {

@@ -172,6 +172,28 @@ impl<'a> JsonReader<'a> {
         self.string_body()
     }
 
+    /// As [`string`](Self::string), with `scratch` for the bytes of a string with escapes: no allocation
+    /// once that has grown.
+    #[inline]
+    pub fn string_in<'s>(&mut self, scratch: &'s mut Vec<u8>) -> Result<&'s [u8]>
+    where
+        'a: 's,
+    {
+        self.skip_whitespace();
+        if self.byte() != Some(b'"') {
+            self.expect_kind(JsonKind::String)?;
+        }
+        let (quote, plain) = (self.position, self.plain_prefix()?);
+        if self.byte() == Some(b'"') {
+            self.position += 1;
+            return Ok(plain);
+        }
+        scratch.clear();
+        scratch.extend_from_slice(plain);
+        self.string_with_escapes(quote, scratch)?;
+        Ok(scratch)
+    }
+
     /// A string that must be UTF-8; bytes that are not become U+FFFD.
     pub fn text(&mut self) -> Result<Cow<'a, str>> {
         Ok(match self.string()? {
@@ -348,6 +370,20 @@ impl<'a> JsonReader<'a> {
     /// A string whose opening quote is under the cursor.
     #[inline]
     fn string_body(&mut self) -> Result<Cow<'a, [u8]>> {
+        let (quote, plain) = (self.position, self.plain_prefix()?);
+        if self.byte() == Some(b'"') {
+            self.position += 1;
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut bytes = Vec::with_capacity(plain.len() + 32);
+        bytes.extend_from_slice(plain);
+        self.string_with_escapes(quote, &mut bytes)?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// Steps from the opening quote of a string to its first escape or its closing quote.
+    #[inline]
+    fn plain_prefix(&mut self) -> Result<&'a [u8]> {
         let quote = self.position;
         self.position += 1;
         let rest = self.rest();
@@ -357,17 +393,11 @@ impl<'a> JsonReader<'a> {
         let plain = rest.get(..length).unwrap_or_default();
         self.refuse_control_characters(plain)?;
         self.position += length;
-        if self.byte() == Some(b'"') {
-            self.position += 1;
-            return Ok(Cow::Borrowed(plain));
-        }
-        self.string_with_escapes(quote, plain).map(Cow::Owned)
+        Ok(plain)
     }
 
     /// The rest of a string, from its first escape on.
-    fn string_with_escapes(&mut self, quote: usize, plain: &[u8]) -> Result<Vec<u8>> {
-        let mut bytes = Vec::with_capacity(plain.len() + 32);
-        bytes.extend_from_slice(plain);
+    fn string_with_escapes(&mut self, quote: usize, bytes: &mut Vec<u8>) -> Result<()> {
         loop {
             let rest = self.rest();
             let Some(length) = memchr::memchr2(b'"', b'\\', rest) else {
@@ -378,9 +408,9 @@ impl<'a> JsonReader<'a> {
             bytes.extend_from_slice(plain);
             self.position += length + 1;
             if rest.get(length) == Some(&b'"') {
-                return Ok(bytes);
+                return Ok(());
             }
-            self.escape(quote, &mut bytes)?;
+            self.escape(quote, bytes)?;
         }
     }
 

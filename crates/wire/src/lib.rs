@@ -4,12 +4,21 @@
 //! that does not stand in the body, and gives a batch, or an error that names the place. Nothing
 //! here reads a clock, opens a socket or keeps state between calls.
 
+pub mod compression;
 pub mod context;
 pub mod error;
 pub mod json;
 pub mod json_text;
+pub mod label_text;
 pub mod level_detection;
+pub mod loki_push;
+pub mod loki_push_json;
+pub mod loki_push_proto;
+pub mod metadata_name;
+pub mod protobuf;
 pub mod service_name;
+#[cfg(test)]
+mod test_context;
 
 pub use context::{DecodeContext, Decoded, Rejection, Rejections};
 pub use error::{DecodeError, FieldError};
