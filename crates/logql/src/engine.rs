@@ -53,7 +53,7 @@ impl Engine {
     pub fn run(&self, source: &dyn LogSource, request: &QueryRequest) -> Result<QueryResult, QueryError> {
         match &request.expression {
             Expression::Logs(logs) => crate::logs::run(source, request, logs, &self.limits),
-            Expression::Metric(_) => Err(QueryError::Unsupported("metric queries".to_owned())),
+            Expression::Metric(metric) => crate::metric::run(source, request, metric, &self.limits),
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod tail;
 
 mod budget;
 mod logs;
+mod metric;
 mod plan;
 
 pub use engine::{Engine, QueryRequest};

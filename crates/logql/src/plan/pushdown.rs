@@ -19,27 +19,39 @@ pub(crate) struct LogPlan {
     pub(crate) pipeline: Pipeline,
     /// Whether what is left looks at the line.
     pub(crate) reads_line: bool,
+    /// Whether what is left looks at labels, and so at structured metadata.
+    pub(crate) reads_labels: bool,
 }
 
 impl LogPlan {
     /// Divides the pipeline of `logs` and compiles what is left of it.
     pub(crate) fn new(logs: &LogExpression) -> Result<Self, StageError> {
-        let mut line_filters = Vec::new();
-        let mut rest = Vec::new();
-        let mut line_is_original = true;
-        for stage in &logs.stages {
-            let pushed = match stage {
-                PipelineStage::LineFilter(filter) if line_is_original => pushed_down(filter),
-                _ => None,
-            };
-            match pushed {
-                Some(filter) => line_filters.push(filter),
-                None => rest.push(stage.clone()),
-            }
-            line_is_original &= !changes_line(stage);
-        }
-        Ok(Self { line_filters, reads_line: rest.iter().any(reads_line), pipeline: Pipeline::new(&rest)? })
+        let (line_filters, rest) = divide(&logs.stages);
+        // An error names the stage's place in the whole pipeline.
+        let pipeline =
+            Pipeline::new(&rest).map_err(|error| Pipeline::new(&logs.stages).err().unwrap_or(error))?;
+        let reads_labels = rest.iter().any(|stage| !matches!(stage, PipelineStage::LineFilter(_)));
+        Ok(Self { line_filters, pipeline, reads_line: rest.iter().any(reads_line), reads_labels })
     }
+}
+
+/// What the store does, and the stages that are left.
+fn divide(stages: &[PipelineStage]) -> (Vec<LineFilter>, Vec<PipelineStage>) {
+    let mut line_filters = Vec::new();
+    let mut rest = Vec::new();
+    let mut line_is_original = true;
+    for stage in stages {
+        let pushed = match stage {
+            PipelineStage::LineFilter(filter) if line_is_original => pushed_down(filter),
+            _ => None,
+        };
+        match pushed {
+            Some(filter) => line_filters.push(filter),
+            None => rest.push(stage.clone()),
+        }
+        line_is_original &= !changes_line(stage);
+    }
+    (line_filters, rest)
 }
 
 /// The filter as sources understand it, unless it asks for more than literals and expressions. An
@@ -89,7 +101,7 @@ mod tests {
     use timberyard_model::matcher::LabelMatcher;
 
     use super::*;
-    use crate::syntax::ast::{LabelFilter, Selector};
+    use crate::syntax::ast::LabelFilter;
 
     fn contains(text: &str) -> PipelineStage {
         PipelineStage::LineFilter(ast::LineFilter {
@@ -98,31 +110,41 @@ mod tests {
         })
     }
 
-    fn plan(stages: Vec<PipelineStage>) -> LogPlan {
-        let selector = Selector { matchers: vec![LabelMatcher::equal("app", "api")] };
-        LogPlan::new(&LogExpression { selector, stages }).expect("compiles")
+    fn check(stages: &[PipelineStage], pushed: usize, rest: &[PipelineStage]) {
+        let (line_filters, left) = divide(stages);
+        assert_eq!((line_filters.len(), left.as_slice()), (pushed, rest));
     }
 
     #[test]
     fn line_filters_are_left_to_the_store() {
-        let plan = plan(vec![contains("a"), contains("b")]);
-        assert_eq!(plan.line_filters.len(), 2);
-        assert!(plan.pipeline.is_empty());
-        assert!(!plan.reads_line);
+        check(&[contains("a"), contains("b")], 2, &[]);
+    }
+
+    #[test]
+    fn filters_that_the_store_does_not_know_stay() {
+        let pattern = PipelineStage::LineFilter(ast::LineFilter {
+            operator: LineFilterOperator::MatchesPattern,
+            any_of: vec![LineFilterOperand::Text("<_> a".to_owned())],
+        });
+        let address = PipelineStage::LineFilter(ast::LineFilter {
+            operator: LineFilterOperator::Contains,
+            any_of: vec![
+                LineFilterOperand::Text("a".to_owned()),
+                LineFilterOperand::Ip("10.0.0.0/8".to_owned()),
+            ],
+        });
+        check(&[pattern.clone(), address.clone(), contains("a")], 1, &[pattern, address]);
     }
 
     #[test]
     fn line_filters_move_in_front_of_stages_that_leave_the_line_alone() {
         let filter = PipelineStage::LabelFilter(LabelFilter::Text(LabelMatcher::equal("level", "error")));
-        let plan = plan(vec![filter, contains("a")]);
-        assert_eq!(plan.line_filters.len(), 1);
-        assert!(!plan.reads_line);
+        check(&[filter.clone(), contains("a")], 1, &[filter]);
     }
 
     #[test]
     fn line_filters_behind_a_change_of_the_line_stay() {
-        let plan = plan(vec![contains("a"), PipelineStage::Decolorize, contains("b")]);
-        assert_eq!(plan.line_filters.len(), 1);
-        assert!(plan.reads_line);
+        let rest = [PipelineStage::Decolorize, contains("b")];
+        check(&[contains("a"), PipelineStage::Decolorize, contains("b")], 1, &rest);
     }
 }

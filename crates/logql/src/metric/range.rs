@@ -1,0 +1,360 @@
+//! Range aggregations: from rows to the values of series at each step.
+//!
+//! One scan each. Of most functions an accumulator a series and stretch of time is kept, of quantiles
+//! and counters the samples; lines are never kept.
+
+use timberyard_model::scan::{Columns, Direction, ScanRequest};
+use timberyard_model::{Labels, RowRef, TimeRange};
+
+use super::Evaluation;
+use super::accumulator::{Accumulator, Count, First, Last, Maximum, Mean, Minimum, Sum, Variance};
+use super::grid::{WindowSpan, Windows};
+use super::samples::{SampleKeeper, counter_rate, quantile};
+use super::series::{StepPoint, StepSeries, charge};
+use super::series_labels::{SeriesIndex, SeriesLabels};
+use super::sliding::{Stretch, for_each_window};
+use super::unwrap::Unwrapping;
+use crate::budget::Budget;
+use crate::error::QueryError;
+use crate::plan::pushdown::LogPlan;
+use crate::stage::{Verdict, WorkingRow};
+use crate::syntax::ast::{Grouping, RangeAggregation, RangeOperation};
+
+/// Evaluates a range aggregation. `pushed` is the grouping of a `sum` around it, which may as well be
+/// done on the way: sums of sums are sums.
+pub(super) fn evaluate(
+    evaluation: &mut Evaluation<'_>,
+    aggregation: &RangeAggregation,
+    pushed: Option<&Grouping>,
+) -> Result<Vec<StepSeries>, QueryError> {
+    let range = &aggregation.range;
+    let range_ns = i64::try_from(range.interval.as_nanos()).unwrap_or(i64::MAX);
+    let windows = Windows::new(&evaluation.grid, range_ns, range.offset_nanos);
+    let seconds = windows.range_seconds();
+    let number = |value: f64| value;
+    let rate = |value: f64| value / seconds;
+    let leaf = Leaf::new(aggregation, pushed, windows)?;
+    match aggregation.operation {
+        RangeOperation::Count => leaf.accumulate::<Count>(evaluation, number),
+        RangeOperation::Rate if range.unwrap.is_none() => leaf.accumulate::<Count>(evaluation, rate),
+        RangeOperation::Rate | RangeOperation::BytesRate => leaf.accumulate::<Sum>(evaluation, rate),
+        RangeOperation::Bytes | RangeOperation::Sum => leaf.accumulate::<Sum>(evaluation, number),
+        RangeOperation::Average => leaf.accumulate::<Mean>(evaluation, number),
+        RangeOperation::Minimum => leaf.accumulate::<Minimum>(evaluation, number),
+        RangeOperation::Maximum => leaf.accumulate::<Maximum>(evaluation, number),
+        RangeOperation::Variance => leaf.accumulate::<Variance>(evaluation, number),
+        RangeOperation::StandardDeviation => leaf.accumulate::<Variance>(evaluation, f64::sqrt),
+        RangeOperation::First => leaf.accumulate::<First>(evaluation, number),
+        RangeOperation::Last => leaf.accumulate::<Last>(evaluation, number),
+        RangeOperation::Quantile => {
+            let wanted = aggregation.parameter.unwrap_or(f64::NAN);
+            let mut values = Vec::new();
+            leaf.keep_samples(evaluation, |samples, _| {
+                values.clear();
+                values.extend(samples.iter().map(|sample| sample.value));
+                quantile(wanted, &mut values)
+            })
+        }
+        RangeOperation::RateCounter => {
+            leaf.keep_samples(evaluation, |samples, end| counter_rate(samples, range_ns, end))
+        }
+        RangeOperation::Absent => {
+            let present = leaf.accumulate::<Count>(evaluation, number)?;
+            Ok(super::absent::absent(evaluation.grid.count(), &present, &range.logs.selector.matchers))
+        }
+    }
+}
+
+/// Where samples go.
+trait SampleSink {
+    /// Takes a sample of the series of that number, which lies in the windows of `span`.
+    fn add(
+        &mut self,
+        series: u32,
+        span: WindowSpan,
+        nanos: i64,
+        value: f64,
+        budget: &mut Budget,
+    ) -> Result<(), QueryError>;
+}
+
+/// A range aggregation, ready to read rows.
+struct Leaf<'a> {
+    aggregation: &'a RangeAggregation,
+    plan: LogPlan,
+    sample: SampleValue,
+    wanted: SeriesLabels,
+    windows: Windows,
+}
+
+/// What of a row is the sample.
+enum SampleValue {
+    /// 1.
+    Entry,
+    /// The length of the line in bytes.
+    Bytes,
+    /// The number in a label.
+    Unwrapped(Unwrapping),
+}
+
+impl<'a> Leaf<'a> {
+    fn new(
+        aggregation: &'a RangeAggregation,
+        pushed: Option<&Grouping>,
+        windows: Windows,
+    ) -> Result<Self, QueryError> {
+        let range = &aggregation.range;
+        let sample = match (&range.unwrap, aggregation.operation) {
+            (Some(unwrap), _) => SampleValue::Unwrapped(Unwrapping::new(unwrap)?),
+            (None, RangeOperation::Bytes | RangeOperation::BytesRate) => SampleValue::Bytes,
+            (None, _) => SampleValue::Entry,
+        };
+        let unwrapped = range.unwrap.as_ref().map(|unwrap| unwrap.label.as_str());
+        let wanted = if aggregation.operation == RangeOperation::Absent {
+            SeriesLabels::None
+        } else {
+            SeriesLabels::new(aggregation.grouping.as_ref().or(pushed), unwrapped)
+        };
+        Ok(Self { aggregation, plan: LogPlan::new(&range.logs)?, sample, wanted, windows })
+    }
+
+    /// What the store is asked for.
+    fn request(&self, evaluation: &Evaluation<'_>, range: TimeRange) -> ScanRequest {
+        let matchers = &self.aggregation.range.logs.selector.matchers;
+        let unwraps = matches!(self.sample, SampleValue::Unwrapped(_));
+        let columns = Columns {
+            line: self.plan.reads_line || matches!(self.sample, SampleValue::Bytes),
+            metadata: self.plan.reads_labels || unwraps || self.wanted.sees_metadata(matchers),
+        };
+        ScanRequest {
+            tenant: evaluation.request.tenant.clone(),
+            range,
+            matchers: matchers.clone(),
+            line_filters: self.plan.line_filters.clone(),
+            direction: Direction::Forward,
+            columns,
+            cancellation: evaluation.request.cancellation.clone(),
+        }
+    }
+
+    /// Reads all rows into `sink`; gives the labels of the series.
+    fn read(
+        mut self,
+        evaluation: &mut Evaluation<'_>,
+        sink: &mut impl SampleSink,
+    ) -> Result<Vec<Labels>, QueryError> {
+        let Some(range) = self.windows.time_range().filter(|range| !range.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let request = self.request(evaluation, range);
+        let mut index = SeriesIndex::new(self.wanted.clone());
+        let mut scan = evaluation.source.scan(&request)?;
+        while let Some(block) = scan.next_block()? {
+            let Some(first) = block.rows.streams().first() else { continue };
+            let mut working = WorkingRow::new(first);
+            let mut known = KnownSeries::new(block.rows.streams().len());
+            for row in block.rows.iter() {
+                evaluation.statistics.rows_processed += 1;
+                evaluation.statistics.bytes_processed += row.line().len() as u64;
+                let Some(span) = self.windows.span_of(row.timestamp()) else { continue };
+                let budget = &mut evaluation.budget;
+                let sample =
+                    if self.plan.pipeline.is_empty() && !matches!(self.sample, SampleValue::Unwrapped(_)) {
+                        // No stage looks at the row: its stream and metadata alone make its series.
+                        let series = match known.of(row) {
+                            Some(series) => series,
+                            None => {
+                                working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+                                let series = index.number_of(&working, budget)?;
+                                known.set(row, series);
+                                series
+                            }
+                        };
+                        let value = match self.sample {
+                            SampleValue::Bytes => row.line().len() as f64,
+                            _ => 1.0,
+                        };
+                        Some((series, value))
+                    } else {
+                        working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+                        match self.sample_of(&mut working) {
+                            None => None,
+                            Some(value) if working.is_changed() => {
+                                Some((index.number_of(&working, budget)?, value))
+                            }
+                            Some(value) => {
+                                let series = match known.unchanged(row) {
+                                    Some(series) => series,
+                                    None => {
+                                        let series = index.number_of(&working, budget)?;
+                                        known.set_unchanged(row, series);
+                                        series
+                                    }
+                                };
+                                Some((series, value))
+                            }
+                        }
+                    };
+                if let Some((series, value)) = sample {
+                    sink.add(series, span, row.timestamp().as_nanos(), value, budget)?;
+                }
+            }
+        }
+        evaluation.statistics.add_scan(scan.statistics());
+        Ok(index.into_labels())
+    }
+
+    /// Runs the stages over a row and takes the sample from what they leave.
+    fn sample_of(&self, working: &mut WorkingRow<'_>) -> Option<f64> {
+        if self.plan.pipeline.process(working) == Verdict::Drop {
+            return None;
+        }
+        match &self.sample {
+            SampleValue::Entry => Some(1.0),
+            SampleValue::Bytes => Some(working.line().len() as f64),
+            SampleValue::Unwrapped(unwrapping) => unwrapping.sample_of(working),
+        }
+    }
+
+    /// Keeps an accumulator a series and stretch of time.
+    fn accumulate<A: Accumulator>(
+        self,
+        evaluation: &mut Evaluation<'_>,
+        finish: impl Fn(f64) -> f64,
+    ) -> Result<Vec<StepSeries>, QueryError> {
+        let mut stretches = Stretches::<A> { by_series: Vec::new() };
+        let labels = self.read(evaluation, &mut stretches)?;
+        let held: usize =
+            stretches.by_series.iter().map(|series| series.len() * size_of::<Stretch<A>>()).sum();
+        let series = labels.into_iter().zip(stretches.by_series).map(|(labels, stretches)| {
+            let mut points = Vec::new();
+            for_each_window(&stretches, |step, samples| {
+                points.push(StepPoint { step, value: finish(samples.value()) });
+            });
+            StepSeries { labels, points }
+        });
+        let series = sorted(series.collect());
+        evaluation.budget.give_back(held);
+        charge(&series, &mut evaluation.budget)?;
+        Ok(series)
+    }
+
+    /// Keeps the samples and computes each window from them and its end.
+    fn keep_samples(
+        self,
+        evaluation: &mut Evaluation<'_>,
+        mut value: impl FnMut(&[super::samples::TimedSample], i64) -> f64,
+    ) -> Result<Vec<StepSeries>, QueryError> {
+        let mut keeper = SampleKeeper::default();
+        let windows = self.windows.clone();
+        let labels = self.read(evaluation, &mut keeper)?;
+        let held = keeper.bytes();
+        let series = labels.into_iter().enumerate().map(|(number, labels)| {
+            let mut points = Vec::new();
+            keeper.for_each_window(number, |step, samples| {
+                let end = i64::try_from(windows.end_of(step)).unwrap_or(i64::MAX);
+                points.push(StepPoint { step, value: value(samples, end) });
+            });
+            StepSeries { labels, points }
+        });
+        let series = sorted(series.collect());
+        evaluation.budget.give_back(held);
+        charge(&series, &mut evaluation.budget)?;
+        Ok(series)
+    }
+}
+
+fn sorted(mut series: Vec<StepSeries>) -> Vec<StepSeries> {
+    series.retain(|series| !series.points.is_empty());
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    series
+}
+
+/// The stretches of each series, sorted by span.
+struct Stretches<A> {
+    by_series: Vec<Vec<Stretch<A>>>,
+}
+
+impl<A: Accumulator> SampleSink for Stretches<A> {
+    fn add(
+        &mut self,
+        series: u32,
+        span: WindowSpan,
+        nanos: i64,
+        value: f64,
+        budget: &mut Budget,
+    ) -> Result<(), QueryError> {
+        let series = series as usize;
+        if series >= self.by_series.len() {
+            self.by_series.resize_with(series + 1, Vec::new);
+        }
+        let Some(stretches) = self.by_series.get_mut(series) else { return Ok(()) };
+        // Scans run forward: nearly every row belongs to the last stretch or to a new one.
+        let place = match stretches.last() {
+            Some(last) if last.span == span => Ok(stretches.len() - 1),
+            Some(last) if last.span > span => stretches.binary_search_by_key(&span, |stretch| stretch.span),
+            _ => Err(stretches.len()),
+        };
+        match place {
+            Ok(place) => {
+                if let Some(stretch) = stretches.get_mut(place) {
+                    stretch.samples.add(nanos, value);
+                }
+            }
+            Err(place) => {
+                budget.take(size_of::<Stretch<A>>())?;
+                stretches.insert(place, Stretch { span, samples: A::of(nanos, value) });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SampleSink for SampleKeeper {
+    fn add(
+        &mut self,
+        series: u32,
+        span: WindowSpan,
+        nanos: i64,
+        value: f64,
+        budget: &mut Budget,
+    ) -> Result<(), QueryError> {
+        self.keep(series as usize, span, nanos, value, budget)
+    }
+}
+
+/// What is known in a block about the series of its streams.
+struct KnownSeries<'a> {
+    /// Of each stream the last row that was looked up, with its series.
+    last: Vec<Option<(RowRef<'a>, u32)>>,
+    /// Of each stream the series of rows that no stage changed and that have no metadata.
+    unchanged: Vec<Option<u32>>,
+}
+
+impl<'a> KnownSeries<'a> {
+    fn new(streams: usize) -> Self {
+        Self { last: vec![None; streams], unchanged: vec![None; streams] }
+    }
+
+    /// The series of a row whose stream and metadata are those of the row before it in the stream.
+    fn of(&self, row: RowRef<'a>) -> Option<u32> {
+        let (last, series) = self.last.get(row.stream_index()).copied().flatten()?;
+        row.metadata().eq(last.metadata()).then_some(series)
+    }
+
+    fn set(&mut self, row: RowRef<'a>, series: u32) {
+        if let Some(last) = self.last.get_mut(row.stream_index()) {
+            *last = Some((row, series));
+        }
+    }
+
+    fn unchanged(&self, row: RowRef<'a>) -> Option<u32> {
+        self.unchanged.get(row.stream_index()).copied().flatten()
+    }
+
+    fn set_unchanged(&mut self, row: RowRef<'a>, series: u32) {
+        if let Some(unchanged) = self.unchanged.get_mut(row.stream_index()) {
+            *unchanged = Some(series);
+        }
+    }
+}
