@@ -2,17 +2,36 @@
 //!
 //! Its bytes count against the server's budget for bodies until the handler drops it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use timberyard_wire::compression::{Compression, inflate};
 
 use crate::content_type::ContentType;
 use crate::error_response::ErrorResponse;
 use crate::limits::HeldBytes;
 use crate::state::SharedState;
+
+/// Bodies of more bytes than this are inflated and decoded on a thread of their own, so that they do
+/// not hold up other requests.
+pub(crate) const INLINE_BYTES_MAX: usize = 128 << 10;
+
+/// A body as it came over the wire: whole, perhaps compressed.
+#[derive(Debug)]
+pub struct WireBody {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// What the request says they are.
+    pub content_type: ContentType,
+    /// How the request says they are compressed.
+    pub compression: Compression,
+    held: HeldBytes,
+    inflated_bytes_max: usize,
+}
 
 /// A body as the decoders want it: whole, and no longer compressed.
 #[derive(Debug)]
@@ -21,23 +40,21 @@ pub struct RequestBody {
     pub bytes: Bytes,
     /// What the request says they are.
     pub content_type: ContentType,
-    /// Bytes as they came over the wire.
-    pub wire_bytes: usize,
     _held: HeldBytes,
 }
 
-impl FromRequest<SharedState> for RequestBody {
+impl FromRequest<SharedState> for WireBody {
     type Rejection = ErrorResponse;
 
     async fn from_request(request: Request, state: &SharedState) -> Result<Self, Self::Rejection> {
         let limits = &state.settings.limits.request;
         let (parts, body) = request.into_parts();
+        let compression = compression_of(&parts.headers)?;
         refuse_announced_size(&parts.headers, limits.body_bytes_max)?;
         let mut held = state.body_budget.share();
         let reading = read(body, limits.body_bytes_max, &mut held);
-        let bytes = tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading)
-            .await
-            .map_err(|_| {
+        let bytes =
+            tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading).await.map_err(|_| {
                 ErrorResponse::new(
                     StatusCode::REQUEST_TIMEOUT,
                     "request_timeout",
@@ -45,11 +62,46 @@ impl FromRequest<SharedState> for RequestBody {
                 )
             })??;
         Ok(Self {
-            wire_bytes: bytes.len(),
             bytes,
             content_type: ContentType::of(&parts.headers),
-            _held: held,
+            compression,
+            held,
+            inflated_bytes_max: limits.inflated_bytes_max,
         })
+    }
+}
+
+impl WireBody {
+    /// The same without its compression.
+    pub async fn inflated(self) -> Result<RequestBody, ErrorResponse> {
+        let Self { bytes, content_type, compression, mut held, inflated_bytes_max } = self;
+        let bytes = match compression {
+            Compression::Identity => bytes,
+            _ if bytes.len() <= INLINE_BYTES_MAX => {
+                inflate_held(&bytes, compression, inflated_bytes_max, &mut held)?
+            }
+            _ => {
+                let inflating = tokio::task::spawn_blocking(move || {
+                    inflate_held(&bytes, compression, inflated_bytes_max, &mut held)
+                        .map(|bytes| RequestBody { bytes, content_type, _held: held })
+                });
+                return inflating.await.unwrap_or_else(|error| Err(ErrorResponse::internal(&error)));
+            }
+        };
+        Ok(RequestBody { bytes, content_type, _held: held })
+    }
+
+    /// The same, taken as it is: its format has compression of its own.
+    pub fn as_is(self) -> RequestBody {
+        RequestBody { bytes: self.bytes, content_type: self.content_type, _held: self.held }
+    }
+}
+
+impl FromRequest<SharedState> for RequestBody {
+    type Rejection = ErrorResponse;
+
+    async fn from_request(request: Request, state: &SharedState) -> Result<Self, Self::Rejection> {
+        WireBody::from_request(request, state).await?.inflated().await
     }
 }
 
@@ -66,6 +118,25 @@ impl RequestBody {
             _ => Err(ErrorResponse::unsupported_media_type("content type must be application/json")),
         }
     }
+}
+
+fn compression_of(headers: &HeaderMap) -> Result<Compression, ErrorResponse> {
+    let value = headers.get(header::CONTENT_ENCODING).map_or("", |value| value.to_str().unwrap_or("?"));
+    Ok(Compression::from_content_encoding(value)?)
+}
+
+fn inflate_held(
+    bytes: &Bytes,
+    compression: Compression,
+    bytes_max: usize,
+    held: &mut HeldBytes,
+) -> Result<Bytes, ErrorResponse> {
+    let inflated = match inflate(bytes, compression, bytes_max)? {
+        Cow::Borrowed(_) => bytes.clone(),
+        Cow::Owned(inflated) => Bytes::from(inflated),
+    };
+    held.grow(inflated.len())?;
+    Ok(inflated)
 }
 
 /// Refuses at once what says itself that it is too large.

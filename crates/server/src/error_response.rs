@@ -65,6 +65,13 @@ impl ErrorResponse {
             .with_header(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds))
     }
 
+    /// 500: a fault of the server, whose log says more.
+    pub fn internal(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a request failed inside the server");
+        let message = "the request failed inside the server; its log says more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
     /// 415, naming what is taken.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
@@ -212,6 +219,7 @@ impl From<DecodeError> for ErrorResponse {
                     fields.map(|field| json!({ "field": field.field, "message": field.message })).collect();
                 Self::bad_request("validation_error", message).with_details(details)
             }
+            DecodeError::Empty(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "empty", message),
             DecodeError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
             }

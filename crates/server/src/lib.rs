@@ -15,6 +15,7 @@ pub mod limits;
 pub mod metrics;
 pub mod observe;
 pub mod operations;
+mod patient_io;
 pub mod query;
 pub mod router;
 pub mod security_headers;

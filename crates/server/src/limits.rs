@@ -112,9 +112,9 @@ pub async fn bound_requests(State(state): State<SharedState>, request: Request, 
     }
 }
 
-/// Middleware: answers 503 when a write takes longer than a request may.
+/// Middleware: answers 503 when a write takes twice as long as its body may take to arrive.
 pub async fn bound_seconds(State(state): State<SharedState>, request: Request, next: Next) -> Response {
-    let seconds = state.settings.limits.request.timeout_seconds;
+    let seconds = state.settings.limits.request.timeout_seconds.saturating_mul(2);
     match tokio::time::timeout(Duration::from_secs(seconds), next.run(request)).await {
         Ok(response) => response,
         Err(_) => ErrorResponse::new(
@@ -191,14 +191,7 @@ impl QueryGate {
                 return Err(self.timed_out());
             }
         };
-        joined.unwrap_or_else(|error| {
-            tracing::error!(%error, "a query ended badly");
-            Err(ErrorResponse::new(
-                axum::http::StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "the query failed inside the server; its log says more",
-            ))
-        })
+        joined.unwrap_or_else(|error| Err(ErrorResponse::internal(&error)))
     }
 
     /// Queries running now.

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
-use crate::{admin, error_response, limits, metrics, observe, query, security_headers};
+use crate::{admin, error_response, ingest, limits, metrics, observe, query, security_headers};
 
 /// All routes with all rules.
 pub fn router(state: SharedState) -> Router {
@@ -22,7 +22,9 @@ pub fn router(state: SharedState) -> Router {
         .route("/liveness", get(admin::readiness::liveness));
 
     // Need a key that may push.
-    let push = Router::new();
+    let push = Router::new()
+        .route("/loki/api/v1/push", post(ingest::loki_push::post))
+        .route("/api/prom/push", post(ingest::loki_push::post));
 
     // Need a key that may read.
     let read = Router::new()
@@ -34,7 +36,7 @@ pub fn router(state: SharedState) -> Router {
 
     // The last layer sees a request first.
     let guarded = Router::new()
-        .merge(push.layer(from_fn(gate::require_push)))
+        .merge(push.route_layer(from_fn_with_state(state.clone(), limits::bound_seconds)).route_layer(from_fn(gate::require_push)))
         .merge(read.route_layer(from_fn(gate::require_read)))
         .merge(admin.route_layer(from_fn(gate::require_admin)))
         .merge(open)

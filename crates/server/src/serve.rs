@@ -12,13 +12,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::client_address::PeerAddress;
+use crate::patient_io::PatientIo;
 use crate::router::router;
 use crate::state::SharedState;
 
@@ -79,7 +80,10 @@ fn start(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(state.settings.load.stall_seconds_max))
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(
+            PatientIo::new(stream, Duration::from_secs(state.settings.load.unread_seconds_max)),
+            service,
+        )
         .with_upgrades();
     let stopping = state.stopping.clone();
     connections.spawn(async move {

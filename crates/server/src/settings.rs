@@ -42,8 +42,10 @@ pub struct LoadLimits {
     pub queries_max: usize,
     /// Queries waiting for one that runs to end; further ones get 429.
     pub queries_waiting_max: usize,
-    /// Seconds for the head of a request to arrive, and for a reader to take some of an answer.
+    /// Seconds for the head of a request to arrive, and for a connection to be idle.
     pub stall_seconds_max: u64,
+    /// Seconds after which a reader that takes nothing of what is written to it is given up.
+    pub unread_seconds_max: u64,
     /// Seconds that requests have to end when the server stops.
     pub drain_seconds_max: u64,
 }
@@ -57,6 +59,7 @@ impl Default for LoadLimits {
             queries_max: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2),
             queries_waiting_max: 256,
             stall_seconds_max: 30,
+            unread_seconds_max: 120,
             drain_seconds_max: 10,
         }
     }

@@ -1,1 +1,4 @@
 //! Ways in, one file a protocol.
+
+pub mod decode;
+pub mod loki_push;

@@ -1,0 +1,46 @@
+//! `POST /loki/api/v1/push` and its old name `/api/prom/push`.
+//!
+//! JSON when the content type says so, else Snappy and protobuf, which is what Loki takes a body for
+//! that says nothing. Entries that break a limit are refused with 400 while their neighbours are stored.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use timberyard_wire::compression::Compression;
+use timberyard_wire::{loki_push_json, loki_push_proto};
+
+use super::decode::decode;
+use crate::auth::Identity;
+use crate::body::WireBody;
+use crate::client_address::ClientAddress;
+use crate::content_type::ContentType;
+use crate::error_response::ErrorResponse;
+use crate::state::SharedState;
+
+/// 204 when everything was stored.
+pub async fn post(
+    State(state): State<SharedState>,
+    identity: Identity,
+    client: ClientAddress,
+    body: WireBody,
+) -> Result<StatusCode, ErrorResponse> {
+    let decoder = match body.content_type {
+        ContentType::Json => loki_push_json::decode,
+        ContentType::Protobuf | ContentType::Absent => loki_push_proto::decode,
+        ContentType::NdJson | ContentType::Form | ContentType::Other => {
+            let message = "content type must be application/json or application/x-protobuf";
+            return Err(ErrorResponse::unsupported_media_type(message));
+        }
+    };
+    // The protobuf form is Snappy in itself; some clients say so in a header, some do not.
+    let body = match (body.content_type, body.compression) {
+        (ContentType::Protobuf | ContentType::Absent, Compression::Snappy) => body.as_is(),
+        _ => body.inflated().await?,
+    };
+    let decoded = decode(&state, &identity, client, body, decoder).await?;
+    state.submit(decoded.batch).await?;
+    if decoded.rejected.is_empty() {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ErrorResponse::bad_request("entries_rejected", decoded.rejected.grouped()))
+    }
+}
