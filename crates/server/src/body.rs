@@ -53,8 +53,9 @@ impl FromRequest<SharedState> for WireBody {
         refuse_announced_size(&parts.headers, limits.body_bytes_max)?;
         let mut held = state.body_budget.share();
         let reading = read(body, limits.body_bytes_max, &mut held);
-        let bytes =
-            tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading).await.map_err(|_| {
+        let bytes = tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading)
+            .await
+            .map_err(|_| {
                 ErrorResponse::new(
                     StatusCode::REQUEST_TIMEOUT,
                     "request_timeout",

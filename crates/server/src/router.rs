@@ -36,7 +36,10 @@ pub fn router(state: SharedState) -> Router {
 
     // The last layer sees a request first.
     let guarded = Router::new()
-        .merge(push.route_layer(from_fn_with_state(state.clone(), limits::bound_seconds)).route_layer(from_fn(gate::require_push)))
+        .merge(
+            push.route_layer(from_fn_with_state(state.clone(), limits::bound_seconds))
+                .route_layer(from_fn(gate::require_push)),
+        )
         .merge(read.route_layer(from_fn(gate::require_read)))
         .merge(admin.route_layer(from_fn(gate::require_admin)))
         .merge(open)
