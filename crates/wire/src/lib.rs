@@ -4,6 +4,8 @@
 //! that does not stand in the body, and gives a batch, or an error that names the place. Nothing
 //! here reads a clock, opens a socket or keeps state between calls.
 
+pub mod change66;
+pub mod change66_event;
 pub mod compression;
 pub mod context;
 pub mod error;
@@ -11,12 +13,23 @@ pub mod json;
 pub mod json_text;
 pub mod label_text;
 pub mod level_detection;
+pub mod log_entry;
+pub mod loggo;
+pub mod logpulse;
+pub mod logstream;
+pub mod logtopus;
 pub mod loki_push;
 pub mod loki_push_json;
 pub mod loki_push_proto;
 pub mod metadata_name;
 pub mod protobuf;
+mod record_batch;
+mod record_fields;
 pub mod service_name;
+pub mod v1_logs;
+
+#[cfg(test)]
+mod record_tests;
 #[cfg(test)]
 mod test_context;
 
