@@ -11,6 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use timberyard_logql::QueryError;
 use timberyard_model::scan::ScanError;
 use timberyard_model::sink::SinkError;
 use timberyard_wire::DecodeError;
@@ -171,6 +172,23 @@ impl From<SinkError> for ErrorResponse {
                 Self::overloaded(message, retry_after_seconds)
             }
             SinkError::Unavailable(_) => Self::unavailable(message),
+        }
+    }
+}
+
+/// A query without a result.
+impl From<QueryError> for ErrorResponse {
+    fn from(error: QueryError) -> Self {
+        let message = error.to_string();
+        match error {
+            QueryError::Invalid(_) => Self::bad_request("invalid_query", message),
+            QueryError::Unsupported(_) => Self::bad_request("not_supported", message),
+            QueryError::Limit(_) => Self::bad_request("query_limit", message),
+            QueryError::Pipeline { .. } | QueryError::Execution(_) => {
+                Self::bad_request("query_failed", message)
+            }
+            QueryError::Cancelled(reason) => ScanError::Cancelled(reason).into(),
+            QueryError::Source(error) => error.into(),
         }
     }
 }

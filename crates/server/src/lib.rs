@@ -21,6 +21,7 @@ pub mod router;
 pub mod security_headers;
 pub mod serve;
 pub mod settings;
+pub mod socket;
 pub mod state;
 
 pub use error_response::ErrorResponse;

@@ -1,6 +1,5 @@
 //! Ways out, one file a question.
 
 pub mod build_info;
-
-pub mod context_lines;
-pub mod ordered_rows;
+pub mod form;
+pub mod run;

@@ -1,0 +1,28 @@
+//! Runs queries for handlers: on a thread of its own, with a place among those that run, called off when
+//! nobody waits any longer.
+
+use std::sync::Arc;
+
+use timberyard_logql::{QueryRequest, QueryResult};
+use timberyard_model::scan::{ScanError, SeriesRequest};
+use timberyard_model::{Cancellation, Labels};
+
+use crate::error_response::ErrorResponse;
+use crate::state::SharedState;
+
+/// Runs a LogQL query. The cancellation of the request is replaced by the one of its place.
+pub async fn query(state: &SharedState, mut request: QueryRequest) -> Result<QueryResult, ErrorResponse> {
+    let shared = Arc::clone(state);
+    let run = move |cancellation: Cancellation| {
+        request.cancellation = cancellation;
+        Ok(shared.engine.run(&*shared.source, &request)?)
+    };
+    state.query_gate.run(run).await
+}
+
+/// The label sets of streams.
+pub async fn series(state: &SharedState, request: SeriesRequest) -> Result<Vec<Labels>, ErrorResponse> {
+    let shared = Arc::clone(state);
+    let run = move |_| shared.source.series(&request).map_err(|error: ScanError| error.into());
+    state.query_gate.run(run).await
+}
