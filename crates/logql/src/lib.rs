@@ -7,6 +7,7 @@
 
 pub mod engine;
 pub mod error;
+pub mod quantity;
 pub mod result;
 pub mod stage;
 pub mod syntax;

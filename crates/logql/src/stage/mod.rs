@@ -1,6 +1,11 @@
 //! The stages of a log pipeline, one file a stage, and the row they work on.
 
+mod ip;
+mod line_filter;
+pub(crate) mod pattern;
+mod pattern_expression;
 pub mod pipeline;
+pub(crate) mod regexp;
 pub mod row;
 
 pub use pipeline::{Pipeline, StageError};

@@ -1,6 +1,9 @@
 //! A chain of stages made from the tree of a query.
 
-use crate::stage::{Stage, Verdict, WorkingRow};
+use super::line_filter::LineFilterStage;
+use super::pattern::PatternStage;
+use super::regexp::RegexpStage;
+use super::{Stage, Verdict, WorkingRow};
 use crate::syntax::ast::PipelineStage;
 
 /// The stages of one query, in the order in which they run. Shared between threads; all that
@@ -13,7 +16,7 @@ pub struct Pipeline {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StageError {
     /// Its argument is wrong: a bad expression, pattern, template or address.
-    #[error("stage '{stage}' : {reason}")]
+    #[error("parse error : stage '{stage}' : {reason}")]
     Invalid {
         /// The stage as LogQL.
         stage: String,
@@ -21,7 +24,7 @@ pub enum StageError {
         reason: String,
     },
     /// It is part of the language but not of this version.
-    #[error("stage '{stage}' is not supported yet (stage {position} of the pipeline)")]
+    #[error("parse error : stage '{stage}' is not supported yet (stage {position} of the pipeline)")]
     Unsupported {
         /// The stage as LogQL.
         stage: String,
@@ -58,5 +61,14 @@ impl Pipeline {
 }
 
 fn compile(stage: &PipelineStage, position: usize) -> Result<Box<dyn Stage>, StageError> {
-    Err(StageError::Unsupported { stage: format!("{stage:?}"), position })
+    fn boxed<S: Stage + 'static>(stage: Result<S, String>) -> Result<Box<dyn Stage>, String> {
+        stage.map(|stage| Box::new(stage) as Box<dyn Stage>)
+    }
+    let compiled = match stage {
+        PipelineStage::LineFilter(filter) => boxed(LineFilterStage::new(filter)),
+        PipelineStage::Pattern(expression) => boxed(PatternStage::new(expression)),
+        PipelineStage::Regexp(expression) => boxed(RegexpStage::new(expression)),
+        _ => return Err(StageError::Unsupported { stage: stage.to_string(), position }),
+    };
+    compiled.map_err(|reason| StageError::Invalid { stage: stage.to_string(), reason })
 }

@@ -52,6 +52,8 @@ pub struct WorkingRow<'a> {
     text: String,
     added: Vec<Added>,
     deleted: Vec<Span>,
+    /// Names that were ever set as parsed labels, even if they are gone: parsers skip them.
+    extracted: Vec<Span>,
     error: Option<&'static str>,
     error_text: String,
     error_details: String,
@@ -68,6 +70,7 @@ impl<'a> WorkingRow<'a> {
             text: String::new(),
             added: Vec::new(),
             deleted: Vec::new(),
+            extracted: Vec::new(),
             error: None,
             error_text: String::new(),
             error_details: String::new(),
@@ -88,6 +91,7 @@ impl<'a> WorkingRow<'a> {
         self.text.clear();
         self.added.clear();
         self.deleted.clear();
+        self.extracted.clear();
         self.clear_error();
         self.clear_error_details();
         for (name, value) in metadata {
@@ -189,39 +193,53 @@ impl<'a> WorkingRow<'a> {
         self.set_spans(category, name, value);
     }
 
-    /// Sets a parsed label under the name `name_extracted` when the stream has `name`, else
-    /// under `name` itself.
-    pub fn set_extracted(&mut self, name: &str, value: &str) {
-        let name = if self.stream_has(name) { self.store_suffixed(name) } else { self.store(name) };
-        let value = self.store(value);
-        self.set_spans(Category::Parsed, name, value);
+    /// Sets a parsed label as parsers do: under `name_extracted` when the stream or metadata has
+    /// `name`; not at all when a parsed label of that name was set before, even if it is gone.
+    pub fn extract(&mut self, name: &str, value: &str) {
+        if let Some(name) = self.extraction_name(name) {
+            let value = self.store(value);
+            self.set_spans(Category::Parsed, name, value);
+        }
+    }
+
+    /// The name under which a parser sets `name`; `None` when it was parsed before.
+    fn extraction_name(&mut self, name: &str) -> Option<Span> {
+        let start = self.text.len();
+        let suffixed = self.stream_has(name) || self.has_in_category(name, Category::Metadata);
+        let name = if suffixed { self.store_suffixed(name) } else { self.store(name) };
+        if self.was_extracted(self.span(name)) {
+            self.text.truncate(start);
+            return None;
+        }
+        Some(name)
     }
 
     fn set_spans(&mut self, category: Category, name: Span, value: Span) {
         let text = &self.text;
         let key = &text[name.start..name.end];
-        let mut same = None;
-        let mut stronger = false;
-        self.added.retain(|added| {
+        let mut settled = false;
+        self.added.retain_mut(|added| {
             if text[added.name.start..added.name.end] != *key {
                 return true;
             }
-            stronger |= added.category > category;
-            added.category >= category
-        });
-        if stronger {
-            return;
-        }
-        for added in &mut self.added {
-            if added.category == category && text[added.name.start..added.name.end] == *key {
+            if added.category == category {
                 added.value = value;
-                same = Some(());
-                break;
             }
-        }
-        if same.is_none() {
+            let stays = added.category >= category;
+            settled |= stays;
+            stays
+        });
+        if !settled {
             self.added.push(Added { category, name, value });
         }
+        if category == Category::Parsed && !self.was_extracted(self.span(name)) {
+            self.extracted.push(name);
+        }
+    }
+
+    /// Whether a parsed label of that name was ever set.
+    fn was_extracted(&self, name: &str) -> bool {
+        self.extracted.iter().any(|span| self.span(*span) == name)
     }
 
     /// Removes a label from all categories.
@@ -382,7 +400,8 @@ mod tests {
         row.set(Category::Parsed, "trace", "t2");
         row.set(Category::Metadata, "trace", "t3");
         assert_eq!(row.get("trace"), Some((Category::Parsed, "t2")));
-        row.set_extracted("env", "inner");
+        row.extract("env", "inner");
+        row.extract("env", "later");
         row.delete("env");
         assert_eq!(
             row.labels().to_string(),
