@@ -4,9 +4,9 @@
 //! allocation of its own. Immutable once built; built by [`RowsBuilder`].
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::labels::Labels;
 use crate::time::Timestamp;
@@ -179,7 +179,32 @@ impl std::fmt::Debug for RowRef<'_> {
 #[error("rows hold more than {ROWS_BYTES_MAX} bytes, the most one batch can")]
 pub struct RowsFull;
 
-type Xxh3Map<K, V> = HashMap<K, V, BuildHasherDefault<Xxh3>>;
+type Xxh3Map<K, V> = HashMap<K, V, BuildHasherDefault<OneShotXxh3>>;
+
+/// xxh3 of each piece, seeded with what came before: unlike the streaming form it has no state to set up.
+#[derive(Clone, Copy, Debug, Default)]
+struct OneShotXxh3(u64);
+
+impl Hasher for OneShotXxh3 {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 ^= value;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Up to so many names are looked through one by one, which beats hashing.
+const NAMES_SCANNED_MAX: usize = 8;
 
 /// Builds [`Rows`]. A row costs amortised no allocation.
 #[derive(Debug, Default)]
@@ -259,6 +284,10 @@ impl RowsBuilder {
     }
 
     fn name(&mut self, name: &str) -> u32 {
+        let scanned = self.rows.names.iter().take(NAMES_SCANNED_MAX);
+        if let Some(number) = scanned.map(|known| &**known).position(|known| known == name) {
+            return number as u32;
+        }
         if let Some(number) = self.name_numbers.get(name) {
             return *number;
         }
