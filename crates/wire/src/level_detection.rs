@@ -301,19 +301,56 @@ fn logfmt_name_rank(key: &[u8]) -> Option<usize> {
 
 /// The first word of the line that is a level and stands alone.
 fn level_word(line: &[u8]) -> Option<Level> {
-    let mut may_start = true;
-    for (at, byte) in line.iter().enumerate() {
-        if may_start && byte.is_ascii_alphabetic() {
-            let tail = line.get(at..).unwrap_or_default();
-            if let Some((length, level)) = level_word_prefix(tail)
-                && tail.get(length).is_none_or(|next| ends_word(*next))
-            {
-                return Some(level);
-            }
-        }
-        may_start = starts_word(*byte);
+    let stands_alone = |at: usize| {
+        let tail = line.get(at..)?;
+        let (length, level) = level_word_prefix(tail)?;
+        tail.get(length).is_none_or(|next| class_of(*next) & ENDS_WORD != 0).then_some(level)
+    };
+    if let Some(level) = stands_alone(0) {
+        return Some(level);
     }
-    None
+    // One test a byte: few pairs pass it, so the branch is foreseen.
+    line.windows(2).enumerate().find_map(|(at, pair)| match pair {
+        [before, first] if class_of(*before) & STARTS_WORD & class_of(*first).rotate_left(4) != 0 => {
+            stands_alone(at + 1)
+        }
+        _ => None,
+    })
+}
+
+/// A level word may follow this byte. Not a colon: in `misc:error` the word is a part.
+const STARTS_WORD: u8 = 1 << 4;
+/// A level word may end before this byte. Here a colon may: `error: no route`.
+const ENDS_WORD: u8 = 1 << 1;
+/// A level word begins with this letter.
+const FIRST_LETTER: u8 = 1;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let both = b" \t\n[({\"'=|";
+    let mut i = 0;
+    while i < both.len() {
+        classes[both[i] as usize] = STARTS_WORD | ENDS_WORD;
+        i += 1;
+    }
+    let ends = b"])}:,!";
+    i = 0;
+    while i < ends.len() {
+        classes[ends[i] as usize] = ENDS_WORD;
+        i += 1;
+    }
+    let first = b"tdfcewiTDFCEWI";
+    i = 0;
+    while i < first.len() {
+        classes[first[i] as usize] = FIRST_LETTER;
+        i += 1;
+    }
+    classes
+};
+
+#[inline]
+fn class_of(byte: u8) -> u8 {
+    CLASSES[usize::from(byte)]
 }
 
 fn level_word_prefix(text: &[u8]) -> Option<(usize, Level)> {
@@ -334,16 +371,6 @@ fn level_word_prefix(text: &[u8]) -> Option<(usize, Level)> {
         let start = text.get(..word.len())?;
         start.eq_ignore_ascii_case(word).then_some((word.len(), *level))
     })
-}
-
-/// Whether a level word may follow this byte. A colon is left out: in `misc:error` the word is a part.
-fn starts_word(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'[' | b'(' | b'{' | b'"' | b'\'' | b'=' | b'|')
-}
-
-/// Whether a level word may end before this byte. A colon may: `error: no route`.
-fn ends_word(byte: u8) -> bool {
-    starts_word(byte) || matches!(byte, b']' | b')' | b'}' | b':' | b',' | b'!')
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! that does not stand in the body, and gives a batch, or an error that names the place. Nothing
 //! here reads a clock, opens a socket or keeps state between calls.
 
+pub mod batch_record;
+pub mod byte_reader;
 pub mod change66;
 pub mod change66_event;
 pub mod compression;
