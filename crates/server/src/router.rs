@@ -24,7 +24,12 @@ pub fn router(state: SharedState) -> Router {
     // Need a key that may push.
     let push = Router::new()
         .route("/loki/api/v1/push", post(ingest::loki_push::post))
-        .route("/api/prom/push", post(ingest::loki_push::post));
+        .route("/api/prom/push", post(ingest::loki_push::post))
+        .route("/v1/logs", post(ingest::v1_logs::post))
+        .route("/ingest", post(ingest::logpulse::post))
+        .route("/api/ingest", post(ingest::logstream::post))
+        .route("/api/v1/ingest", post(ingest::change66::post_event))
+        .route("/api/v1/batch-ingest", post(ingest::change66::post_batch));
 
     // Need a key that may read.
     let read = Router::new()

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authenticator, Identity};
 use crate::error_response::ErrorResponse;
+use crate::ingest::event_numbers::EventNumbers;
 use crate::limits::{BodyBudget, QueryGate, RequestGate};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
@@ -69,6 +70,8 @@ pub struct ServerState {
     pub stopping: CancellationToken,
     /// Open WebSockets, so that stopping can wait for them.
     pub sockets: TaskTracker,
+    /// Numbers analytics events.
+    pub event_numbers: EventNumbers,
     /// What happened since start.
     pub metrics: Metrics,
     clock: Clock,
@@ -92,6 +95,7 @@ impl ServerState {
             started_at: clock(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
+            event_numbers: EventNumbers::default(),
             metrics: Metrics::default(),
             intake,
             tail_hub,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use timberyard_wire::{DecodeContext, DecodeError};
+use timberyard_wire::DecodeContext;
 
 use crate::auth::Identity;
 use crate::body::{INLINE_BYTES_MAX, RequestBody};
@@ -11,7 +11,7 @@ use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
 
 /// What the decoder makes of the body. The memory of the body is given back afterwards.
-pub async fn decode<T, D>(
+pub async fn decode<T, E, D>(
     state: &SharedState,
     identity: &Identity,
     client: ClientAddress,
@@ -20,15 +20,17 @@ pub async fn decode<T, D>(
 ) -> Result<T, ErrorResponse>
 where
     T: Send + 'static,
-    D: FnOnce(&[u8], &DecodeContext<'_>) -> Result<T, DecodeError> + Send + 'static,
+    E: Into<ErrorResponse> + Send + 'static,
+    D: FnOnce(&[u8], &DecodeContext<'_>) -> Result<T, E> + Send + 'static,
 {
     let client_ip = client.text();
     if body.bytes.len() <= INLINE_BYTES_MAX {
-        return Ok(decoder(&body.bytes, &state.decode_context(identity, client_ip.as_deref()))?);
+        return decoder(&body.bytes, &state.decode_context(identity, client_ip.as_deref()))
+            .map_err(Into::into);
     }
     let (state, identity) = (Arc::clone(state), identity.clone());
     let decoding = tokio::task::spawn_blocking(move || {
         decoder(&body.bytes, &state.decode_context(&identity, client_ip.as_deref()))
     });
-    Ok(decoding.await.map_err(|error| ErrorResponse::internal(&error))??)
+    decoding.await.map_err(|error| ErrorResponse::internal(&error))?.map_err(Into::into)
 }

@@ -1,6 +1,7 @@
 //! The HTTP surface in process: requests into the router, a memory source behind it.
 
 mod connections;
+mod five_ways_in;
 mod harness;
 mod loki_push;
 mod rules;
