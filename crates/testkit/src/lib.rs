@@ -1,5 +1,9 @@
-//! What tests share: oracles that are too simple to be wrong. Never shipped.
+//! What tests share: oracles that are too simple to be wrong, the real binary as a child process, and clients
+//! that speak its protocols. Never shipped.
 
+pub mod eventually;
 pub mod http;
+pub mod loki_push;
 pub mod memory_source;
 pub mod server_process;
+pub mod websocket;
