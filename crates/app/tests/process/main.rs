@@ -6,9 +6,17 @@ mod logql;
 mod start;
 mod terminal;
 
+mod bad_input;
 mod change66;
+mod command_line;
+mod disk;
+mod durability;
+mod keys;
 mod loggo;
 mod logpulse;
 mod logstream;
 mod logtopus;
 mod loki_api;
+mod metrics;
+mod round_trip;
+mod senders;
