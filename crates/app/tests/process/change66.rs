@@ -11,6 +11,9 @@ use crate::logql::array;
 use crate::start::{server, server_with};
 use crate::terminal::curl;
 
+/// Parameters of a read, and the ids that it answers.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 fn event(id: &str) -> Value {
     json!({ "event_id": id, "event_type": "behavioral", "event_name": "tap" })
 }
@@ -295,7 +298,7 @@ fn events_are_filtered_by_each_parameter() {
     .expect_status(201);
     let by_time = ("sort_by", "timestamp");
     let (time_2, time_3) = (time(2), time(3));
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&[by_time], &["2", "3", "1"]),
         (&[by_time, ("sort_order", "ASC")], &["1", "3", "2"]),
         (&[by_time, ("sort_order", "asc")], &["1", "3", "2"]),

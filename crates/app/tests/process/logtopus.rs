@@ -9,6 +9,9 @@ use crate::logql::array;
 use crate::start::{SECRET, server, server_with, settings};
 use crate::terminal::{curl, timberyard};
 
+/// Parameters of a read, and the messages that it answers.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+
 fn post(server: &ServerProcess, entries: &Value) -> Answer {
     server.post("/v1/logs").json(entries).send()
 }
@@ -189,7 +192,7 @@ fn reads_are_filtered_by_each_parameter_and_answer_the_newest_first() {
 
     let (one, two, three) = ("Alpha opened", "Beta opened", "Gamma closed");
     let (time_1, time_2, time_3) = (time(1), time(2), time(3));
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&[], &[three, two, one]),
         (&[("limit", "2")], &[three, two]),
         (&[("start_time", &time_2)], &[three, two]),
@@ -241,7 +244,7 @@ fn context_is_the_lines_around_each_match_in_the_same_session_or_client() {
 
     let needle = ("search", "needle");
     let even = ("session_id", "even");
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case<'_>] = &[
         (&[needle, even], &["needle"]),
         (&[needle, even, ("before_context", "2")], &["needle", "hay 8", "hay 6"]),
         (&[needle, even, ("after_context", "2")], &["hay 14", "hay 12", "needle"]),
