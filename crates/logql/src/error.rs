@@ -7,15 +7,19 @@ use timberyard_model::scan::ScanError;
 
 use crate::stage::StageError;
 use crate::stage::row::ERROR_LABEL;
+use crate::syntax::SyntaxError;
 
 /// Why a query has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum QueryError {
-    /// The query is wrong in itself; asking again will not help.
-    #[error("parse error : {0}")]
+    /// The text is not LogQL, or makes no sense.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// The query is wrong in itself, such as an expression that does not compile.
+    #[error("{0}")]
     Invalid(String),
-    /// It is LogQL, but this version cannot run it.
-    #[error("not supported yet: {0}")]
+    /// It is LogQL, but this version cannot run it; says which part and its place.
+    #[error("{0}")]
     Unsupported(String),
     /// It would exceed a limit; narrow it.
     #[error(transparent)]

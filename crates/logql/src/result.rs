@@ -167,12 +167,23 @@ impl QueryStatistics {
         let sum = &mut self.scan;
         sum.segments_total += scan.segments_total;
         sum.segments_read += scan.segments_read;
+        sum.segments_damaged += scan.segments_damaged;
         sum.blocks_skipped += scan.blocks_skipped;
         sum.blocks_read += scan.blocks_read;
         sum.compressed_bytes += scan.compressed_bytes;
         sum.decompressed_bytes += scan.decompressed_bytes;
         sum.rows_scanned += scan.rows_scanned;
         sum.rows_matched += scan.rows_matched;
+    }
+
+    /// What the user should know about an answer that cost this.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        match self.scan.segments_damaged {
+            0 => Vec::new(),
+            damaged => {
+                vec![format!("the answer may be incomplete: {damaged} damaged segments could not be read")]
+            }
+        }
     }
 }
 

@@ -5,5 +5,6 @@ pub mod eventually;
 pub mod http;
 pub mod loki_push;
 pub mod memory_source;
+pub mod naive_logql;
 pub mod server_process;
 pub mod websocket;

@@ -77,7 +77,7 @@ pub(crate) fn run(
     }
     let streams = Streams::group(request.direction, collector.finish());
     statistics.entries_returned = streams.len() as u64;
-    Ok(QueryResult { value: QueryValue::Streams(streams), statistics, warnings: Vec::new() })
+    Ok(QueryResult { value: QueryValue::Streams(streams), warnings: statistics.warnings(), statistics })
 }
 
 /// Runs the pipeline over a row; gives the labels that are left of its stream and the line.

@@ -79,7 +79,7 @@ pub(crate) fn run(
         QueryValue::Scalar { .. } => 1,
         QueryValue::Streams(_) => 0,
     };
-    Ok(QueryResult { value, statistics, warnings: Vec::new() })
+    Ok(QueryResult { value, warnings: statistics.warnings(), statistics })
 }
 
 impl Evaluation<'_> {

@@ -1,6 +1,7 @@
 //! `unwrap`: the number in a label as the sample of a row.
 
 use crate::error::QueryError;
+use crate::quantity::{QuantityError, bytes, duration, number};
 use crate::stage::{Pipeline, Verdict, WorkingRow};
 use crate::syntax::ast::{Conversion, PipelineStage, Unwrap};
 
@@ -33,7 +34,7 @@ impl Unwrapping {
             Ok(value) => value,
             Err(reason) => {
                 row.set_error(SAMPLE_EXTRACTION_ERROR);
-                row.set_error_details(&reason);
+                row.set_error_details(&reason.to_string());
                 0.0
             }
         };
@@ -41,9 +42,50 @@ impl Unwrapping {
     }
 }
 
-fn convert(conversion: Conversion, text: &str) -> Result<f64, String> {
+fn convert(conversion: Conversion, text: &str) -> Result<f64, QuantityError> {
     match conversion {
-        Conversion::Number => text.parse().map_err(|_| format!("not a number: {text}")),
-        _ => Err("unit".to_owned()),
+        Conversion::Number => number::parse(text),
+        Conversion::Bytes => bytes::parse(text).map(|bytes| bytes as f64),
+        Conversion::Duration | Conversion::DurationSeconds => {
+            duration::parse_go(text).map(|nanos| nanos as f64 / 1e9)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timberyard_model::{Labels, Timestamp};
+
+    use super::*;
+    use crate::stage::Category;
+
+    fn sample(conversion: Conversion, text: &str) -> (Option<f64>, Labels) {
+        let unwrap = Unwrap { label: "took".to_owned(), conversion, post_filters: Vec::new() };
+        let stream = Labels::default();
+        let mut row = WorkingRow::new(&stream);
+        row.reset(Timestamp::default(), b"", &stream, []);
+        row.set(Category::Parsed, "took", text);
+        let sample = Unwrapping::new(&unwrap).expect("compiles").sample_of(&mut row);
+        (sample, row.labels())
+    }
+
+    #[test]
+    fn numbers_come_in_several_units() {
+        for (conversion, text, expected) in [
+            (Conversion::Number, "1.5e3", 1500.0),
+            (Conversion::Bytes, "5KiB", 5120.0),
+            (Conversion::Duration, "1m30s", 90.0),
+            (Conversion::DurationSeconds, "250ms", 0.25),
+        ] {
+            assert_eq!(sample(conversion, text).0, Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_an_error_and_nothing_is_no_sample() {
+        let (_, labels) = sample(Conversion::Number, "many");
+        assert_eq!(labels.get("__error__"), Some("SampleExtractionErr"));
+        assert!(labels.get("__error_details__").is_some_and(|details| details.contains("many")), "{labels}");
+        assert_eq!(sample(Conversion::Number, "").0, None);
     }
 }
