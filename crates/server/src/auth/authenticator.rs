@@ -35,7 +35,12 @@ pub struct ConfiguredKey {
     pub name: Arc<str>,
     /// The key.
     pub key: Secret,
+    /// What its holder may do.
+    pub scopes: Scopes,
 }
+
+/// The name and the scopes of a configured key.
+type ConfiguredHolder = (Arc<str>, Scopes);
 
 /// Checks keys. Holds digests only, never configured keys themselves.
 #[derive(Clone, Debug)]
@@ -44,7 +49,7 @@ pub struct Authenticator {
     metrics_closed: bool,
     loopback_only: bool,
     hmac_keys: Option<HmacKeys>,
-    configured: Vec<(Arc<str>, [u8; 32])>,
+    configured: Vec<(ConfiguredHolder, [u8; 32])>,
 }
 
 /// What a good key says about its holder.
@@ -58,7 +63,7 @@ pub(super) struct KeyHolder {
 impl Authenticator {
     /// From the settings.
     pub fn new(settings: &AuthSettings) -> Self {
-        let digest = |key: &ConfiguredKey| (Arc::clone(&key.name), digest_of(key.key.reveal()));
+        let digest = |key: &ConfiguredKey| ((Arc::clone(&key.name), key.scopes), digest_of(key.key.reveal()));
         Self {
             enabled: settings.enabled,
             metrics_closed: settings.enabled && settings.metrics,
@@ -93,8 +98,8 @@ impl Authenticator {
     }
 
     fn holder_of(&self, key: &str) -> Option<KeyHolder> {
-        if let Some(name) = self.configured_name(key) {
-            return Some(KeyHolder { client: Some(name), scopes: Scopes::ALL, tenants: TenantAccess::Any });
+        if let Some((name, scopes)) = self.configured_key(key) {
+            return Some(KeyHolder { client: Some(name), scopes, tenants: TenantAccess::Any });
         }
         let client = self.hmac_keys.as_ref()?.verify(key)?;
         Some(KeyHolder {
@@ -105,13 +110,13 @@ impl Authenticator {
     }
 
     /// Looks at every configured key, so that the time says nothing about which one is near.
-    fn configured_name(&self, key: &str) -> Option<Arc<str>> {
+    fn configured_key(&self, key: &str) -> Option<ConfiguredHolder> {
         let digest = digest_of(key);
         let mut found = u32::MAX;
         for (number, (_, configured)) in (0u32..).zip(&self.configured) {
             found.conditional_assign(&number, configured.ct_eq(&digest));
         }
-        self.configured.get(found as usize).map(|(name, _)| Arc::clone(name))
+        self.configured.get(found as usize).map(|(name, _)| name.clone())
     }
 }
 
@@ -131,7 +136,11 @@ mod tests {
     }
 
     fn settings() -> AuthSettings {
-        let key = |name: &str, key| ConfiguredKey { name: name.into(), key: Secret::new(key) };
+        let key = |name: &str, key| ConfiguredKey {
+            name: name.into(),
+            key: Secret::new(key),
+            scopes: if name == "first" { Scopes::PUSH_AND_READ } else { Scopes::ALL },
+        };
         AuthSettings {
             enabled: true,
             hmac_secret: Some(Secret::new("s3cret")),
@@ -141,10 +150,12 @@ mod tests {
     }
 
     #[test]
-    fn configured_keys_administer_and_hmac_keys_do_not() {
+    fn configured_keys_may_do_what_is_written_and_hmac_keys_never_administer() {
         let authenticator = Authenticator::new(&settings());
         let second = authenticator.identify(&headers("two")).expect("configured");
         assert_eq!((second.client.as_deref(), second.scopes), (Some("second"), Scopes::ALL));
+        let first = authenticator.identify(&headers("one")).expect("configured");
+        assert_eq!(first.scopes, Scopes::PUSH_AND_READ);
         let signed = HmacKeys::new(Secret::new("s3cret")).issue("web").expect("a name");
         let web = authenticator.identify(&headers(&signed)).expect("signed");
         assert_eq!((web.client.as_deref(), web.scopes), (Some("web"), Scopes::PUSH_AND_READ));

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Method;
-use timberyard_server::auth::{ConfiguredKey, HmacKeys, Secret};
+use timberyard_server::auth::{ConfiguredKey, HmacKeys, Scopes, Secret};
 
 use crate::harness::TestServer;
 
@@ -12,7 +12,11 @@ fn with_keys() -> TestServer {
     TestServer::with(|settings| {
         settings.auth.enabled = true;
         settings.auth.hmac_secret = Some(Secret::new("s3cret"));
-        settings.auth.keys = vec![ConfiguredKey { name: "operator".into(), key: Secret::new("topsecret") }];
+        settings.auth.keys = vec![ConfiguredKey {
+            name: "operator".into(),
+            key: Secret::new("topsecret"),
+            scopes: Scopes::ALL,
+        }];
     })
 }
 
