@@ -21,6 +21,7 @@ pub mod logpulse;
 pub mod logstream;
 pub mod logtopus;
 pub mod loki_push;
+pub mod loki_push_encode;
 pub mod loki_push_json;
 pub mod loki_push_proto;
 pub mod metadata_name;
