@@ -1,2 +1,61 @@
-//! Placeholder.
-fn main() {}
+//! `timberyard`: the one binary. Reads the command line and hands over to the command's own file.
+//!
+//! Exit codes: 0 done, 1 failed, 2 not understood. Errors go to standard error.
+
+mod cli;
+mod client;
+mod config;
+mod config_command;
+mod data;
+mod failure;
+mod keys;
+mod loadgen;
+mod maintenance;
+mod progress;
+mod push;
+mod query;
+mod server;
+mod show;
+mod shutdown;
+mod store_slot;
+mod tail;
+mod telemetry;
+mod time_argument;
+mod wiring;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Command, Typed};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    match run(&Typed::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let message = failure.to_string();
+            if !message.is_empty() {
+                // When standard error is closed the exit code still tells.
+                let _ = writeln!(io::stderr(), "timberyard: {message}");
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Server(arguments) => server::run(arguments),
+        Command::Query(arguments) => query::run(arguments),
+        Command::Tail(arguments) => tail::run(arguments),
+        Command::Push(arguments) => push::run(arguments),
+        Command::Keys(command) => keys::run(command),
+        Command::Loadgen(arguments) => loadgen::run(arguments),
+        Command::Config(command) => config_command::run(command),
+        Command::Verify { data_dir } => data::run_verify(data_dir),
+        Command::Snapshot(arguments) => data::run_snapshot(arguments),
+        Command::Restore { snapshot_dir, data_dir } => data::run_restore(snapshot_dir, data_dir),
+    }
+}

@@ -1,0 +1,140 @@
+//! Puts written values in their places and reads them back to be shown.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::keys::{Found, Place, Unit};
+use super::settings::Settings;
+use super::written::Written;
+
+/// A value as it is shown: one scalar, or a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// Nothing is set.
+    Nothing,
+    /// Text, to be quoted where YAML needs it.
+    Text(String),
+    /// A number or a switch.
+    Bare(String),
+    /// A list of texts.
+    List(Vec<String>),
+}
+
+/// What setting a value also set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Also {
+    /// Nothing else.
+    Nothing,
+    /// The port, as part of an address.
+    Port,
+}
+
+/// Puts the value in its place. An empty value leaves everything as it is.
+pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> Result<Also, String> {
+    if written.is_empty() {
+        return Ok(Also::Nothing);
+    }
+    match &found.key().place {
+        Place::Listen => return set_listen(settings, written.scalar()?),
+        Place::Port => {
+            let text = written.scalar()?;
+            settings.port =
+                text.parse().map_err(|_| format!("must be a port from 0 to 65535, not `{text}`"))?;
+        }
+        Place::Path(at) => *at(settings) = PathBuf::from(written.text()?),
+        Place::Text(at) => *at(settings) = written.text()?.trim().to_owned(),
+        Place::Choice(words, at) => {
+            let text = written.scalar()?;
+            if !words.contains(&text) {
+                return Err(format!("must be one of {}, not `{text}`", words.join(", ")));
+            }
+            *at(settings) = text.to_owned();
+        }
+        Place::OptionalText(at) => *at(settings) = Some(written.text()?),
+        Place::Texts(at) => *at(settings) = written.items()?,
+        Place::Switch(at) => *at(settings) = written.switch()?,
+        Place::OptionalSwitch(at) => *at(settings) = Some(written.switch()?),
+        Place::Usize(unit, at) => *at(settings) = fit(positive(written, *unit)?)?,
+        Place::U64(unit, at) => *at(settings) = positive(written, *unit)?,
+        Place::I64(unit, at) => *at(settings) = fit(number(written, *unit)?)?,
+        Place::OptionalUsize(unit, at) => {
+            let value = number(written, *unit)?;
+            *at(settings) = if value == 0 { None } else { Some(fit(value)?) };
+        }
+        Place::OptionalU64(unit, at) => {
+            let value = number(written, *unit)?;
+            *at(settings) = (value != 0).then_some(value);
+        }
+        Place::OfTenant(unit, at) => {
+            let tenant = found.tenant.as_deref().unwrap_or_default();
+            super::keys::check_tenant(tenant)?;
+            let value = number(written, *unit)?;
+            let retention = settings.tenants.entry(tenant.to_owned()).or_default();
+            *at(retention) = (value != 0).then_some(value);
+        }
+    }
+    Ok(Also::Nothing)
+}
+
+/// Reads the value back; changes nothing.
+pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
+    let bare = |value: &dyn std::fmt::Display| Shown::Bare(value.to_string());
+    let optional = |value: Option<String>| value.map_or(Shown::Nothing, Shown::Bare);
+    match &found.key().place {
+        Place::Listen => Shown::Text(settings.listen().to_string()),
+        Place::Port => bare(&settings.port),
+        Place::Path(at) => Shown::Text(at(settings).display().to_string()),
+        Place::Text(at) | Place::Choice(_, at) => Shown::Text(at(settings).clone()),
+        Place::OptionalText(at) => at(settings).clone().map_or(Shown::Nothing, Shown::Text),
+        Place::Texts(at) => Shown::List(at(settings).clone()),
+        Place::Switch(at) => bare(at(settings)),
+        Place::OptionalSwitch(at) => optional(at(settings).map(|value| value.to_string())),
+        Place::Usize(_, at) => bare(at(settings)),
+        Place::U64(_, at) => bare(at(settings)),
+        Place::I64(_, at) => bare(at(settings)),
+        Place::OptionalUsize(_, at) => optional(at(settings).map(|value| value.to_string())),
+        Place::OptionalU64(_, at) => optional(at(settings).map(|value| value.to_string())),
+        Place::OfTenant(_, at) => {
+            let tenant = found.tenant.as_deref().unwrap_or_default();
+            let retention = settings.tenants.get_mut(tenant);
+            optional(retention.and_then(|retention| at(retention).map(|value| value.to_string())))
+        }
+    }
+}
+
+/// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; `localhost` is an address too.
+fn set_listen(settings: &mut Settings, text: &str) -> Result<Also, String> {
+    let spelled = match text.strip_prefix("localhost") {
+        Some(rest) if rest.is_empty() || rest.starts_with(':') => format!("{}{rest}", Ipv4Addr::LOCALHOST),
+        _ => text.to_owned(),
+    };
+    if let Ok(address) = spelled.parse::<SocketAddr>() {
+        settings.address = address.ip();
+        settings.port = address.port();
+        return Ok(Also::Port);
+    }
+    let bare = spelled.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&spelled);
+    settings.address = bare.parse::<IpAddr>().map_err(|_| {
+        format!("must be an address such as 127.0.0.1:8080, [::1]:8080 or 0.0.0.0, not `{text}`")
+    })?;
+    Ok(Also::Nothing)
+}
+
+fn number(written: &Written, unit: Unit) -> Result<u64, String> {
+    match unit {
+        Unit::Count => written.count(),
+        Unit::Bytes => written.bytes(),
+        Unit::Seconds => written.seconds(),
+    }
+}
+
+fn positive(written: &Written, unit: Unit) -> Result<u64, String> {
+    match number(written, unit)? {
+        0 => Err("must be at least 1".to_owned()),
+        value => Ok(value),
+    }
+}
+
+fn fit<T: TryFrom<u64>>(value: u64) -> Result<T, String> {
+    T::try_from(value).map_err(|_| format!("is {value}, which is more than this machine can count"))
+}

@@ -1,0 +1,122 @@
+//! Settings that depend on each other: what follows from others, and what is refused together.
+
+use timberyard_server::client_address::AddressBlock;
+
+use super::Configuration;
+use super::error::ConfigError;
+use super::origin::Origin;
+use super::settings::Settings;
+
+/// How much larger than its compressed form a body may be when only the latter's limit was raised.
+const INFLATION_MAX: usize = 4;
+
+/// Sets what nobody wrote from what somebody wrote.
+pub(super) fn derive(configuration: &mut Configuration) {
+    let unwritten = configuration.origin("limits.request.inflated_bytes_max") == Origin::Default;
+    let request = &mut configuration.settings.limits.request;
+    if unwritten && request.inflated_bytes_max < request.body_bytes_max.saturating_mul(INFLATION_MAX) {
+        request.inflated_bytes_max = request.body_bytes_max.saturating_mul(INFLATION_MAX);
+    }
+}
+
+/// What does not go together.
+pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
+    let mut refused = Vec::new();
+    let mut refuse = |reason: String| refused.push(ConfigError::Refused(reason));
+    let auth = &settings.auth;
+    if auth.enabled == Some(true) && !settings.has_keys() {
+        refuse(
+            "`auth.enabled` is true, but there is no key: set AUTH_SECRET, API_KEYS or auth.api_key"
+                .to_owned(),
+        );
+    }
+    if auth.anonymous && settings.is_authenticated() {
+        refuse(
+            "`auth.anonymous` is true, but keys are configured: remove one of them, or say `auth.enabled: false`"
+                .to_owned(),
+        );
+    }
+    if !settings.is_authenticated() && !auth.anonymous && !settings.address.is_loopback() {
+        refuse(format!(
+            "listening on {} without any key would let everyone in: set AUTH_SECRET, API_KEYS or auth.api_key, \
+             listen on 127.0.0.1, or say `auth.anonymous: true`",
+            settings.address
+        ));
+    }
+    if settings.cors.enabled == Some(true)
+        && settings.cors.allowed_origins.is_empty()
+        && !settings.is_authenticated()
+    {
+        refuse(
+            "`cors.enabled` without a key would let any web page read the logs: list the pages in \
+             cors.allowed_origins (ALLOWED_ORIGINS)"
+                .to_owned(),
+        );
+    }
+    let request = &settings.limits.request;
+    if request.inflated_bytes_max < request.body_bytes_max {
+        refuse(format!(
+            "`limits.request.inflated_bytes_max` ({}) is below `limits.request.body_bytes_max` ({})",
+            request.inflated_bytes_max, request.body_bytes_max
+        ));
+    }
+    for proxy in &settings.trusted_proxies {
+        if let Err(error) = proxy.parse::<AddressBlock>() {
+            refuse(format!("`trusted_proxies`: {error}"));
+        }
+    }
+    refused
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut Settings)) -> Vec<String> {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        refusals(&settings).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_defaults_go_together() {
+        assert_eq!(check(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_open_address_needs_a_key_or_the_word_anonymous() {
+        let open = |settings: &mut Settings| settings.address = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        assert!(check(open)[0].starts_with("listening on 0.0.0.0 without any key"));
+        let with = |more: fn(&mut Settings)| {
+            check(|settings| {
+                open(settings);
+                more(settings);
+            })
+        };
+        assert!(with(|s| s.auth.anonymous = true).is_empty());
+        assert!(with(|s| s.auth.secret = Some("s".to_owned())).is_empty());
+        assert!(with(|s| s.auth.api_key = Some("k".to_owned())).is_empty());
+        assert!(with(|s| s.auth.api_keys = vec!["k".to_owned()]).is_empty());
+        let off = with(|s| {
+            s.auth.secret = Some("s".to_owned());
+            s.auth.enabled = Some(false);
+        });
+        assert_eq!(off.len(), 1, "a key that is switched off is no key");
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        assert_eq!(check(|s| s.auth.enabled = Some(true)).len(), 1);
+        let both = check(|s| {
+            s.auth.anonymous = true;
+            s.auth.secret = Some("s".to_owned());
+        });
+        assert!(both[0].contains("auth.anonymous"));
+        assert_eq!(check(|s| s.cors.enabled = Some(true)).len(), 1);
+        assert_eq!(check(|s| s.limits.request.inflated_bytes_max = 1).len(), 1);
+        assert_eq!(check(|s| s.trusted_proxies = vec!["10.0.0.0/8".to_owned(), "::1".to_owned()]).len(), 0);
+        assert_eq!(check(|s| s.trusted_proxies = vec!["10.0.0.0/33".to_owned(), "x".to_owned()]).len(), 2);
+    }
+}

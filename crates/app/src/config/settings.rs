@@ -1,0 +1,172 @@
+//! The settings of a server, typed, with their defaults. How they are written is in `keys`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use timberyard_model::limits::Limits;
+use timberyard_server::settings::LoadLimits;
+use timberyard_store::StoreOptions;
+
+/// Everything that can be set about a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The address to listen on.
+    pub(crate) address: IpAddr,
+    /// The port to listen on; 0 takes any free one.
+    pub(crate) port: u16,
+    /// The folder that holds all data.
+    pub(crate) data_dir: PathBuf,
+    /// The name of this node: `ingested_node_id` of what it takes in.
+    pub(crate) node_id: String,
+    /// Proxies whose `X-Forwarded-For` is believed: addresses or networks (`10.0.0.0/8`).
+    pub(crate) trusted_proxies: Vec<String>,
+    /// Who may do what.
+    pub(crate) auth: AuthSettings,
+    /// Which web pages may read answers.
+    pub(crate) cors: CorsSettings,
+    /// How data is kept. Retention is in `retention` and `tenants`, in the units it is written in.
+    pub(crate) store: StoreOptions,
+    /// How long and how much is kept, of everything.
+    pub(crate) retention: Retention,
+    /// The same for single tenants.
+    pub(crate) tenants: BTreeMap<String, Retention>,
+    /// How data comes in.
+    pub(crate) ingest: IngestSettings,
+    /// What Loki's push adds to entries.
+    pub(crate) loki: LokiSettings,
+    /// Every bound on requests, records and queries.
+    pub(crate) limits: Limits,
+    /// Every bound on what goes on at the same time.
+    pub(crate) load: LoadLimits,
+    /// The program's own log.
+    pub(crate) log: LogSettings,
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AuthSettings {
+    /// On or off as written; when nothing is written, on as soon as there is a secret or a key.
+    pub(crate) enabled: Option<bool>,
+    /// Whether an address that is not loopback may be served without any key.
+    pub(crate) anonymous: bool,
+    /// The secret that signs `CLIENT.SIGNATURE` keys.
+    pub(crate) secret: Option<String>,
+    /// One key.
+    pub(crate) api_key: Option<String>,
+    /// More keys.
+    pub(crate) api_keys: Vec<String>,
+    /// Keys that may also flush and delete; when none is written, all configured keys may.
+    pub(crate) admin_keys: Vec<String>,
+    /// Whether `/metrics` needs a key too.
+    pub(crate) metrics: bool,
+}
+
+/// Which web pages may read answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CorsSettings {
+    /// On or off as written; when nothing is written, on as soon as there are origins.
+    pub(crate) enabled: Option<bool>,
+    /// Origins such as `https://logs.example.com`, or `*`.
+    pub(crate) allowed_origins: Vec<String>,
+}
+
+/// How long and how much is kept; without a bound when `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Retention {
+    /// Days, by the entries' own time.
+    pub(crate) days: Option<u64>,
+    /// Bytes on disk.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// How data comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IngestSettings {
+    /// Bytes that may wait for the store before senders are told to come back.
+    pub(crate) queue_bytes_max: usize,
+    /// LogPulse's way of writing the same, in entries of 1 KiB.
+    pub(crate) buffer_size: Option<usize>,
+}
+
+/// What Loki's push adds to entries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LokiSettings {
+    /// Whether streams without `service_name` get one from their other labels.
+    pub(crate) discover_service_name: bool,
+    /// Whether entries get `detected_level`.
+    pub(crate) detect_level: bool,
+}
+
+/// The program's own log, on standard error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogSettings {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or a tracing filter such as `info,timberyard_store=debug`.
+    pub(crate) level: String,
+    /// `text` or `json`.
+    pub(crate) format: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 8080,
+            data_dir: PathBuf::from("./data"),
+            node_id: "node-1".to_owned(),
+            trusted_proxies: Vec::new(),
+            auth: AuthSettings::default(),
+            cors: CorsSettings::default(),
+            store: StoreOptions::default(),
+            retention: Retention::default(),
+            tenants: BTreeMap::new(),
+            ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },
+            loki: LokiSettings { discover_service_name: true, detect_level: true },
+            limits: Limits::default(),
+            load: LoadLimits::default(),
+            log: LogSettings { level: "info".to_owned(), format: "text".to_owned() },
+        }
+    }
+}
+
+impl Settings {
+    /// Address and port to listen on.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+
+    /// Every configured key that is not written as an administrator's.
+    pub(crate) fn client_keys(&self) -> impl Iterator<Item = &str> {
+        self.auth.api_key.iter().chain(&self.auth.api_keys).map(String::as_str)
+    }
+
+    /// Whether there is any secret or key.
+    pub(crate) fn has_keys(&self) -> bool {
+        let auth = &self.auth;
+        auth.secret.is_some() || self.client_keys().next().is_some() || !auth.admin_keys.is_empty()
+    }
+
+    /// Whether requests need a key.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.auth.enabled.unwrap_or_else(|| self.has_keys())
+    }
+
+    /// The origins that get CORS headers; none when CORS is off.
+    pub(crate) fn cors_origins(&self) -> Vec<String> {
+        let origins = &self.cors.allowed_origins;
+        match self.cors.enabled {
+            Some(false) => Vec::new(),
+            Some(true) if origins.is_empty() => vec!["*".to_owned()],
+            _ => origins.clone(),
+        }
+    }
+
+    /// Bytes that may wait for the store.
+    pub(crate) fn queue_bytes_max(&self) -> usize {
+        match self.ingest.buffer_size {
+            // One request must fit, or nothing could ever come in.
+            Some(entries) => entries.saturating_mul(1024).max(self.limits.request.inflated_bytes_max),
+            None => self.ingest.queue_bytes_max,
+        }
+    }
+}

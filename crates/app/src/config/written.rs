@@ -1,0 +1,142 @@
+//! A value as it was written, and how it becomes a number, a size, a time span, a switch or a list.
+
+/// A value before its key has looked at it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Text: from the environment, a flag, or a YAML string.
+    Text(String),
+    /// A YAML number or boolean, as YAML shows it.
+    Bare(String),
+    /// A YAML list.
+    List(Vec<Written>),
+}
+
+/// Bytes in the units that a size may be written in, longest suffix first.
+const SIZE_UNITS: [(&str, u64); 10] = [
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+    ("b", 1),
+    ("", 1),
+];
+
+/// Seconds in the units that a time span may be written in.
+const SPAN_UNITS: [(&str, u64); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("", 1)];
+
+impl Written {
+    /// The text, of text or a bare scalar.
+    pub(crate) fn scalar(&self) -> Result<&str, String> {
+        match self {
+            Self::Text(text) | Self::Bare(text) => Ok(text.trim()),
+            Self::List(_) => Err("must be one value, not a list".to_owned()),
+        }
+    }
+
+    /// Text that must not be changed by YAML's reading of numbers (`007`, `1e3`, `yes`).
+    pub(crate) fn text(&self) -> Result<String, String> {
+        match self {
+            Self::Text(text) => Ok(text.clone()),
+            Self::Bare(text) => Err(format!("must be text: write it in quotes, as \"{text}\"")),
+            Self::List(_) => Err("must be one value, not a list".to_owned()),
+        }
+    }
+
+    /// Items: a YAML list, or one text with commas between them. Empty items are left out.
+    pub(crate) fn items(&self) -> Result<Vec<String>, String> {
+        match self {
+            Self::List(items) => items.iter().map(Self::text).collect(),
+            _ => Ok(self
+                .text()?
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(str::to_owned)
+                .collect()),
+        }
+    }
+
+    /// `true`, `false`, and the words that environment variables use for them.
+    pub(crate) fn switch(&self) -> Result<bool, String> {
+        let text = self.scalar()?;
+        match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Ok(true),
+            "false" | "0" | "no" | "off" => Ok(false),
+            _ => Err(format!("must be true or false, not `{text}`")),
+        }
+    }
+
+    /// A whole number.
+    pub(crate) fn count(&self) -> Result<u64, String> {
+        let text = self.scalar()?;
+        text.parse().map_err(|_| format!("must be a whole number, not `{text}`"))
+    }
+
+    /// A size in bytes: `1048576`, `16MiB`, `2 GB`.
+    pub(crate) fn bytes(&self) -> Result<u64, String> {
+        let text = self.scalar()?;
+        scaled(text, &SIZE_UNITS)
+            .ok_or_else(|| format!("must be a size such as 1048576, 16MiB or 2GB, not `{text}`"))
+    }
+
+    /// A time span in seconds: `30`, `30s`, `5m`, `1h`, `7d`.
+    pub(crate) fn seconds(&self) -> Result<u64, String> {
+        let text = self.scalar()?;
+        scaled(text, &SPAN_UNITS)
+            .ok_or_else(|| format!("must be a time span such as 30, 30s, 5m or 1h, not `{text}`"))
+    }
+
+    /// Whether nothing is written: an empty variable, or YAML's `""`, `[]` or null.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) | Self::Bare(text) => text.trim().is_empty(),
+            Self::List(items) => items.is_empty(),
+        }
+    }
+}
+
+/// A whole number with one of the units, multiplied out; `None` when it is neither or overflows.
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let scale = units.iter().find(|(name, _)| *name == unit)?.1;
+    number.parse::<u64>().ok()?.checked_mul(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Written {
+        Written::Text(text.to_owned())
+    }
+
+    #[test]
+    fn sizes_and_spans_have_units() {
+        for (written, bytes) in [("7", 7), ("16MiB", 16 << 20), ("2 GB", 2_000_000_000), ("1b", 1)] {
+            assert_eq!(text(written).bytes(), Ok(bytes), "{written}");
+        }
+        for (written, seconds) in [("30", 30), ("30s", 30), ("5m", 300), ("7d", 604_800)] {
+            assert_eq!(text(written).seconds(), Ok(seconds), "{written}");
+        }
+        for bad in ["", "MiB", "-1", "1.5GB", "16 parsecs", "99999999999TB"] {
+            assert!(text(bad).bytes().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn text_that_yaml_would_change_must_be_quoted() {
+        assert_eq!(
+            Written::Bare("7".to_owned()).text(),
+            Err("must be text: write it in quotes, as \"7\"".to_owned())
+        );
+        assert_eq!(text("a, b,,c").items(), Ok(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]));
+        assert_eq!(text("No").switch(), Ok(false));
+        assert!(text("maybe").switch().is_err());
+    }
+}

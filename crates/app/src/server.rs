@@ -1,0 +1,183 @@
+//! `timberyard server`: starts, serves until it is told to stop, stops in reverse order.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use timberyard_store::Store;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::cli::{Role, ServerArguments, SettingsArguments};
+use crate::config::{Configuration, Settings, Sources};
+use crate::failure::Failure;
+use crate::maintenance::Maintenance;
+use crate::shutdown::ShutdownSignals;
+use crate::store_slot;
+use crate::telemetry;
+use crate::wiring::{Wiring, store_options};
+
+/// Runs the server until a signal ends it.
+pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Failure> {
+    if arguments.role != Role::All {
+        return Err(Failure::usage(
+            "--role: this build has only `all`; other roles need storage nodes, Kafka or ClickHouse",
+        ));
+    }
+    let configuration = load(&arguments.settings)?;
+    telemetry::start(&configuration)?;
+    for warning in &configuration.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(serve(&configuration.settings));
+    // A store that is still replaying is not waited for: it has acknowledged nothing.
+    runtime.shutdown_background();
+    result
+}
+
+/// The settings that flags, files and the process's environment give.
+pub(crate) fn load(arguments: &SettingsArguments) -> Result<Configuration, Failure> {
+    let listen = arguments.listen.iter().map(|value| ("--listen", "listen", value.clone()));
+    let data_dir = arguments.data_dir.iter().map(|value| ("--data-dir", "data_dir", value.clone()));
+    Configuration::load(Sources {
+        file: arguments.config.clone(),
+        env_file: arguments.env_file.clone(),
+        // A variable that is not UTF-8 cannot be one of ours.
+        environment: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+        flags: listen.chain(data_dir).collect(),
+    })
+    .map_err(|errors| Failure::usage(errors.to_string()))
+}
+
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let signals = ShutdownSignals::listen()
+        .map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
+    let asked = settings.listen();
+    let listener = TcpListener::bind(asked)
+        .await
+        .map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
+    let address =
+        listener.local_addr().map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
+    let wiring = Wiring::new(settings);
+
+    // Requests are answered with 503 while the store opens.
+    let (failed, opening_failed) = oneshot::channel();
+    let opening = tokio::spawn(open(settings.clone(), address, Arc::clone(&wiring.slot), failed));
+    let stop = async {
+        tokio::select! {
+            () = signals.first() => {}
+            // The opener drops its end when all went well; then only a signal counts.
+            Ok(()) = opening_failed => {}
+        }
+    };
+    let served = timberyard_server::serve(listener, Arc::clone(&wiring.state), stop).await;
+
+    wiring.intake.close().await;
+    let Some(store) = wiring.slot.store().cloned() else {
+        // Told to stop during replay, or the store did not open.
+        return if opening.is_finished() { finished(opening.await).map(drop) } else { Ok(()) };
+    };
+    let maintenance = finished(opening.await)?;
+    let closed = tokio::task::spawn_blocking(move || {
+        maintenance.stop();
+        store.close()
+    });
+    let closed = closed.await.map_err(|error| Failure::new(format!("store did not close: {error}")))?;
+    closed.map_err(|error| Failure::new(format!("store did not close: {error}")))?;
+    tracing::info!("stopped");
+    served.map_err(|error| Failure::new(format!("cannot serve: {error}")))
+}
+
+/// Opens the store, fills its slot, starts its maintenance and says that the server is ready.
+async fn open(
+    settings: Settings,
+    address: SocketAddr,
+    slot: Arc<store_slot::StoreSlot>,
+    failed: oneshot::Sender<()>,
+) -> Result<Maintenance, Failure> {
+    let opened = tokio::task::spawn_blocking({
+        let settings = settings.clone();
+        move || -> Result<(Arc<Store>, Maintenance), Failure> {
+            let directory = &settings.data_dir;
+            let cannot = |error: &dyn std::fmt::Display| {
+                Failure::new(format!("cannot open the store in {}: {error}", directory.display()))
+            };
+            let store =
+                store_slot::open(directory, store_options(&settings)).map_err(|error| cannot(&error))?;
+            let store = Arc::new(store);
+            let maintenance = Maintenance::start(Arc::clone(&store)).map_err(|error| cannot(&error))?;
+            Ok((store, maintenance))
+        }
+    });
+    let opened = opened.await.map_err(|error| Failure::new(format!("the store failed to open: {error}")));
+    match opened.and_then(|opened| opened) {
+        Ok((store, maintenance)) => {
+            slot.fill(store);
+            greet(&settings, address);
+            Ok(maintenance)
+        }
+        Err(failure) => {
+            // The other end waits for exactly this as long as the server runs.
+            let _ = failed.send(());
+            Err(failure)
+        }
+    }
+}
+
+fn finished<T>(task: Result<Result<T, Failure>, tokio::task::JoinError>) -> Result<T, Failure> {
+    task.unwrap_or_else(|error| Err(Failure::new(format!("the store failed to open: {error}"))))
+}
+
+/// Tells a person at a terminal what to do next.
+fn greet(settings: &Settings, address: SocketAddr) {
+    let text = greeting(settings, address, &std::path::absolute(&settings.data_dir).unwrap_or_default());
+    // Nobody may be reading; the server runs all the same.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn greeting(settings: &Settings, address: SocketAddr, data_dir: &Path) -> String {
+    // An address that stands for all of them cannot be connected to everywhere.
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let url = format!("http://{host}:{}", address.port());
+    let key = if settings.is_authenticated() { " -H \"X-API-Key: $KEY\"" } else { "" };
+    format!(
+        "timberyard {version} listens on http://{address}\n\
+         data      {data}\n\
+         Loki API  {url}/loki/api/v1/push, query_range, labels, tail\n\
+         status    {url}/ready, {url}/health, {url}/metrics\n\
+         send      curl{key} {url}/v1/logs -H 'Content-Type: application/json' \
+         -d '[{{\"level\":\"INFO\",\"message\":\"hello\",\"source\":\"demo\"}}]'\n\
+         query     curl{key} -G {url}/loki/api/v1/query_range --data-urlencode 'query={{service_name=\"demo\"}}'\n",
+        version = env!("CARGO_PKG_VERSION"),
+        data = data_dir.display(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_has_lines_that_can_be_pasted() {
+        let address = "0.0.0.0:99".parse().expect("an address");
+        let text = greeting(&Settings::default(), address, Path::new("/d"));
+        assert!(text.contains("http://127.0.0.1:99/loki/api/v1/push"), "{text}");
+        assert!(text.contains(r#"-d '[{"level":"INFO","message":"hello","source":"demo"}]'"#), "{text}");
+        assert!(!text.contains("X-API-Key"));
+        let mut settings = Settings::default();
+        settings.auth.secret = Some("hush".to_owned());
+        let text = greeting(&settings, address, Path::new("/d"));
+        assert!(text.contains("X-API-Key: $KEY") && !text.contains("hush"));
+    }
+}

@@ -1,0 +1,91 @@
+//! Shows log lines on standard output, the way `--output` asks for.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Map, Value};
+use timberyard_model::Timestamp;
+
+use crate::cli::Output;
+use crate::failure::Failure;
+
+/// A line as a server gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ShownLine {
+    /// Its time.
+    pub(crate) timestamp: Timestamp,
+    /// Its labels, by name.
+    pub(crate) labels: Map<String, Value>,
+    /// The line.
+    pub(crate) text: String,
+}
+
+/// Writes lines to standard output.
+pub(crate) struct LineWriter {
+    out: io::BufWriter<io::Stdout>,
+    output: Output,
+    is_terminal: bool,
+}
+
+impl LineWriter {
+    /// A writer in the given form; colours only on a terminal.
+    pub(crate) fn new(output: Output) -> Self {
+        let out = io::stdout();
+        let is_terminal = io::IsTerminal::is_terminal(&out);
+        Self { out: io::BufWriter::new(out), output, is_terminal }
+    }
+
+    /// Writes one line.
+    pub(crate) fn write(&mut self, line: &ShownLine) -> Result<(), Failure> {
+        let text = format(line, self.output, self.is_terminal);
+        writeln!(self.out, "{text}").map_err(|error| Failure::output(&error))
+    }
+
+    /// Makes everything visible.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.out.flush().map_err(|error| Failure::output(&error))
+    }
+}
+
+fn format(line: &ShownLine, output: Output, coloured: bool) -> String {
+    match output {
+        Output::Raw => line.text.clone(),
+        Output::Jsonl => {
+            let mut object = Map::new();
+            object.insert("labels".to_owned(), Value::Object(line.labels.clone()));
+            object.insert("line".to_owned(), Value::String(line.text.clone()));
+            object.insert("timestamp".to_owned(), Value::String(line.timestamp.to_string()));
+            Value::Object(object).to_string()
+        }
+        Output::Default => {
+            let labels = selector(&line.labels);
+            let dim = if coloured { Style::new().dimmed() } else { Style::new() };
+            let blue = if coloured { AnsiColor::Blue.on_default() } else { Style::new() };
+            format!("{dim}{}{dim:#} {blue}{labels}{blue:#} {}", line.timestamp, line.text)
+        }
+    }
+}
+
+/// `{a="b", c="d"}`
+pub(crate) fn selector(labels: &Map<String, Value>) -> String {
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{{{}}}", pairs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_output_shows_what_it_says() {
+        let labels = Map::from_iter([("app".to_owned(), Value::from("a\"b"))]);
+        let line =
+            ShownLine { timestamp: Timestamp::from_nanos(1_500_000_000), labels, text: "hi".to_owned() };
+        assert_eq!(format(&line, Output::Raw, true), "hi");
+        assert_eq!(format(&line, Output::Default, false), r#"1970-01-01T00:00:01.5Z {app="a\"b"} hi"#);
+        assert_eq!(
+            format(&line, Output::Jsonl, true),
+            r#"{"labels":{"app":"a\"b"},"line":"hi","timestamp":"1970-01-01T00:00:01.5Z"}"#
+        );
+    }
+}

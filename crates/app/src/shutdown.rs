@@ -1,0 +1,40 @@
+//! When to stop: SIGTERM or SIGINT once to stop in order, twice to stop at once.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The exit code of a process that was told twice.
+const EXIT_AT_ONCE: i32 = 130;
+
+/// The signals that end the server.
+pub(crate) struct ShutdownSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl ShutdownSignals {
+    /// Takes the signals over from the system's default, which is to die.
+    pub(crate) fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Completes on the first signal. A second one ends the process, whatever is under way: what was acknowledged is in
+    /// the log.
+    pub(crate) async fn first(mut self) {
+        self.next().await;
+        tracing::info!("stopping; a second signal stops at once");
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!("stopped at once");
+            std::process::exit(EXIT_AT_ONCE);
+        });
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

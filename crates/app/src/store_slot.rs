@@ -1,0 +1,146 @@
+//! The embedded store as the rest of the program sees it: a source, a sink, and something to operate.
+//!
+//! A server listens before its store has replayed its log. Until then everything here answers "unavailable", so that
+//! `/ready` and queries say 503 and nothing is ever answered from half a store.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
+use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::{Labels, LogBatch};
+use timberyard_server::Operations;
+use timberyard_server::operations::{OperationError, OperationFuture, StoreStatistics};
+use timberyard_store::{Store, StoreError};
+use timberyard_wire::batch_record;
+use tokio::sync::oneshot;
+
+/// What is said until the store is open.
+const STARTING: &str = "server is starting: the write-ahead log is being replayed";
+/// Seconds after which a sender that found the log's queue full is told to come back.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// A place for the store, empty until it is open.
+#[derive(Default)]
+pub(crate) struct StoreSlot {
+    store: OnceLock<Arc<Store>>,
+}
+
+impl StoreSlot {
+    /// Puts the open store in its place; the first one stays.
+    pub(crate) fn fill(&self, store: Arc<Store>) {
+        // It is filled once, by the task that opens it.
+        let _ = self.store.set(store);
+    }
+
+    /// The store, if it is open.
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        self.store.get()
+    }
+
+    fn operated(&self) -> Result<Arc<Store>, OperationError> {
+        self.store().cloned().ok_or_else(|| OperationError::Unavailable(STARTING.to_owned()))
+    }
+
+    fn read(&self) -> Result<&Store, ScanError> {
+        self.store().map(AsRef::as_ref).ok_or_else(|| ScanError::Unavailable(STARTING.to_owned()))
+    }
+}
+
+impl LogSource for StoreSlot {
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        self.read()?.scan(request)
+    }
+
+    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
+        self.read()?.series(request)
+    }
+
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        self.read()?.volumes(request)
+    }
+}
+
+impl Sink for StoreSlot {
+    fn name(&self) -> &str {
+        "store"
+    }
+
+    fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_> {
+        Box::pin(async move {
+            let store = self.store().ok_or_else(|| SinkError::Unavailable(STARTING.to_owned()))?;
+            let payload = batch_record::encode(&batch);
+            let (done, stored) = oneshot::channel();
+            store.append(batch, payload, move |result| {
+                // The sender may have gone; the batch is stored all the same.
+                let _ = done.send(result);
+            });
+            match stored.await {
+                Ok(result) => result.map_err(|error| sink_error(&error)),
+                Err(_) => Err(SinkError::Unavailable("store stopped before it answered".to_owned())),
+            }
+        })
+    }
+}
+
+impl Operations for StoreSlot {
+    fn flush(&self) -> OperationFuture<'_, ()> {
+        Box::pin(async move {
+            let store = self.operated()?;
+            blocking(move || store.flush()).await
+        })
+    }
+
+    fn statistics(&self) -> StoreStatistics {
+        let Some(store) = self.store() else { return StoreStatistics::default() };
+        let figures = store.statistics();
+        StoreStatistics {
+            disk_bytes: figures.segment_bytes + figures.log_bytes + figures.manifest_bytes,
+            wal_bytes: figures.log_bytes,
+            segments: figures.segments,
+            rows: figures.rows,
+            line_bytes: figures.raw_bytes,
+            head_rows: figures.head_rows,
+            segments_damaged: figures.damaged_segments,
+            disk_free_bytes: figures.free_bytes.unwrap_or_default(),
+            ..StoreStatistics::default()
+        }
+    }
+
+    fn readiness(&self) -> Result<(), OperationError> {
+        match self.operated()?.statistics().poisoned {
+            Some(reason) => Err(OperationError::Failed(format!("writing has stopped: {reason}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs what may block where that harms nobody.
+async fn blocking(
+    work: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), OperationError> {
+    let result = tokio::task::spawn_blocking(work).await;
+    match result {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(OperationError::Failed(error.to_string())),
+        Err(_) => Err(OperationError::Failed("store stopped before it answered".to_owned())),
+    }
+}
+
+/// What a sender is to do about an error of the store.
+fn sink_error(error: &StoreError) -> SinkError {
+    match error {
+        StoreError::Duplicate { key, row } => SinkError::Duplicate { key: key.clone(), row: *row },
+        StoreError::Full { .. } => SinkError::Full(error.to_string()),
+        StoreError::Overloaded { .. } => {
+            SinkError::Overloaded { reason: error.to_string(), retry_after_seconds: RETRY_AFTER_SECONDS }
+        }
+        _ => SinkError::Unavailable(error.to_string()),
+    }
+}
+
+/// Opens the store of a data directory.
+pub(crate) fn open(directory: &Path, options: timberyard_store::StoreOptions) -> Result<Store, StoreError> {
+    let decode = Arc::new(|payload: &[u8]| batch_record::decode(payload).map_err(|error| error.to_string()));
+    Store::open(directory, options, decode)
+}

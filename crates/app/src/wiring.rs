@@ -1,0 +1,131 @@
+//! Builds a server from its settings: store, pipeline, query engine, HTTP state. The only place that knows every
+//! concrete type.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use timberyard_model::TenantId;
+use timberyard_model::scan::LogSource;
+use timberyard_model::sink::Sink;
+use timberyard_pipeline::{Broker, Intake, TailHub};
+use timberyard_server::auth::{AuthSettings, ConfiguredKey, Scopes, Secret};
+use timberyard_server::state::Parts;
+use timberyard_server::{Operations, ServerSettings, ServerState, SharedState};
+use timberyard_store::{Retention, StoreOptions};
+
+use crate::config::Settings;
+use crate::store_slot::StoreSlot;
+use crate::time_argument::now;
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// A server that is built and does not listen yet.
+pub(crate) struct Wiring {
+    /// Where the store goes when it is open.
+    pub(crate) slot: Arc<StoreSlot>,
+    /// The one door in.
+    pub(crate) intake: Arc<Intake>,
+    /// What handlers share.
+    pub(crate) state: SharedState,
+}
+
+impl Wiring {
+    /// Puts everything together. Must be called on a tokio runtime, which the pipeline's tasks run on.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let slot = Arc::new(StoreSlot::default());
+        let tail_hub = TailHub::new(settings.limits.query.tails_max);
+        let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
+        let intake = Arc::new(Intake::new(broker, Arc::clone(&tail_hub), settings.queue_bytes_max()));
+        let state = ServerState::new(Parts {
+            intake: Arc::clone(&intake),
+            tail_hub,
+            source: Arc::clone(&slot) as Arc<dyn LogSource>,
+            operations: Arc::clone(&slot) as Arc<dyn Operations>,
+            clock: Arc::new(now),
+            settings: server_settings(settings),
+        });
+        Self { slot, intake, state }
+    }
+}
+
+fn server_settings(settings: &Settings) -> ServerSettings {
+    let auth = &settings.auth;
+    // Where administrators have keys of their own, the others' keys do not administer.
+    let scopes = if auth.admin_keys.is_empty() { Scopes::ALL } else { Scopes::PUSH_AND_READ };
+    let clients = settings.client_keys().map(|key| (key, scopes));
+    let administrators = auth.admin_keys.iter().map(|key| (key.as_str(), Scopes::ALL));
+    let key = |(number, (key, scopes)): (usize, (&str, Scopes))| ConfiguredKey {
+        name: format!("key-{}", number + 1).into(),
+        key: Secret::new(key),
+        scopes,
+    };
+    ServerSettings {
+        auth: AuthSettings {
+            enabled: settings.is_authenticated(),
+            hmac_secret: auth.secret.as_deref().map(Secret::new),
+            keys: administrators.chain(clients).enumerate().map(key).collect(),
+            metrics: auth.metrics,
+            anonymous: auth.anonymous,
+        },
+        allowed_origins: settings.cors_origins(),
+        // `config::check` has refused those that do not parse.
+        trusted_proxies: settings.trusted_proxies.iter().filter_map(|block| block.parse().ok()).collect(),
+        node_id: settings.node_id.as_str().into(),
+        discover_service_name: settings.loki.discover_service_name,
+        detect_level: settings.loki.detect_level,
+        limits: settings.limits.clone(),
+        load: settings.load.clone(),
+    }
+}
+
+/// The store's options with what is kept, and for how long.
+pub(crate) fn store_options(settings: &Settings) -> StoreOptions {
+    let retention = |retention: &crate::config::Retention| Retention {
+        age_seconds_max: retention.days.map(|days| days.saturating_mul(SECONDS_PER_DAY)),
+        bytes_max: retention.bytes,
+    };
+    let of_tenant = |(name, kept): (&String, &crate::config::Retention)| {
+        // `config` has refused names that no tenant can have.
+        TenantId::new(name).ok().map(|tenant| (tenant, retention(kept)))
+    };
+    StoreOptions {
+        queue_bytes_max: settings.queue_bytes_max(),
+        retention: retention(&settings.retention),
+        tenant_retention: settings.tenants.iter().filter_map(of_tenant).collect::<BTreeMap<_, _>>(),
+        ..settings.store.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retention_is_handed_on_in_seconds_and_is_off_when_nothing_is_written() {
+        let mut settings = Settings::default();
+        assert_eq!(store_options(&settings).retention, Retention::default());
+        settings.retention.days = Some(2);
+        settings.tenants.insert("acme".to_owned(), crate::config::Retention { days: None, bytes: Some(7) });
+        let options = store_options(&settings);
+        assert_eq!(options.retention.age_seconds_max, Some(172_800));
+        let acme = &options.tenant_retention[&TenantId::new("acme").expect("valid")];
+        assert_eq!((acme.age_seconds_max, acme.bytes_max), (None, Some(7)));
+    }
+
+    #[test]
+    fn every_configured_key_reaches_the_server() {
+        let mut settings = Settings::default();
+        settings.auth.api_key = Some("a".to_owned());
+        settings.auth.api_keys = vec!["b".to_owned(), "c".to_owned()];
+        let auth = server_settings(&settings).auth;
+        assert!(auth.enabled);
+        let keys: Vec<(&str, bool)> =
+            auth.keys.iter().map(|key| (key.key.reveal(), key.scopes.admin)).collect();
+        assert_eq!(keys, [("a", true), ("b", true), ("c", true)]);
+        settings.auth.admin_keys = vec!["root".to_owned()];
+        let auth = server_settings(&settings).auth;
+        let keys: Vec<(&str, bool)> =
+            auth.keys.iter().map(|key| (key.key.reveal(), key.scopes.admin)).collect();
+        assert_eq!(keys, [("root", true), ("a", false), ("b", false), ("c", false)]);
+    }
+}
