@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use timberyard_logql::QueryError;
+use timberyard_logql::syntax::SyntaxError;
 use timberyard_model::scan::ScanError;
 use timberyard_model::sink::SinkError;
 use timberyard_wire::DecodeError;
@@ -176,12 +177,19 @@ impl From<SinkError> for ErrorResponse {
     }
 }
 
+/// A text that is no query.
+impl From<SyntaxError> for ErrorResponse {
+    fn from(error: SyntaxError) -> Self {
+        Self::bad_request("invalid_query", error.to_string())
+    }
+}
+
 /// A query without a result.
 impl From<QueryError> for ErrorResponse {
     fn from(error: QueryError) -> Self {
         let message = error.to_string();
         match error {
-            QueryError::Invalid(_) => Self::bad_request("invalid_query", message),
+            QueryError::Invalid(_) | QueryError::Syntax(_) => Self::bad_request("invalid_query", message),
             QueryError::Unsupported(_) => Self::bad_request("not_supported", message),
             QueryError::Limit(_) => Self::bad_request("query_limit", message),
             QueryError::Pipeline { .. } | QueryError::Execution(_) => {

@@ -2,9 +2,10 @@
 
 use axum::Router;
 use axum::extract::Request;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
@@ -33,6 +34,14 @@ pub fn router(state: SharedState) -> Router {
 
     // Need a key that may read.
     let read = Router::new()
+        .route("/loki/api/v1/query_range", asked(query::loki_query::range))
+        .route("/loki/api/v1/query", asked(query::loki_query::instant))
+        .route("/loki/api/v1/labels", asked(query::loki_labels::names))
+        .route("/loki/api/v1/label", asked(query::loki_labels::names))
+        .route("/loki/api/v1/label/{name}/values", asked(query::loki_labels::values))
+        .route("/loki/api/v1/series", asked(query::loki_labels::series))
+        .route("/loki/api/v1/format_query", asked(query::format_query::get))
+        .route("/loki/api/v1/tail", get(query::loki_tail::get))
         .route("/loki/api/v1/status/buildinfo", get(query::build_info::build_info))
         .route("/services", get(query::build_info::services));
 
@@ -62,6 +71,15 @@ pub fn router(state: SharedState) -> Router {
         .layer(from_fn(error_response::render))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
+}
+
+/// A question that may come as GET, or as POST with a form.
+fn asked<H, T>(handler: H) -> MethodRouter<SharedState>
+where
+    H: Handler<T, SharedState>,
+    T: 'static,
+{
+    get(handler.clone()).post(handler)
 }
 
 async fn not_found(request: Request) -> ErrorResponse {

@@ -30,6 +30,12 @@ impl Form {
         &self.0
     }
 
+    /// From pairs that are decoded already.
+    #[cfg(test)]
+    pub(super) fn from_pairs(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
     fn add(&mut self, encoded: &[u8]) -> Result<(), ErrorResponse> {
         let pairs = form_urlencoded::parse(encoded).take(PARAMETERS_MAX + 1);
         self.0.extend(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())));

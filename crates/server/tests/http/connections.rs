@@ -1,5 +1,6 @@
 //! Real connections: half-open ones, slow ones, and what stopping does to them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -7,32 +8,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use timberyard_server::{ServerSettings, serve};
+use timberyard_server::{ServerSettings, SharedState, serve};
 
 use crate::harness::TestServer;
 
 /// A server on a port of its own.
-struct Served {
-    address: std::net::SocketAddr,
+pub(crate) struct Served {
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) state: SharedState,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Served {
-    async fn with(change: impl FnOnce(&mut ServerSettings)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut ServerSettings)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
         let state = TestServer::with(change).state;
-        let task = tokio::spawn(serve(listener, state, async { drop(stopped.await) }));
-        Self { address, stop: Some(stop), task }
+        let task = tokio::spawn(serve(listener, Arc::clone(&state), async { drop(stopped.await) }));
+        Self { address, state, stop: Some(stop), task }
     }
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("connects")
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.take().expect("once").send(()).expect("is running");
         self.task.await.expect("does not panic").expect("ends well");
     }

@@ -4,5 +4,7 @@ mod connections;
 mod five_ways_in;
 mod harness;
 mod loki_push;
+mod loki_query;
+mod loki_tail;
 mod rules;
 mod watching;

@@ -1,0 +1,74 @@
+//! `/loki/api/v1/query_range` and `/loki/api/v1/query`.
+
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use timberyard_logql::{QueryRequest, syntax};
+use timberyard_model::Cancellation;
+
+use super::form::Form;
+use super::loki_parameters::{InstantParameters, RangeParameters};
+use super::loki_reply::{LabelForm, query_response};
+use super::run;
+use crate::auth::Identity;
+use crate::error_response::ErrorResponse;
+use crate::state::SharedState;
+
+/// Lines of a range, or the values of a metric at the steps of a range.
+pub async fn range(
+    State(state): State<SharedState>,
+    identity: Identity,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, ErrorResponse> {
+    let limits = &state.settings.limits.query;
+    let parameters = RangeParameters::read(&form, state.now(), limits.points_max)?;
+    let expression = syntax::parse(form.get("query").unwrap_or(""), limits)?;
+    let request = QueryRequest {
+        tenant: identity.tenant,
+        expression,
+        start: parameters.start,
+        end: parameters.end,
+        step_ns: parameters.step_ns,
+        interval_ns: parameters.interval_ns,
+        limit: parameters.limit,
+        direction: parameters.direction,
+        cancellation: Cancellation::default(),
+    };
+    answer(&state, &headers, request).await
+}
+
+/// The values of a metric at one time.
+pub async fn instant(
+    State(state): State<SharedState>,
+    identity: Identity,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, ErrorResponse> {
+    let parameters = InstantParameters::read(&form, state.now())?;
+    let expression = syntax::parse(form.get("query").unwrap_or(""), &state.settings.limits.query)?;
+    let request = QueryRequest {
+        tenant: identity.tenant,
+        expression,
+        start: parameters.time,
+        end: parameters.time,
+        step_ns: 0,
+        interval_ns: 0,
+        limit: parameters.limit,
+        direction: parameters.direction,
+        cancellation: Cancellation::default(),
+    };
+    answer(&state, &headers, request).await
+}
+
+async fn answer(
+    state: &SharedState,
+    headers: &HeaderMap,
+    request: QueryRequest,
+) -> Result<Response, ErrorResponse> {
+    let started = Instant::now();
+    let result = run::query(state, request).await?;
+    Ok(query_response(state, &result, LabelForm::of(headers), started.elapsed()))
+}

@@ -1,0 +1,156 @@
+//! Loki's questions: shapes of answers, defaults, and what is refused.
+
+use axum::body::Body;
+use axum::http::Method;
+use serde_json::{Value, json};
+use timberyard_model::Labels;
+
+use crate::harness::{Answer, NOW, TestServer};
+
+/// Path, parameters, and words of the refusal.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, &'a str);
+
+const RANGE: &str = "/loki/api/v1/query_range";
+
+/// Three lines of two streams, in the last minute before now.
+fn with_lines() -> TestServer {
+    let server = TestServer::new();
+    let api = Labels::from_pairs([("app", "api"), ("service_name", "api")]);
+    let web = Labels::from_pairs([("app", "web"), ("service_name", "web")]);
+    let at = |seconds: i64| NOW.saturating_add_nanos(seconds * 1_000_000_000);
+    server.store.push(&api, at(-30), b"first", &[("trace", b"t1")]);
+    server.store.push(&api, at(-20), b"second \xff", &[]);
+    server.store.push(&web, at(-10), b"third", &[]);
+    server
+}
+
+fn nanos(seconds: i64) -> String {
+    NOW.saturating_add_nanos(seconds * 1_000_000_000).as_nanos().to_string()
+}
+
+async fn ask(server: &TestServer, path: &str, parameters: &[(&str, &str)]) -> Answer {
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    server.get(&format!("{path}?{encoded}")).await
+}
+
+fn result(answer: &Answer) -> Value {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body = answer.json();
+    assert_eq!(body["status"], "success");
+    body["data"]["result"].clone()
+}
+
+#[tokio::test]
+async fn lines_of_the_last_hour_come_newest_first_by_all_their_labels() {
+    let server = with_lines();
+    let answer = ask(&server, RANGE, &[("query", r#"{app="api"}"#)]).await;
+    assert_eq!(answer.json()["data"]["resultType"], "streams");
+    let expected = json!([
+        { "stream": { "app": "api", "service_name": "api" }, "values": [[nanos(-20), "second \u{fffd}"]] },
+        { "stream": { "app": "api", "service_name": "api", "trace": "t1" }, "values": [[nanos(-30), "first"]] },
+    ]);
+    assert_eq!(result(&answer), expected);
+    let metrics = server.get("/metrics").await.text();
+    assert!(metrics.contains("timberyard_replaced_utf8_values_total 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn answers_say_what_they_cost() {
+    let stats =
+        ask(&with_lines(), RANGE, &[("query", r#"{app="api"}"#)]).await.json()["data"]["stats"].clone();
+    assert_eq!(stats["summary"]["totalEntriesReturned"], 2);
+    for part in ["ingester", "querier", "cache"] {
+        assert!(stats[part].is_object(), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn categories_are_kept_apart_when_asked_for() {
+    let headers = [("x-loki-response-encoding-flags", "categorize-labels")];
+    let path = format!("{RANGE}?query=%7Bapp%3D%22api%22%7D&direction=forward");
+    let answer = with_lines().request(Method::GET, &path, &headers, Body::empty()).await;
+    let body = answer.json();
+    assert_eq!(body["data"]["encodingFlags"], json!(["categorize-labels"]));
+    let expected = json!([[nanos(-30), "first", { "structuredMetadata": { "trace": "t1" } }], [nanos(-20), "second \u{fffd}", {}]]);
+    assert_eq!(body["data"]["result"][0]["values"], expected);
+}
+
+#[tokio::test]
+async fn a_form_in_a_post_asks_the_same() {
+    let server = with_lines();
+    let headers = [("content-type", "application/x-www-form-urlencoded")];
+    let body = "query=%7Bapp%3D%22web%22%7D&limit=1";
+    let answer = server.request(Method::POST, RANGE, &headers, body).await;
+    assert_eq!(result(&answer)[0]["values"], json!([[nanos(-10), "third"]]));
+}
+
+#[tokio::test]
+async fn metric_queries_answer_vectors_and_matrices() {
+    let server = with_lines();
+    let query = [("query", r#"sum by (app) (count_over_time({app=~".+"}[1m]))"#), ("time", &nanos(0))];
+    let answer = ask(&server, "/loki/api/v1/query", &query).await;
+    assert_eq!(answer.json()["data"]["resultType"], "vector");
+    let at = NOW.as_nanos() / 1_000_000_000;
+    let expected = json!([
+        { "metric": { "app": "api" }, "value": [at, "2"] },
+        { "metric": { "app": "web" }, "value": [at, "1"] },
+    ]);
+    assert_eq!(result(&answer), expected);
+    let query = [
+        ("query", r#"sum(rate({app="api"}[1m]))"#),
+        ("start", &nanos(-60)),
+        ("end", &nanos(0)),
+        ("step", "60"),
+    ];
+    let answer = ask(&server, RANGE, &query).await;
+    assert_eq!(answer.json()["data"]["resultType"], "matrix");
+    assert_eq!(result(&answer)[0]["values"], json!([[at, "0.03333333333333333"]]));
+}
+
+#[tokio::test]
+async fn bad_questions_are_refused_in_plain_text() {
+    let server = with_lines();
+    let api = ("query", r#"{app="api"}"#);
+    let cases: [Case<'_>; 10] = [
+        (RANGE, vec![("query", "{app=")], "parse error at line 1, col 6"),
+        (RANGE, vec![], "parse error"),
+        (RANGE, vec![api, ("limit", "abc")], "limit"),
+        (RANGE, vec![api, ("limit", "1000000")], "max entries limit per query exceeded"),
+        (RANGE, vec![api, ("direction", "sideways")], "invalid direction 'sideways'"),
+        (RANGE, vec![api, ("start", "2026-11-01")], "could not parse 'start' parameter"),
+        (
+            RANGE,
+            vec![("query", r#"rate({app="api"}[1m])"#), ("step", "0")],
+            "zero or negative query resolution step",
+        ),
+        ("/loki/api/v1/query", vec![api], "log queries are not supported as an instant query type"),
+        (
+            "/loki/api/v1/labels",
+            vec![("query", r#"{app="api"} |= "x""#)],
+            "only label matchers are supported",
+        ),
+        ("/loki/api/v1/series", vec![("match[]", "bad")], "parse error at line 1, col 1"),
+    ];
+    for (path, parameters, words) in cases {
+        let answer = ask(&server, path, &parameters).await;
+        assert_eq!(answer.status, 400, "{path} {parameters:?}: {}", answer.text());
+        assert!(answer.text().contains(words), "{path} {parameters:?}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
+    }
+}
+
+#[tokio::test]
+async fn labels_values_and_series_are_sorted_sets() {
+    let server = with_lines();
+    let names = ask(&server, "/loki/api/v1/labels", &[]).await.json();
+    assert_eq!(names, json!({ "status": "success", "data": ["app", "service_name"] }));
+    let values = ask(&server, "/loki/api/v1/label/app/values", &[]).await.json();
+    assert_eq!(values["data"], json!(["api", "web"]));
+    let of_one = ask(&server, "/loki/api/v1/label/app/values", &[("query", r#"{app="web"}"#)]).await.json();
+    assert_eq!(of_one["data"], json!(["web"]));
+    let series = ask(&server, "/loki/api/v1/series", &[("match[]", r#"{app="web"}"#)]).await.json();
+    assert_eq!(series, json!({ "status": "success", "data": [{ "app": "web", "service_name": "web" }] }));
+    let old = [("start", "1000000000"), ("end", "1000000001")];
+    assert_eq!(ask(&server, "/loki/api/v1/labels", &old).await.json()["status"], "success");
+    assert_eq!(ask(&server, "/loki/api/v1/series", &old).await.json()["data"], json!([]));
+}
