@@ -12,6 +12,7 @@ pub mod level;
 pub mod limits;
 pub mod matcher;
 pub mod pattern;
+pub mod required_literals;
 pub mod rows;
 pub mod scan;
 pub mod sink;

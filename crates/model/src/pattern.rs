@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
 
+use crate::required_literals::required_literals;
+
 /// A compiled regular expression over bytes, with its source text.
 ///
 /// Matching takes time linear in the input. Compiled size is bounded, so that a hostile
@@ -50,6 +52,12 @@ impl Pattern {
     /// Whether it matches.
     pub fn is_match(&self, bytes: &[u8]) -> bool {
         self.regex.is_match(bytes)
+    }
+
+    /// Byte strings of which everything that matches contains at least one; `None` when nothing is known. Parses the
+    /// expression, so ask once a query.
+    pub fn required_literals(&self) -> Option<Vec<Box<[u8]>>> {
+        required_literals(self.regex.as_str())
     }
 
     /// The compiled expression, for captures and replacement.
