@@ -234,6 +234,34 @@ fn a_live_stream_without_filter_carries_every_surface() {
 }
 
 #[test]
+fn a_slow_reader_does_not_slow_ingestion_and_is_told_what_it_missed() {
+    let server = server();
+    let mut stream = WebSocket::connect(server.address(), "/stream?app=flood", &[]).expect("accepted");
+    stream.find("the connection", |m| (m["type"] == "connected").then_some(()));
+    let mut slow_tail =
+        WebSocket::connect(server.address(), "/loki/api/v1/tail?query=%7Bapp%3D%22flood%22%7D", &[])
+            .expect("accepted");
+    // More than the buffers between here and there hold, while nobody reads.
+    let line = "x".repeat(1000);
+    let base = now() - 60 * SECOND;
+    for batch in 0..60_i64 {
+        let entries: Vec<(i64, &str)> = (0..1000).map(|n| (base + batch * 1000 + n, line.as_str())).collect();
+        ingest(&server, &json!({ "app": "flood" }), &entries).expect_status(200);
+    }
+    let mut logs = 0;
+    stream.find("a count of what was missed", |message| {
+        logs += u64::from(message["type"] == "log");
+        let text = message.to_string();
+        (message["type"] != "log" && (text.contains("missed") || text.contains("dropped"))).then_some(())
+    });
+    assert!(logs < 60_000, "{logs} lines came");
+    slow_tail.find("dropped entries", |message| message["dropped_entries"].as_array()?.first().map(|_| ()));
+    let health = server.get("/health").send().expect_status(200).json().to_string();
+    assert!(health.contains("dropped"), "{health}");
+    assert_eq!(crate::logql::count(&server, r#"{app="flood"}"#), 60_000, "ingestion missed nothing");
+}
+
+#[test]
 fn health_tells_status_uptime_and_counts() {
     let server = server();
     let health = server.get("/health").send().expect_status(200).json();

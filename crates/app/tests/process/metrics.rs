@@ -44,8 +44,19 @@ fn promtool_is_content_with_the_metrics_after_some_traffic() {
     assert_eq!(said.all(), "", "promtool says nothing when it is content");
     assert_eq!(said.status, Some(0));
 
-    for name in ["ingest_requests_total", "storage_disk_bytes"] {
-        assert!(page.contains(name), "{name} in\n{page}");
+    let names: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    for part in [
+        "ingest_requests_total",
+        "storage_disk_bytes",
+        "requests",
+        "duration",
+        "logs_ingested",
+        "batch_size",
+        "validation_errors",
+        "rate_limit",
+        "damaged",
+    ] {
+        assert!(names.iter().any(|name| name.contains(part)), "{part} among {names:#?}");
     }
     for label in ["method=", "endpoint=", "status=", "event_type=\"error\"", "priority=\"high\""] {
         assert!(page.contains(label), "{label} in\n{page}");
