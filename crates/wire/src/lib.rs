@@ -29,6 +29,7 @@ pub mod loki_query_params;
 pub mod loki_query_stats;
 pub mod loki_tail;
 pub mod metadata_name;
+pub mod ndjson;
 pub mod prometheus_text;
 pub mod protobuf;
 mod record_batch;
