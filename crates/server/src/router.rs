@@ -42,6 +42,18 @@ pub fn router(state: SharedState) -> Router {
         .route("/loki/api/v1/series", asked(query::loki_labels::series))
         .route("/loki/api/v1/format_query", asked(query::format_query::get))
         .route("/loki/api/v1/tail", get(query::loki_tail::get))
+        .route("/v1/logs", get(query::v1_logs::get))
+        .route("/status", get(query::logtopus_status::get))
+        .route("/query", get(query::logpulse::query))
+        .route("/labels", get(query::logpulse::labels))
+        .route("/labels/{name}/values", get(query::logpulse::label_values))
+        .route("/stream", get(query::logpulse_stream::get))
+        .route("/api/ingest/logs", get(query::logstream::get))
+        .route("/api/health", get(query::logstream::health))
+        .route("/api/v1/logs/filter", get(query::events::filter))
+        .route("/api/v1/logs/recent", get(query::events::recent))
+        .route("/api/v1/status", get(query::events::status))
+        .route("/api/v1/metrics", get(query::events::metrics))
         .route("/loki/api/v1/status/buildinfo", get(query::build_info::build_info))
         .route("/services", get(query::build_info::services));
 

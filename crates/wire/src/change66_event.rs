@@ -75,7 +75,7 @@ impl<'a> Event<'a> {
     pub fn event_id(&self) -> Cow<'a, str> {
         match self.entry.text("event_id").filter(|_| self.number.is_some()) {
             Some(event_id) => event_id,
-            None => Cow::Owned(self.entry.derived_id(0)),
+            None => Cow::Owned(self.entry.derived_id()),
         }
     }
 

@@ -79,17 +79,9 @@ impl<'a> LogEntry<'a> {
         std::str::from_utf8(self.level()).ok().and_then(Level::from_word)
     }
 
-    /// An id for rows that have none of their own: the same for the same stream, time and line, on every surface.
-    /// Rows that are equal in all three have the same one; `ordinal` tells them apart where that matters.
-    pub fn derived_id(&self, ordinal: u64) -> String {
-        let stream = self.labels().stable_hash();
-        let nanos = self.timestamp().as_nanos();
-        let line = xxh3_64(self.line()) as u32;
-        if ordinal == 0 {
-            format!("{stream:016x}-{nanos:x}-{line:08x}")
-        } else {
-            format!("{stream:016x}-{nanos:x}-{line:08x}-{ordinal}")
-        }
+    /// An id for a row that has none of its own: see [`entry_id`].
+    pub fn derived_id(&self) -> String {
+        entry_id(self.labels(), self.timestamp(), self.line(), 0)
     }
 
     /// Writes everything that is not shown elsewhere (labels and metadata but service and level) as the members
@@ -110,6 +102,17 @@ impl<'a> LogEntry<'a> {
             write_string(out, value);
         }
         any
+    }
+}
+
+/// An id derived from stream, time and line: the same on every surface. Rows that are equal in all three have the same
+/// one; `ordinal` tells them apart where that matters.
+pub fn entry_id(stream: &Labels, timestamp: Timestamp, line: &[u8], ordinal: u64) -> String {
+    let (stream, nanos, line) = (stream.stable_hash(), timestamp.as_nanos(), xxh3_64(line) as u32);
+    if ordinal == 0 {
+        format!("{stream:016x}-{nanos:x}-{line:08x}")
+    } else {
+        format!("{stream:016x}-{nanos:x}-{line:08x}-{ordinal}")
     }
 }
 

@@ -7,13 +7,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use timberyard_model::labels::is_label_name;
-use timberyard_model::{LogBatch, Timestamp};
+use timberyard_model::{Labels, LogBatch, RowRef, Timestamp};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::context::DecodeContext;
 use crate::error::DecodeError;
 use crate::json::JsonKind;
 use crate::json_text::{write_key, write_string};
-use crate::log_entry::LogEntry;
+use crate::level_detection::{DETECTED_LEVEL, UNKNOWN};
+use crate::log_entry::entry_id;
 use crate::record_batch::{Record, RecordBatch};
 use crate::record_fields::FieldReader;
 use crate::service_name::{SERVICE_NAME, discover};
@@ -188,47 +190,77 @@ fn read_entry(
     Ok(())
 }
 
-/// Gives entries ids: equal ones in the same answer or stream of answers get different ones.
+/// Gives logs ids: equal ones in the same answer or stream of answers get different ones.
 #[derive(Debug, Default)]
-pub struct EntryIds {
-    seen: HashMap<String, u64>,
+pub struct LogIds {
+    seen: HashMap<u64, u64>,
 }
 
-impl EntryIds {
-    /// The id of an entry: derived from stream, timestamp, line and its ordinal among equal ones seen before.
-    pub fn id(&mut self, entry: &LogEntry<'_>) -> String {
-        let id = entry.derived_id(0);
-        let seen = self.seen.entry(id.clone()).or_default();
+impl LogIds {
+    /// The id of a log: derived from stream, timestamp, line and its ordinal among equal ones seen before.
+    pub fn id(&mut self, stream: &Labels, timestamp: Timestamp, line: &[u8]) -> String {
+        let id = entry_id(stream, timestamp, line, 0);
+        let seen = self.seen.entry(xxh3_64(id.as_bytes())).or_default();
         *seen += 1;
-        if *seen == 1 { id } else { entry.derived_id(*seen - 1) }
+        if *seen == 1 { id } else { entry_id(stream, timestamp, line, *seen - 1) }
     }
 }
 
-/// Appends an entry as `{"id","timestamp","level","message","labels"}`, with the stream's labels.
-pub fn write_entry(out: &mut Vec<u8>, entry: &LogEntry<'_>, id: &str) {
-    out.push(b'{');
-    write_key(out, "id");
-    write_string(out, id.as_bytes());
-    out.push(b',');
-    write_key(out, "timestamp");
-    write_string(out, entry.timestamp().to_string().as_bytes());
-    out.push(b',');
-    write_key(out, "level");
-    write_string(out, entry.level());
-    out.push(b',');
-    write_key(out, "message");
-    write_string(out, entry.line());
-    out.push(b',');
-    write_key(out, "labels");
-    out.push(b'{');
-    for (index, (name, value)) in entry.labels().iter().enumerate() {
-        if index > 0 {
+/// A log as LogPulse's clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log<'a> {
+    /// See [`LogIds`].
+    pub id: String,
+    /// When it happened.
+    pub timestamp: Timestamp,
+    /// Its line.
+    pub message: &'a [u8],
+    /// Labels of its stream, structured metadata, and what a query made of it.
+    pub labels: Labels,
+}
+
+impl<'a> Log<'a> {
+    /// A row that was just stored.
+    pub fn of_row(row: RowRef<'a>, ids: &mut LogIds) -> Self {
+        let metadata: Vec<(&str, Cow<'_, str>)> =
+            row.metadata().map(|(name, value)| (name, String::from_utf8_lossy(value))).collect();
+        let metadata = metadata.iter().map(|(name, value)| (*name, &**value));
+        Self {
+            id: ids.id(row.labels(), row.timestamp(), row.line()),
+            timestamp: row.timestamp(),
+            message: row.line(),
+            labels: Labels::from_pairs(row.labels().iter().chain(metadata)),
+        }
+    }
+
+    /// Appends it as `{"id","timestamp","level","message","labels"}`. The level is the label's, else the one that was
+    /// detected, which is not shown among the labels.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let level = self.labels.get("level").or_else(|| self.labels.get(DETECTED_LEVEL)).unwrap_or(UNKNOWN);
+        out.push(b'{');
+        for (name, value) in [
+            ("id", self.id.as_bytes()),
+            ("timestamp", self.timestamp.to_string().as_bytes()),
+            ("level", level.as_bytes()),
+            ("message", self.message),
+        ] {
+            write_key(out, name);
+            write_string(out, value);
             out.push(b',');
         }
-        write_key(out, name);
-        write_string(out, value.as_bytes());
+        write_key(out, "labels");
+        out.push(b'{');
+        for (index, (name, value)) in
+            self.labels.iter().filter(|(name, _)| *name != DETECTED_LEVEL).enumerate()
+        {
+            if index > 0 {
+                out.push(b',');
+            }
+            write_key(out, name);
+            write_string(out, value.as_bytes());
+        }
+        out.extend_from_slice(b"}}");
     }
-    out.extend_from_slice(b"}}");
 }
 
 /// What a fuzzer calls: decoding must not panic, and every answer is UTF-8.
@@ -237,7 +269,7 @@ pub fn fuzz(body: &[u8], context: &DecodeContext<'_>) {
         assert!(!batch.rows.is_empty(), "an empty push is refused");
         let mut out = Vec::new();
         for row in batch.rows.iter() {
-            write_entry(&mut out, &LogEntry::new(row), "id");
+            Log::of_row(row, &mut LogIds::default()).write(&mut out);
         }
         assert!(std::str::from_utf8(&out).is_ok(), "an answer is always UTF-8");
     }
@@ -267,14 +299,14 @@ mod tests {
     #[test]
     fn equal_entries_get_ids_of_their_own() {
         let batch = with_context(|context| decode(FULL.as_bytes(), context)).expect("valid");
-        let (first, second) = (LogEntry::new(batch.rows.get(0)), LogEntry::new(batch.rows.get(1)));
-        let mut ids = EntryIds::default();
-        let id = ids.id(&first);
-        assert_ne!(ids.id(&second), id);
-        assert_eq!(ids.id(&first), format!("{id}-1"));
-        assert_eq!(EntryIds::default().id(&first), id);
+        let (first, second) = (batch.rows.get(0), batch.rows.get(1));
+        let mut ids = LogIds::default();
+        let id = Log::of_row(first, &mut ids).id;
+        assert_ne!(Log::of_row(second, &mut ids).id, id);
+        assert_eq!(Log::of_row(first, &mut ids).id, format!("{id}-1"));
+        assert_eq!(Log::of_row(first, &mut LogIds::default()).id, id);
         let mut out = Vec::new();
-        write_entry(&mut out, &second, "i");
+        Log { id: "i".to_owned(), ..Log::of_row(second, &mut ids) }.write(&mut out);
         assert_eq!(
             String::from_utf8_lossy(&out),
             r#"{"id":"i","timestamp":"2024-01-15T10:30:00Z","level":"error","message":"ERROR x","labels":{"app":"api","env":"prod","service_name":"api"}}"#

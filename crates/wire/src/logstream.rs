@@ -70,7 +70,7 @@ pub fn write_entry(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
     write_key(out, "id");
     match entry.enrichment("id").filter(|_| is_own) {
         Some(id) => write_string(out, id),
-        None => write_string(out, entry.derived_id(0).as_bytes()),
+        None => write_string(out, entry.derived_id().as_bytes()),
     }
     for (name, value) in [("service", entry.service()), ("level", entry.level()), ("message", entry.line())] {
         out.push(b',');

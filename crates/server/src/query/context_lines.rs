@@ -12,17 +12,17 @@ use super::ordered_rows::{OrderedRows, ReadError, ReadLimits, RowsCopy, read_row
 
 /// How many rows to add on each side of a match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ContextSize {
+pub(super) struct ContextSize {
     /// Older rows.
-    pub before: usize,
+    pub(super) before: usize,
     /// Newer rows.
-    pub after: usize,
+    pub(super) after: usize,
 }
 
 /// Reads the newest `limits.rows_max` rows of the group inside the request's range that `matches` takes, each with its context.
 ///
 /// `limits.rows_max` counts matches, `limits.bytes_max` everything. The request must ask for all columns, newest first.
-pub fn read_with_context(
+pub(super) fn read_with_context(
     source: &dyn LogSource,
     request: &ScanRequest,
     limits: ReadLimits,

@@ -12,9 +12,11 @@ use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{BlockStream, Direction, LogSource, ScanError, ScanRequest};
 use timberyard_model::{Cancellation, RowRef, Rows};
 
+use crate::error_response::ErrorResponse;
+
 /// Why rows could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub(super) enum ReadError {
     /// The store could not answer, or the reader was called off.
     #[error(transparent)]
     Scan(#[from] ScanError),
@@ -26,17 +28,26 @@ pub enum ReadError {
     },
 }
 
+impl From<ReadError> for ErrorResponse {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Scan(error) => error.into(),
+            ReadError::TooLarge { .. } => Self::bad_request("answer_too_large", error.to_string()),
+        }
+    }
+}
+
 /// How much a reader may return and hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadLimits {
+pub(super) struct ReadLimits {
     /// Rows after which the scan is left.
-    pub rows_max: usize,
+    pub(super) rows_max: usize,
     /// Bytes of rows held at a time.
-    pub bytes_max: usize,
+    pub(super) bytes_max: usize,
 }
 
 /// The rows of one scan that `accepts` takes, in the direction of the scan.
-pub struct OrderedRows<'s, P> {
+pub(super) struct OrderedRows<'s, P> {
     blocks: Option<Box<dyn BlockStream + 's>>,
     direction: Direction,
     cancellation: Cancellation,
@@ -48,7 +59,7 @@ pub struct OrderedRows<'s, P> {
 
 impl<'s, P: FnMut(RowRef<'_>) -> bool> OrderedRows<'s, P> {
     /// Starts the scan.
-    pub fn start(
+    pub(super) fn start(
         source: &'s dyn LogSource,
         request: &ScanRequest,
         limits: ReadLimits,
@@ -67,7 +78,7 @@ impl<'s, P: FnMut(RowRef<'_>) -> bool> OrderedRows<'s, P> {
     }
 
     /// The next rows that are final, in order; `None` when there are no more or enough were returned.
-    pub fn next_run(&mut self) -> Result<Option<Rows>, ReadError> {
+    pub(super) fn next_run(&mut self) -> Result<Option<Rows>, ReadError> {
         loop {
             if let Some(reason) = self.cancellation.reason() {
                 return Err(ScanError::Cancelled(reason).into());
@@ -142,7 +153,7 @@ impl<'s, P: FnMut(RowRef<'_>) -> bool> OrderedRows<'s, P> {
 }
 
 /// Reads up to `limits.rows_max` rows that `accepts` takes, in the direction of the request.
-pub fn read_rows(
+pub(super) fn read_rows(
     source: &dyn LogSource,
     request: &ScanRequest,
     limits: ReadLimits,

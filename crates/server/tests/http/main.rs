@@ -2,6 +2,7 @@
 
 mod connections;
 mod five_ways_in;
+mod five_ways_out;
 mod harness;
 mod loki_push;
 mod loki_query;

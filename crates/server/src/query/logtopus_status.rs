@@ -1,0 +1,22 @@
+//! `GET /status`: Logtopus' page of numbers.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::admin::health::uptime_text;
+use crate::state::SharedState;
+
+/// Counts since start.
+pub async fn get(State(state): State<SharedState>) -> Json<Value> {
+    let uptime_seconds = state.uptime_nanos() / 1_000_000_000;
+    let dropped: u64 =
+        state.intake.broker().best_effort().iter().map(|sink| sink.counters().rows_dropped.get()).sum();
+    Json(json!({
+        "status": "ok",
+        "uptime": uptime_text(uptime_seconds),
+        "uptime_seconds": uptime_seconds,
+        "ingested_logs": state.intake.counters().rows_accepted.get(),
+        "dropped_logs": dropped,
+    }))
+}
