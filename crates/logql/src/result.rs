@@ -144,7 +144,7 @@ impl Entry {
         if self.metadata.is_empty() && self.parsed.is_empty() {
             return stream.clone();
         }
-        Labels::from_pairs(stream.iter().chain(self.metadata.iter()).chain(self.parsed.iter()))
+        Labels::keeping_empty(stream.iter().chain(self.metadata.iter()).chain(self.parsed.iter()))
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// Labels sorted by name, each name once, no empty value. A clone costs a reference count.
+/// Labels sorted by name, each name once; no empty value, but in the results of queries.
+/// A clone costs a reference count.
 ///
 /// Two equal label sets are one stream. The hash is xxh3-64 over `name 0xff value 0xff …`
 /// and is part of the file formats: it does not change.
@@ -21,12 +22,20 @@ impl Labels {
     /// Sorts the pairs; of equal names the last one counts; pairs with an empty value are
     /// left out, since in LogQL an empty label is an absent one.
     pub fn from_pairs<N: Into<Box<str>>, V: Into<Box<str>>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
-        let mut sorted: Vec<(Box<str>, Box<str>)> =
-            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        sorted.reverse();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
-        sorted.dedup_by(|a, b| a.0 == b.0);
+        let mut sorted = sorted_pairs(pairs);
         sorted.retain(|pair| !pair.1.is_empty());
+        Self::from_sorted(sorted)
+    }
+
+    /// The same for the labels of a result, where a stage may have set a label to the empty
+    /// value: those are kept. Such a set is never the labels of a stream.
+    pub fn keeping_empty<N: Into<Box<str>>, V: Into<Box<str>>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        Self::from_sorted(sorted_pairs(pairs))
+    }
+
+    fn from_sorted(sorted: Vec<(Box<str>, Box<str>)>) -> Self {
         let mut hasher = Xxh3::new();
         for (name, value) in &sorted {
             hasher.update(name.as_bytes());
@@ -69,6 +78,18 @@ impl Labels {
     pub fn with(&self, name: &str, value: &str) -> Self {
         Self::from_pairs(self.iter().chain([(name, value)]))
     }
+}
+
+/// By name, of equal names the last one.
+fn sorted_pairs<N: Into<Box<str>>, V: Into<Box<str>>>(
+    pairs: impl IntoIterator<Item = (N, V)>,
+) -> Vec<(Box<str>, Box<str>)> {
+    let mut sorted: Vec<(Box<str>, Box<str>)> =
+        pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    sorted.reverse();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    sorted.dedup_by(|a, b| a.0 == b.0);
+    sorted
 }
 
 /// Whether `name` follows Loki's rule for label names: `[A-Za-z_][A-Za-z0-9_]*`.
@@ -139,6 +160,9 @@ mod tests {
         assert_eq!(labels.get("b"), Some("2"));
         assert_eq!(labels.get("c"), None);
         assert_eq!(labels.with("c", "3").len(), 3);
+        let kept = Labels::keeping_empty([("b", "1"), ("c", "")]);
+        assert_eq!(kept.to_string(), r#"{b="1", c=""}"#);
+        assert_eq!(kept.get("c"), Some(""));
     }
 
     #[test]

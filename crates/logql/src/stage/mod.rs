@@ -1,12 +1,22 @@
 //! The stages of a log pipeline, one file a stage, and the row they work on.
 
+mod clean_text;
+mod decolorize;
+mod drop_keep;
 mod ip;
+mod json;
+mod label_filter;
+mod label_name;
 mod line_filter;
+mod logfmt;
 pub(crate) mod pattern;
 mod pattern_expression;
 pub mod pipeline;
 pub(crate) mod regexp;
 pub mod row;
+#[cfg(test)]
+mod tests;
+mod value_expression;
 
 pub use pipeline::{Pipeline, StageError};
 pub use row::{Category, WorkingRow};

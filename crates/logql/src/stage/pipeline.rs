@@ -1,10 +1,15 @@
 //! A chain of stages made from the tree of a query.
 
+use super::decolorize::DecolorizeStage;
+use super::drop_keep::{DropStage, KeepStage};
+use super::json::{JsonExtractionStage, JsonStage, UnpackStage};
+use super::label_filter::LabelFilterStage;
 use super::line_filter::LineFilterStage;
+use super::logfmt::{LogfmtExtractionStage, LogfmtStage};
 use super::pattern::PatternStage;
 use super::regexp::RegexpStage;
 use super::{Stage, Verdict, WorkingRow};
-use crate::syntax::ast::PipelineStage;
+use crate::syntax::ast::{LogfmtParser, PipelineStage};
 
 /// The stages of one query, in the order in which they run. Shared between threads; all that
 /// changes while it runs is the row.
@@ -68,6 +73,19 @@ fn compile(stage: &PipelineStage, position: usize) -> Result<Box<dyn Stage>, Sta
         PipelineStage::LineFilter(filter) => boxed(LineFilterStage::new(filter)),
         PipelineStage::Pattern(expression) => boxed(PatternStage::new(expression)),
         PipelineStage::Regexp(expression) => boxed(RegexpStage::new(expression)),
+        PipelineStage::LabelFilter(filter) => boxed(LabelFilterStage::new(filter)),
+        PipelineStage::Json(extractions) if extractions.is_empty() => boxed(Ok(JsonStage)),
+        PipelineStage::Json(extractions) => boxed(JsonExtractionStage::new(extractions)),
+        PipelineStage::Logfmt(LogfmtParser { strict, keep_empty, extractions }) if extractions.is_empty() => {
+            boxed(Ok(LogfmtStage { strict: *strict, keep_empty: *keep_empty }))
+        }
+        PipelineStage::Logfmt(parser) => {
+            boxed(LogfmtExtractionStage::new(parser.strict, &parser.extractions))
+        }
+        PipelineStage::Drop(labels) => boxed(Ok(DropStage::new(labels))),
+        PipelineStage::Keep(labels) => boxed(Ok(KeepStage::new(labels))),
+        PipelineStage::Decolorize => boxed(DecolorizeStage::new()),
+        PipelineStage::Unpack => boxed(Ok(UnpackStage)),
         _ => return Err(StageError::Unsupported { stage: stage.to_string(), position }),
     };
     compiled.map_err(|reason| StageError::Invalid { stage: stage.to_string(), reason })

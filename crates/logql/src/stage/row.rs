@@ -238,7 +238,7 @@ impl<'a> WorkingRow<'a> {
     }
 
     /// Whether a parsed label of that name was ever set.
-    fn was_extracted(&self, name: &str) -> bool {
+    pub fn was_extracted(&self, name: &str) -> bool {
         self.extracted.iter().any(|span| self.span(*span) == name)
     }
 
@@ -330,17 +330,17 @@ impl<'a> WorkingRow<'a> {
             || !self.error_details.is_empty()
     }
 
-    /// All labels as one set. Costs nothing when no stage changed any and there is no metadata.
+    /// All labels as one set, empty ones too. Costs nothing when no stage changed any and there is no metadata.
     pub fn labels(&self) -> Labels {
         if !self.is_changed() {
             return self.stream.clone();
         }
         let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
         self.for_each_label(|_, name, value| pairs.push((name.into(), value.into())));
-        Labels::from_pairs(pairs)
+        Labels::keeping_empty(pairs)
     }
 
-    /// The labels of one category, sorted.
+    /// The labels of one category, empty ones too.
     pub fn labels_of(&self, wanted: Category) -> Labels {
         if wanted == Category::Stream && !self.is_changed() {
             return self.stream.clone();
@@ -351,7 +351,7 @@ impl<'a> WorkingRow<'a> {
                 pairs.push((name.into(), value.into()));
             }
         });
-        Labels::from_pairs(pairs)
+        Labels::keeping_empty(pairs)
     }
 
     fn is_deleted(&self, name: &str) -> bool {
