@@ -16,6 +16,7 @@ use timberyard_logql::syntax::SyntaxError;
 use timberyard_model::scan::ScanError;
 use timberyard_model::sink::SinkError;
 use timberyard_wire::DecodeError;
+use timberyard_wire::loki_query_params::ParameterError;
 
 use crate::operations::OperationError;
 
@@ -174,6 +175,13 @@ impl From<SinkError> for ErrorResponse {
             }
             SinkError::Unavailable(_) => Self::unavailable(message),
         }
+    }
+}
+
+/// A parameter that cannot be read.
+impl From<ParameterError> for ErrorResponse {
+    fn from(error: ParameterError) -> Self {
+        Self::bad_request("invalid_parameter", error.to_string())
     }
 }
 

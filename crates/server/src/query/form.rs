@@ -2,6 +2,8 @@
 
 use axum::extract::{FromRequest, Request};
 
+use timberyard_wire::loki_query_params::Parameters;
+
 use crate::body::RequestBody;
 use crate::content_type::ContentType;
 use crate::error_response::ErrorResponse;
@@ -20,20 +22,14 @@ impl Form {
         self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// All values of `name`.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(own, _)| own == name).map(|(_, value)| value.as_str())
-    }
-
     /// All pairs.
     pub fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
 
-    /// From pairs that are decoded already.
-    #[cfg(test)]
-    pub(super) fn from_pairs(pairs: &[(&str, &str)]) -> Self {
-        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    /// The pairs as Loki's questions read them.
+    pub fn parameters(&self) -> Parameters<'_> {
+        Parameters(&self.0)
     }
 
     fn add(&mut self, encoded: &[u8]) -> Result<(), ErrorResponse> {

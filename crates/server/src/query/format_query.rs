@@ -11,6 +11,6 @@ use crate::state::SharedState;
 
 /// The query, broken over lines where it is long.
 pub async fn get(State(state): State<SharedState>, form: Form) -> Result<Json<Value>, ErrorResponse> {
-    let expression = syntax::parse(form.get("query").unwrap_or(""), &state.settings.limits.query)?;
+    let expression = syntax::parse(form.parameters().get("query"), &state.settings.limits.query)?;
     Ok(Json(json!({ "status": "success", "data": syntax::pretty(&expression) })))
 }

@@ -4,33 +4,30 @@
 
 use std::collections::BTreeSet;
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use axum::response::Response;
 use timberyard_logql::syntax;
-use timberyard_model::Labels;
-use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::scan::SeriesRequest;
+use timberyard_model::{Labels, TimeRange};
+use timberyard_wire::loki_query_json::{labels_answer, series_answer};
+use timberyard_wire::loki_query_params::LabelQuery;
 
 use super::form::Form;
-use super::loki_parameters::range;
-use super::loki_reply::{write_labels, write_list};
+use super::loki_reply::json;
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
-use crate::state::{ServerState, SharedState};
+use crate::state::SharedState;
 
 /// The names of labels.
 pub async fn names(
     State(state): State<SharedState>,
     identity: Identity,
     form: Form,
-) -> Result<Json<Value>, ErrorResponse> {
-    let streams = streams_of_query(&state, identity, &form).await?;
+) -> Result<Response, ErrorResponse> {
+    let streams = streams(&state, identity, &form.parameters().label_query(state.now())?).await?;
     let names: BTreeSet<&str> = streams.iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
-    Ok(sorted(&names))
+    Ok(json(labels_answer(names)))
 }
 
 /// The values of one label.
@@ -39,10 +36,10 @@ pub async fn values(
     identity: Identity,
     Path(name): Path<String>,
     form: Form,
-) -> Result<Json<Value>, ErrorResponse> {
-    let streams = streams_of_query(&state, identity, &form).await?;
+) -> Result<Response, ErrorResponse> {
+    let streams = streams(&state, identity, &form.parameters().label_query(state.now())?).await?;
     let values: BTreeSet<&str> = streams.iter().filter_map(|labels| labels.get(&name)).collect();
-    Ok(sorted(&values))
+    Ok(json(labels_answer(values)))
 }
 
 /// The label sets of streams.
@@ -51,50 +48,23 @@ pub async fn series(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let mut texts: Vec<&str> = form.all("match[]").chain(form.all("match")).collect();
-    texts.sort_unstable();
-    texts.dedup();
-    // As in Loki: a single `{}` asks for everything.
-    if let [only] = texts.as_slice()
-        && only.replace(' ', "") == "{}"
-    {
-        texts.clear();
-    }
-    let selectors = texts.iter().map(|text| selector(&state, text)).collect::<Result<Vec<_>, _>>()?;
-    let streams = streams(&state, identity, &form, selectors).await?;
-    let mut out = br#"{"status":"success","data":"#.to_vec();
-    write_list(&mut out, b"[]", &streams, write_labels);
-    out.push(b'}');
-    Ok(([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], out).into_response())
+    let streams = streams(&state, identity, &form.parameters().series_query(state.now())?).await?;
+    Ok(json(series_answer(streams.iter().map(Labels::iter))))
 }
 
-/// The streams that the selector in `query` asks for; all of them without one.
-async fn streams_of_query(
-    state: &SharedState,
-    identity: Identity,
-    form: &Form,
-) -> Result<Vec<Labels>, ErrorResponse> {
-    let selectors = match form.get("query").filter(|text| !text.is_empty()) {
-        Some(text) => vec![selector(state, text)?],
-        None => Vec::new(),
-    };
-    streams(state, identity, form, selectors).await
-}
-
+/// The streams that a question is about: those that pass one of its selectors.
 async fn streams(
     state: &SharedState,
     identity: Identity,
-    form: &Form,
-    selectors: Vec<Vec<LabelMatcher>>,
+    question: &LabelQuery,
 ) -> Result<Vec<Labels>, ErrorResponse> {
-    let range = range(form, state.now())?;
-    run::series(state, SeriesRequest { tenant: identity.tenant, range, selectors }).await
-}
-
-fn selector(state: &ServerState, text: &str) -> Result<Vec<LabelMatcher>, ErrorResponse> {
-    Ok(syntax::parse_selector(text, &state.settings.limits.query)?)
-}
-
-fn sorted(texts: &BTreeSet<&str>) -> Json<Value> {
-    Json(json!({ "status": "success", "data": texts }))
+    let limits = &state.settings.limits.query;
+    let selectors = question.selectors.iter().map(|text| syntax::parse_selector(text, limits));
+    let request = SeriesRequest {
+        tenant: identity.tenant,
+        // Both ends are inside.
+        range: TimeRange::new(question.start, question.end.saturating_add_nanos(1)),
+        selectors: selectors.collect::<Result<_, _>>()?,
+    };
+    run::series(state, request).await
 }

@@ -9,8 +9,7 @@ use timberyard_logql::{QueryRequest, syntax};
 use timberyard_model::Cancellation;
 
 use super::form::Form;
-use super::loki_parameters::{InstantParameters, RangeParameters};
-use super::loki_reply::{LabelForm, query_response};
+use super::loki_reply::{label_encoding, query_response};
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
@@ -24,16 +23,16 @@ pub async fn range(
     form: Form,
 ) -> Result<Response, ErrorResponse> {
     let limits = &state.settings.limits.query;
-    let parameters = RangeParameters::read(&form, state.now(), limits.points_max)?;
-    let expression = syntax::parse(form.get("query").unwrap_or(""), limits)?;
+    let parameters = form.parameters().range_query(state.now(), limits.points_max)?;
+    let expression = syntax::parse(&parameters.query, limits)?;
     let request = QueryRequest {
         tenant: identity.tenant,
         expression,
         start: parameters.start,
         end: parameters.end,
-        step_ns: parameters.step_ns,
-        interval_ns: parameters.interval_ns,
-        limit: parameters.limit,
+        step_ns: parameters.step_nanos,
+        interval_ns: parameters.interval_nanos,
+        limit: parameters.limit as usize,
         direction: parameters.direction,
         cancellation: Cancellation::default(),
     };
@@ -47,8 +46,8 @@ pub async fn instant(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let parameters = InstantParameters::read(&form, state.now())?;
-    let expression = syntax::parse(form.get("query").unwrap_or(""), &state.settings.limits.query)?;
+    let parameters = form.parameters().instant_query(state.now())?;
+    let expression = syntax::parse(&parameters.query, &state.settings.limits.query)?;
     let request = QueryRequest {
         tenant: identity.tenant,
         expression,
@@ -56,7 +55,7 @@ pub async fn instant(
         end: parameters.time,
         step_ns: 0,
         interval_ns: 0,
-        limit: parameters.limit,
+        limit: parameters.limit as usize,
         direction: parameters.direction,
         cancellation: Cancellation::default(),
     };
@@ -70,5 +69,5 @@ async fn answer(
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
     let result = run::query(state, request).await?;
-    Ok(query_response(state, &result, LabelForm::of(headers), started.elapsed()))
+    Ok(query_response(state, &result, label_encoding(headers), started.elapsed()))
 }

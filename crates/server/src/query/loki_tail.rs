@@ -19,11 +19,11 @@ use timberyard_model::scan::Direction;
 use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{Cancellation, Labels};
 use timberyard_pipeline::{TailEvent, TailSubscription};
+use timberyard_wire::loki_query_json::LabelEncoding;
 use tokio::time::Instant;
 
 use super::form::Form;
-use super::loki_parameters::TailParameters;
-use super::loki_reply::{LabelForm, tail_message};
+use super::loki_reply::{label_encoding, tail_message};
 use super::run;
 use crate::auth::Identity;
 use crate::body::INLINE_BYTES_MAX;
@@ -47,8 +47,9 @@ pub async fn get(
 ) -> Result<Response, ErrorResponse> {
     let limits = &state.settings.limits.query;
     let now = state.now();
-    let expression = syntax::parse(form.get("query").unwrap_or(""), limits)?;
-    let parameters = TailParameters::read(&form, now)?;
+    // In Loki's order: what is wrong with the query is told first.
+    let expression = syntax::parse(form.parameters().get("query"), limits)?;
+    let parameters = form.parameters().tail_query(now)?;
     let filter = Arc::new(TailFilter::new(&expression)?);
     let upgrade = upgrade.map_err(|error| {
         let message = format!("this is a WebSocket: {}", error.body_text());
@@ -65,16 +66,16 @@ pub async fn get(
         end: now.saturating_add_nanos(NANOS_PER_SECOND),
         step_ns: NANOS_PER_SECOND,
         interval_ns: 0,
-        limit: parameters.limit.min(limits.entries_max),
+        limit: (parameters.limit as usize).min(limits.entries_max),
         direction: Direction::Backward,
         cancellation: Cancellation::default(),
     };
     let tail = Tail {
         state: Arc::clone(&state),
-        form: LabelForm::of(&headers),
+        encoding: label_encoding(&headers),
         filter,
         subscription,
-        delay: Duration::from_secs(parameters.delay_seconds),
+        delay: Duration::from_secs(parameters.delay_seconds.into()),
         shown: HashMap::new(),
         shown_until: Instant::now() + OVERLAP,
     };
@@ -84,7 +85,7 @@ pub async fn get(
 /// One client that tails.
 struct Tail {
     state: SharedState,
-    form: LabelForm,
+    encoding: LabelEncoding,
     filter: Arc<TailFilter>,
     subscription: TailSubscription,
     delay: Duration,
@@ -199,9 +200,8 @@ impl Tail {
         if streams.is_empty() && missed == 0 {
             return Ok(());
         }
-        let (text, replaced) = tail_message(streams, self.form, missed, self.state.now());
-        self.state.metrics.count_replaced_utf8(replaced);
-        session.send(text).await
+        let now = self.state.now();
+        session.send(tail_message(&self.state, streams, self.encoding, missed, now)).await
     }
 }
 

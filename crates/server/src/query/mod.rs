@@ -12,7 +12,6 @@ pub mod logpulse_stream;
 pub mod logstream;
 pub mod logtopus_status;
 pub mod loki_labels;
-mod loki_parameters;
 pub mod loki_query;
 mod loki_reply;
 pub mod loki_tail;

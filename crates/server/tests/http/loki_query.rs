@@ -114,7 +114,7 @@ async fn bad_questions_are_refused_in_plain_text() {
     let cases: [Case<'_>; 10] = [
         (RANGE, vec![("query", "{app=")], "parse error at line 1, col 6"),
         (RANGE, vec![], "parse error"),
-        (RANGE, vec![api, ("limit", "abc")], "limit"),
+        (RANGE, vec![api, ("limit", "abc")], "\"abc\""),
         (RANGE, vec![api, ("limit", "1000000")], "max entries limit per query exceeded"),
         (RANGE, vec![api, ("direction", "sideways")], "invalid direction 'sideways'"),
         (RANGE, vec![api, ("start", "2026-11-01")], "could not parse 'start' parameter"),
