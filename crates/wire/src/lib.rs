@@ -11,6 +11,7 @@ pub mod change66_event;
 pub mod compression;
 pub mod context;
 pub mod error;
+pub mod fuzz_targets;
 pub mod json;
 pub mod json_text;
 pub mod label_text;

@@ -1,0 +1,402 @@
+//! One plain function for each decoder, for fuzzers: bytes in, no panic, and what must hold holds.
+//!
+//! A coverage-guided fuzzer calls them one by one; the test below runs each on a committed corpus and on seeded
+//! mutations of it, on stable Rust; with `TIMBERYARD_TORTURE` set it does that for long.
+
+use std::borrow::Cow;
+
+use timberyard_model::{Labels, Limits, LogBatch, TenantId, Timestamp};
+
+use crate::compression::{Compression, inflate};
+use crate::context::{DecodeContext, Decoded};
+use crate::json::{JsonKind, JsonReader};
+use crate::level_detection::LevelDetector;
+use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
+use crate::ndjson::NdjsonMapping;
+use crate::{
+    batch_record, change66, json_text, label_text, loggo, logpulse, logstream, logtopus, loki_push_json,
+    loki_push_proto, metadata_name, ndjson, v1_logs,
+};
+
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets by name; the corpus of each is the folder of that name under `corpus`.
+pub const ALL: [(&str, Target); 16] = [
+    ("batch_record", fuzz_batch_record),
+    ("change66", fuzz_change66),
+    ("compression", fuzz_compression),
+    ("json", fuzz_json),
+    ("label_text", fuzz_label_text),
+    ("level_detection", fuzz_level_detection),
+    ("loggo", fuzz_loggo),
+    ("logpulse", fuzz_logpulse),
+    ("logstream", fuzz_logstream),
+    ("logtopus", fuzz_logtopus),
+    ("loki_push_json", fuzz_loki_push_json),
+    ("loki_push_proto", fuzz_loki_push_proto),
+    ("loki_push_snappy", fuzz_loki_push_snappy),
+    ("loki_query_params", fuzz_loki_query_params),
+    ("ndjson", fuzz_ndjson),
+    ("v1_logs", fuzz_v1_logs),
+];
+
+/// The cap on inflated bodies here, in bytes: small, so that it is reached.
+const INFLATED_BYTES_MAX: usize = 1 << 16;
+
+/// Runs `f` with limits that small inputs reach.
+fn with_context<R>(f: impl FnOnce(&DecodeContext<'_>) -> R) -> R {
+    let mut limits = Limits::default();
+    limits.request.inflated_bytes_max = INFLATED_BYTES_MAX;
+    limits.request.json_depth_max = 8;
+    limits.request.events_max = 3;
+    limits.record.line_bytes_max = 100;
+    limits.record.label_names_max = 4;
+    limits.record.metadata_pairs_max = 3;
+    limits.record.metadata_bytes_max = 60;
+    f(&DecodeContext {
+        tenant: &TenantId::default(),
+        received_at: Timestamp::from_nanos(1_795_168_800_000_000_000),
+        client_ip: Some("192.0.2.7"),
+        node_id: "node",
+        limits: &limits,
+        discover_service_name: true,
+        detect_level: true,
+    })
+}
+
+/// What must hold of every batch that a decoder gives.
+fn check_batch(batch: &LogBatch, context: &DecodeContext<'_>) {
+    let record = &context.limits.record;
+    for row in batch.rows.iter() {
+        assert!(row.line().len() <= record.line_bytes_max);
+        assert!(row.metadata().len() <= record.metadata_pairs_max + 1);
+        assert!(row.labels().get("service_name").is_some());
+        assert!(row.metadata_value("detected_level").is_some());
+    }
+    let again = batch_record::decode(&batch_record::encode(batch)).expect("a record that was just written");
+    assert!(again.rows.iter().eq(batch.rows.iter()));
+}
+
+fn check_decoded(decoded: &Decoded, context: &DecodeContext<'_>) {
+    check_batch(&decoded.batch, context);
+    assert!(decoded.rejected.count >= decoded.rejected.described.len() as u64);
+    assert_eq!(decoded.rejected.is_empty(), decoded.rejected.grouped().is_empty());
+}
+
+/// Log records: what reads is written again to the same rows.
+pub fn fuzz_batch_record(data: &[u8]) {
+    if let Ok(batch) = batch_record::decode(data) {
+        let again =
+            batch_record::decode(&batch_record::encode(&batch)).expect("a record that was just written");
+        assert!(again.rows.iter().eq(batch.rows.iter()));
+        assert_eq!(again.unique_keys, batch.unique_keys);
+    }
+}
+
+/// Change66 events, one and many.
+pub fn fuzz_change66(data: &[u8]) {
+    with_context(|context| change66::fuzz(data, context));
+}
+
+/// Every compression: never more than the cap.
+pub fn fuzz_compression(data: &[u8]) {
+    let all = [Compression::Gzip, Compression::Deflate, Compression::Zstd, Compression::Snappy];
+    for compression in all {
+        if let Ok(body) = inflate(data, compression, INFLATED_BYTES_MAX) {
+            assert!(body.len() <= INFLATED_BYTES_MAX);
+            assert!(body.capacity_bytes() <= INFLATED_BYTES_MAX);
+        }
+    }
+}
+
+trait CapacityBytes {
+    fn capacity_bytes(&self) -> usize;
+}
+
+impl CapacityBytes for Cow<'_, [u8]> {
+    fn capacity_bytes(&self) -> usize {
+        match self {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(bytes) => bytes.capacity(),
+        }
+    }
+}
+
+/// The JSON reader: skipping and walking agree, with each other and with serde.
+pub fn fuzz_json(data: &[u8]) {
+    const DEPTH_MAX: usize = 100;
+    let mut skipping = JsonReader::new(data, DEPTH_MAX);
+    let skipped = skipping.raw().and_then(|raw| skipping.finish().map(|()| raw));
+    let mut walking = JsonReader::new(data, DEPTH_MAX);
+    let mut rewritten = Vec::new();
+    let walked = walk(&mut walking, &mut rewritten).and_then(|()| walking.finish());
+    assert_eq!(skipped.is_ok(), walked.is_ok());
+    let serde = serde_json::from_slice::<serde_json::Value>(data);
+    if let Ok(raw) = skipped {
+        let mut compact = Vec::new();
+        json_text::write_compact(&mut compact, raw);
+        assert!(JsonReader::new(&compact, DEPTH_MAX).skip().is_ok());
+        let parsed = serde_json::from_slice::<serde_json::Value>(&rewritten);
+        if let (Ok(one), Ok(other)) = (serde, parsed) {
+            assert_eq!(one, other, "what was read is what serde reads");
+        }
+    } else if let Ok(value) = serde {
+        panic!("serde takes {value}");
+    }
+}
+
+/// Reads a value and writes it again.
+fn walk(reader: &mut JsonReader<'_>, out: &mut Vec<u8>) -> Result<(), crate::DecodeError> {
+    match reader.peek()? {
+        JsonKind::Object => {
+            reader.begin_object()?;
+            out.push(b'{');
+            let mut first = true;
+            while let Some(key) = reader.next_key()? {
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                json_text::write_string(out, &key);
+                out.push(b':');
+                walk(reader, out)?;
+            }
+            out.push(b'}');
+        }
+        JsonKind::Array => {
+            reader.begin_array()?;
+            out.push(b'[');
+            let mut first = true;
+            while reader.next_element()? {
+                if !std::mem::take(&mut first) {
+                    out.push(b',');
+                }
+                walk(reader, out)?;
+            }
+            out.push(b']');
+        }
+        JsonKind::String => json_text::write_string(out, &reader.string()?),
+        JsonKind::Number => out.extend_from_slice(reader.number()?.as_bytes()),
+        JsonKind::Boolean => out.extend_from_slice(if reader.boolean()? { b"true" } else { b"false" }),
+        JsonKind::Null => {
+            reader.null()?;
+            out.extend_from_slice(b"null");
+        }
+    }
+    Ok(())
+}
+
+/// Labels as text: what is shown reads back.
+pub fn fuzz_label_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(pairs) = label_text::parse(text) {
+        let shown = label_text::write(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        assert_eq!(label_text::parse(&shown), Ok(pairs));
+    }
+    if let Ok(name) = metadata_name::sanitized(text) {
+        assert!(timberyard_model::labels::is_label_name(&name));
+        assert_eq!(metadata_name::sanitized(&name).as_deref(), Ok(&*name));
+    }
+}
+
+/// Level detection: every line has a level or is unknown.
+pub fn fuzz_level_detection(data: &[u8]) {
+    const LEVELS: [&[u8]; 8] =
+        [b"trace", b"debug", b"info", b"warn", b"error", b"critical", b"fatal", b"unknown"];
+    let detector = LevelDetector::new(&Labels::default());
+    let level = detector.detect(&[], data).expect("no metadata says it");
+    assert!(LEVELS.contains(&level));
+}
+
+/// log-go's entries.
+pub fn fuzz_loggo(data: &[u8]) {
+    with_context(|context| loggo::fuzz(data, context));
+}
+
+/// LogPulse's streams.
+pub fn fuzz_logpulse(data: &[u8]) {
+    with_context(|context| logpulse::fuzz(data, context));
+}
+
+/// LogStream's logs.
+pub fn fuzz_logstream(data: &[u8]) {
+    with_context(|context| logstream::fuzz(data, context));
+}
+
+/// Logtopus' entries.
+pub fn fuzz_logtopus(data: &[u8]) {
+    with_context(|context| logtopus::fuzz(data, context));
+}
+
+/// Loki pushes as JSON.
+pub fn fuzz_loki_push_json(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(decoded) = loki_push_json::decode(data, context) {
+            check_decoded(&decoded, context);
+        }
+    });
+}
+
+/// Loki pushes as protobuf, not compressed.
+pub fn fuzz_loki_push_proto(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(decoded) = loki_push_proto::decode_message(data, context) {
+            check_decoded(&decoded, context);
+        }
+    });
+}
+
+/// Loki pushes as they are sent.
+pub fn fuzz_loki_push_snappy(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(decoded) = loki_push_proto::decode(data, context) {
+            check_decoded(&decoded, context);
+        }
+    });
+}
+
+/// Query parameters, as `name=value` with `&` between them.
+pub fn fuzz_loki_query_params(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let pairs: Vec<(String, String)> = text
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let parameters = Parameters(&pairs);
+    let now = Timestamp::from_nanos(1_795_168_800_000_000_000);
+    if let Ok(range) = parameters.range_query(now, 11_000) {
+        assert!(range.start <= range.end && range.step_nanos > 0 && range.interval_nanos >= 0);
+        assert!(range.limit > 0);
+    }
+    let _ = parameters.instant_query(now);
+    let _ = parameters.label_query(now);
+    let _ = parameters.series_query(now);
+    let _ = parameters.tail_query(now);
+    let _ = parse_seconds_or_duration(&text);
+}
+
+/// Newline-delimited JSON.
+pub fn fuzz_ndjson(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(decoded) = ndjson::decode(data, &NdjsonMapping::default(), context) {
+            for row in decoded.batch.rows.iter() {
+                assert!(row.line().len() <= context.limits.record.line_bytes_max);
+            }
+        }
+    });
+}
+
+/// The rule that tells the senders of `/v1/logs` apart.
+pub fn fuzz_v1_logs(data: &[u8]) {
+    let _ = v1_logs::sender_of(data, 8);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Mutations a target.
+    const ROUNDS: u64 = 20_000;
+    /// The same, when there is time.
+    const ROUNDS_OF_TORTURE: u64 = 2_000_000;
+
+    /// The longest input that mutations make, in bytes.
+    const INPUT_BYTES_MAX: usize = 4096;
+
+    /// xorshift64*: the same numbers from the same seed, everywhere.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        }
+
+        fn below(&mut self, bound: usize) -> usize {
+            (self.next() >> 16) as usize % bound.max(1)
+        }
+    }
+
+    fn corpus_of(name: &str) -> Vec<Vec<u8>> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let mut paths: Vec<_> = files.map(|file| file.expect("readable").path()).collect();
+        // The order of a folder is nobody's, and mutations depend on it.
+        paths.sort();
+        paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
+    }
+
+    /// Bytes and words that parsers stumble over.
+    const TOKENS: [&[u8]; 16] = [
+        b"\"",
+        b"\\",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b"=",
+        b"\\ud800",
+        b"\xff",
+        b"\0",
+        b"null",
+        b"-1e999",
+        b"9223372036854775808",
+        b"\xff\xff\xff\xff\x0f",
+        b"\n",
+    ];
+
+    fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+        for _ in 0..=random.below(4) {
+            let at = random.below(input.len() + 1);
+            let length = random.below(16).min(input.len() - at);
+            match random.below(7) {
+                0 if at < input.len() => input[at] ^= 1 << random.below(8),
+                1 if at < input.len() => input[at] = random.next() as u8,
+                2 => drop(input.drain(at..at + length)),
+                3 => {
+                    let piece = input[at..at + length].to_vec();
+                    input.splice(at..at, piece);
+                }
+                4 => {
+                    let token = TOKENS[random.below(TOKENS.len())];
+                    input.splice(at..at, token.iter().copied());
+                }
+                5 => input.truncate(at),
+                _ => {
+                    let from = random.below(other.len() + 1);
+                    input.truncate(at);
+                    input.extend_from_slice(&other[from..]);
+                }
+            }
+        }
+        input.truncate(INPUT_BYTES_MAX);
+    }
+
+    #[test]
+    fn no_target_panics_on_its_corpus_or_on_mutations_of_it() {
+        let torture = std::env::var_os("TIMBERYARD_TORTURE").is_some();
+        let rounds = if torture { ROUNDS_OF_TORTURE } else { ROUNDS };
+        for (number, (name, target)) in ALL.iter().enumerate() {
+            let corpus = corpus_of(name);
+            assert!(!corpus.is_empty(), "{name} has no corpus");
+            for input in &corpus {
+                target(input);
+            }
+            let seed = 0x7469_6d62_6572_0001 + number as u64;
+            let mut random = Random(seed);
+            for round in 0..rounds {
+                let mut input = corpus[random.below(corpus.len())].clone();
+                let other = &corpus[random.below(corpus.len())];
+                mutate(&mut input, other, &mut random);
+                let outcome = std::panic::catch_unwind(|| target(&input));
+                assert!(outcome.is_ok(), "{name}, seed {seed:#x}, round {round}: {}", input.escape_ascii());
+            }
+        }
+    }
+}
