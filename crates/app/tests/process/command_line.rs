@@ -359,7 +359,7 @@ fn settings_are_checked_and_shown_with_where_each_came_from() {
             .unwrap_or_else(|| panic!("{part} in\n{shown}"))
             .to_owned()
     };
-    assert!(line("9191").contains("LOGPULSE_PORT"), "{shown}");
+    assert!(line("port: 9191").contains("LOGPULSE_PORT"), "{shown}");
     assert!(line("/var/lib/logpulse").contains("logpulse.yaml"), "{shown}");
     assert!(line("retention_days").contains('7'), "{shown}");
     assert!(line("node_id").contains("default"), "{shown}");

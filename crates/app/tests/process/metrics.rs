@@ -58,7 +58,7 @@ fn promtool_is_content_with_the_metrics_after_some_traffic() {
     ] {
         assert!(names.iter().any(|name| name.contains(part)), "{part} among {names:#?}");
     }
-    for label in ["method=", "endpoint=", "status=", "event_type=\"error\"", "priority=\"high\""] {
+    for label in ["method=", "endpoint=", "status=", "type=\"error\"", "priority=\"high\""] {
         assert!(page.contains(label), "{label} in\n{page}");
     }
     assert!(!page.contains("/nowhere/at/all"), "paths that do not exist make no series");

@@ -55,7 +55,7 @@ fn hostile_protobuf_is_400() {
         ("a time of garbage", stream(&[labels.clone(), field(2, &field(1, &[0xff; 16]))])),
         (
             "a time before 1677",
-            stream(&[labels, field(2, &field(1, &[&[0x08][..], &[0xff; 9], &[0x01]].concat()))]),
+            stream(&[labels, field(2, &field(1, &[&[0x08][..], &[0x80; 9], &[0x01]].concat()))]),
         ),
     ];
     for (what, message) in cases {
