@@ -77,11 +77,14 @@ fn start(
         request.extensions_mut().insert(peer);
         routes.clone().oneshot(request.map(Body::new))
     });
+    // The head is part of the request: it has no more time than the whole.
+    let settings = &state.settings;
+    let head_seconds_max = settings.load.stall_seconds_max.min(settings.limits.request.timeout_seconds);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(state.settings.load.stall_seconds_max))
+        .header_read_timeout(Duration::from_secs(head_seconds_max))
         .serve_connection(
-            PatientIo::new(stream, Duration::from_secs(state.settings.load.unread_seconds_max)),
+            PatientIo::new(stream, Duration::from_secs(settings.load.unread_seconds_max)),
             service,
         )
         .with_upgrades();

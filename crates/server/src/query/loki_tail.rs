@@ -154,7 +154,9 @@ impl Tail {
                 Some(None) | None => break,
             }
         }
-        let missed = events.iter().map(|event| event.missed_rows).sum();
+        let told: u64 = events.iter().map(|event| event.missed_rows).sum();
+        // Rows that were missed after the last one that came would otherwise wait for a next one to be told.
+        let missed = told + self.subscription.take_missed_rows();
         let streams = self.filtered(events).await;
         if streams.is_empty() && missed == 0 {
             return Ok(());
