@@ -261,3 +261,33 @@ impl From<DecodeError> for ErrorResponse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_why_a_write_fails_has_its_status() {
+        let duplicate = SinkError::Duplicate { key: "e-1".into(), row: 3 };
+        let overloaded = SinkError::Overloaded { reason: "queue".to_owned(), retry_after_seconds: 7 };
+        for (error, status, word, quoted) in [
+            (duplicate, 409, "duplicate_event", "e-1"),
+            (SinkError::Full("3 bytes left".to_owned()), 507, "storage_full", "3 bytes left"),
+            (overloaded, 429, "overloaded", "7 s"),
+            (SinkError::Unavailable("starting".to_owned()), 503, "unavailable", "starting"),
+        ] {
+            let response = ErrorResponse::from(error);
+            assert_eq!((response.status.as_u16(), &*response.error), (status, word));
+            assert!(response.message.contains(quoted), "{}", response.message);
+            let retry_after = response.header().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            assert_eq!(retry_after, (status == 429).then_some(("retry-after", &b"7"[..])));
+        }
+    }
+
+    #[test]
+    fn messages_that_quote_input_are_cut_between_characters() {
+        let response = ErrorResponse::bad_request("x", "ä".repeat(MESSAGE_BYTES_MAX));
+        assert!(response.message.len() <= MESSAGE_BYTES_MAX + '…'.len_utf8());
+        assert!(response.message.ends_with("ä…"));
+    }
+}

@@ -68,6 +68,9 @@ async fn answer(
     request: QueryRequest,
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
-    let result = run::query(state, request).await?;
-    Ok(query_response(state, &result, label_encoding(headers), started.elapsed()))
+    let encoding = label_encoding(headers);
+    run::answer(state, request, move |state, result| {
+        query_response(state, &result, encoding, started.elapsed())
+    })
+    .await
 }

@@ -8,14 +8,28 @@ use timberyard_model::scan::{ScanError, SeriesRequest};
 use timberyard_model::{Cancellation, Labels};
 
 use crate::error_response::ErrorResponse;
-use crate::state::SharedState;
+use crate::state::{ServerState, SharedState};
 
 /// Runs a LogQL query. The cancellation of the request is replaced by the one of its place.
-pub async fn query(state: &SharedState, mut request: QueryRequest) -> Result<QueryResult, ErrorResponse> {
+pub async fn query(state: &SharedState, request: QueryRequest) -> Result<QueryResult, ErrorResponse> {
+    answer(state, request, |_, result| result).await
+}
+
+/// Runs a LogQL query and, on the same thread, makes something of its result: a large one takes long to write.
+pub async fn answer<T, W>(
+    state: &SharedState,
+    mut request: QueryRequest,
+    write: W,
+) -> Result<T, ErrorResponse>
+where
+    T: Send + 'static,
+    W: FnOnce(&ServerState, QueryResult) -> T + Send + 'static,
+{
     let shared = Arc::clone(state);
     let run = move |cancellation: Cancellation| {
         request.cancellation = cancellation;
-        Ok(shared.engine.run(&*shared.source, &request)?)
+        let result = shared.engine.run(&*shared.source, &request)?;
+        Ok(write(&shared, result))
     };
     state.query_gate.run(run).await
 }

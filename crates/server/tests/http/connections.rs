@@ -1,8 +1,14 @@
 //! Real connections: half-open ones, slow ones, and what stopping does to them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use timberyard_model::cancellation::CancelReason;
+use timberyard_model::scan::{
+    BlockStream, LogSource, RowBlock, ScanError, ScanRequest, ScanStatistics, SeriesRequest, StreamVolume,
+};
+use timberyard_model::{Cancellation, Labels};
+use timberyard_testkit::memory_source::MemorySource;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -10,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use timberyard_server::{ServerSettings, SharedState, serve};
 
-use crate::harness::TestServer;
+use crate::harness::{NOW, TestServer};
 
 /// A server on a port of its own.
 pub(crate) struct Served {
@@ -22,10 +28,14 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn with(change: impl FnOnce(&mut ServerSettings)) -> Self {
+        Self::serving(TestServer::with(change)).await
+    }
+
+    pub(crate) async fn serving(server: TestServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
-        let state = TestServer::with(change).state;
+        let state = server.state;
         let task = tokio::spawn(serve(listener, Arc::clone(&state), async { drop(stopped.await) }));
         Self { address, state, stop: Some(stop), task }
     }
@@ -37,6 +47,75 @@ impl Served {
     pub(crate) async fn stop(mut self) {
         self.stop.take().expect("once").send(()).expect("is running");
         self.task.await.expect("does not panic").expect("ends well");
+    }
+}
+
+/// A store that never comes to an end, until somebody says that nobody waits any longer.
+#[derive(Default)]
+struct EndlessSource {
+    ended: Mutex<Option<CancelReason>>,
+}
+
+struct EndlessScan<'a>(&'a EndlessSource, Cancellation);
+
+impl LogSource for EndlessSource {
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        Ok(Box::new(EndlessScan(self, request.cancellation.clone())))
+    }
+
+    fn series(&self, _: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
+        Ok(Vec::new())
+    }
+
+    fn volumes(&self, _: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        Ok(Vec::new())
+    }
+}
+
+impl BlockStream for EndlessScan<'_> {
+    fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
+        loop {
+            if let Some(reason) = self.1.reason() {
+                *self.0.ended.lock().expect("not poisoned") = Some(reason);
+                return Err(ScanError::Cancelled(reason));
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    fn statistics(&self) -> ScanStatistics {
+        ScanStatistics::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_ends_when_its_client_leaves_or_its_time_is_up() {
+    let ask = "GET /loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (timeout_seconds, leaves, reason) in
+        [(60, true, CancelReason::ClientGone), (1, false, CancelReason::TimedOut)]
+    {
+        let mut settings = ServerSettings::default();
+        settings.limits.query.timeout_seconds = timeout_seconds;
+        let source = Arc::new(EndlessSource::default());
+        let reads = Arc::clone(&source) as Arc<dyn LogSource>;
+        let served = Served::serving(TestServer::on(settings, Arc::default(), reads)).await;
+        let mut connection = served.connect().await;
+        connection.write_all(ask.as_bytes()).await.expect("writable");
+        while leaves && served.state.query_gate.running() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if leaves {
+            drop(connection);
+        } else {
+            let mut head = [0; 12];
+            connection.read_exact(&mut head).await.expect("an answer");
+            assert_eq!(&head, b"HTTP/1.1 504");
+        }
+        while served.state.query_gate.running() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(*source.ended.lock().expect("not poisoned"), Some(reason));
+        served.stop().await;
     }
 }
 
@@ -69,6 +148,29 @@ async fn a_body_that_does_not_end_is_given_up() {
     let answer = read_to_end(&mut connection).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     served.stop().await;
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_given_up() {
+    let mut settings = ServerSettings::default();
+    settings.load.unread_seconds_max = 1;
+    let store = Arc::new(MemorySource::default());
+    // More than the buffers between the two ends can hold.
+    for number in 0..200 {
+        let line = vec![b'x'; 200_000];
+        store.push(&Labels::from_pairs([("a", "b")]), NOW.saturating_add_nanos(-1 - number), &line, &[]);
+    }
+    let source = Arc::clone(&store) as Arc<dyn LogSource>;
+    let served = Served::serving(TestServer::on(settings, store, source)).await;
+    let mut connection = served.connect().await;
+    let ask =
+        "GET /loki/api/v1/query_range?limit=200&query=%7Ba%3D%22b%22%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    connection.write_all(ask.as_bytes()).await.expect("writable");
+    let mut head = [0; 12];
+    connection.read_exact(&mut head).await.expect("an answer begins");
+    assert_eq!(&head, b"HTTP/1.1 200");
+    // Stopping waits for answers under way, so it ends soon only because this one was given up.
+    tokio::time::timeout(Duration::from_secs(8), served.stop()).await.expect("stops in time");
 }
 
 #[tokio::test]

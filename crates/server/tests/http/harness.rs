@@ -86,13 +86,19 @@ impl TestServer {
         let mut settings = ServerSettings::default();
         change(&mut settings);
         let store = Arc::new(MemorySource::default());
+        let source = Arc::clone(&store) as Arc<dyn LogSource>;
+        Self::on(settings, store, source)
+    }
+
+    /// A server that reads from another source than the one it writes to.
+    pub(crate) fn on(settings: ServerSettings, store: Arc<MemorySource>, source: Arc<dyn LogSource>) -> Self {
         let operations = Arc::new(TestOperations::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&store) as Arc<dyn Sink>);
         let state = ServerState::new(Parts {
             intake: Arc::new(Intake::new(broker, Arc::clone(&tail_hub), 64 << 20)),
             tail_hub,
-            source: Arc::clone(&store) as Arc<dyn LogSource>,
+            source,
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
             clock: Arc::new(|| NOW),
             settings,
