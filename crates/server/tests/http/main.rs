@@ -4,6 +4,7 @@ mod connections;
 mod five_ways_in;
 mod five_ways_out;
 mod harness;
+mod logpulse_stream;
 mod loki_push;
 mod loki_query;
 mod loki_tail;
