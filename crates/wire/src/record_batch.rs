@@ -5,6 +5,7 @@
 
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::batch_builder::RecordError;
+use timberyard_model::limits::RecordLimits;
 use timberyard_model::{BatchBuilder, Labels, LogBatch, TenantId, Timestamp};
 
 use crate::context::DecodeContext;
@@ -13,7 +14,8 @@ use crate::level_detection::{DETECTED_LEVEL, LevelDetector};
 /// How many label sets are remembered.
 const STREAMS_KNOWN_MAX: usize = 32;
 
-/// Collects the records of one tenant. Equal ones are kept apart: only Loki's pushes merge.
+/// Collects the records of one tenant. Equal ones are kept apart: only Loki's pushes merge. Metadata may be as large as
+/// a line, where that limit is the higher one.
 #[derive(Debug)]
 pub(crate) struct RecordBatch {
     builder: BatchBuilder,
@@ -40,13 +42,17 @@ pub(crate) struct Record<'r> {
 
 impl RecordBatch {
     pub(crate) fn new(tenant: &TenantId, context: &DecodeContext<'_>) -> Self {
+        // Objects and stack traces, which Loki would have in the line, are metadata here.
+        let limits = RecordLimits {
+            metadata_bytes_max: context
+                .limits
+                .record
+                .metadata_bytes_max
+                .max(context.limits.record.line_bytes_max),
+            ..context.limits.record.clone()
+        };
         Self {
-            builder: BatchBuilder::new(
-                tenant.clone(),
-                context.received_at,
-                EqualEntries::Keep,
-                &context.limits.record,
-            ),
+            builder: BatchBuilder::new(tenant.clone(), context.received_at, EqualEntries::Keep, &limits),
             detect_level: context.detect_level,
             known: Vec::new(),
         }

@@ -15,6 +15,9 @@ use crate::json::{JsonKind, JsonReader};
 /// How many faults are told; the rest is only counted.
 const FAULTS_TOLD_MAX: usize = 100;
 
+/// How many records one body may hold: a record of three bytes takes some seventy in memory.
+const RECORDS_MAX: usize = 1_000_000;
+
 /// A JSON reader that knows which record it is in.
 #[derive(Debug)]
 pub(crate) struct FieldReader<'a> {
@@ -22,6 +25,7 @@ pub(crate) struct FieldReader<'a> {
     pub(crate) json: JsonReader<'a>,
     /// The lists that were entered, each with the number of the element.
     place: Vec<(&'static str, usize)>,
+    records: usize,
     faults: Vec<FieldError>,
     faults_untold: usize,
 }
@@ -31,6 +35,7 @@ impl<'a> FieldReader<'a> {
         Self {
             json: JsonReader::new(body, depth_max),
             place: Vec::new(),
+            records: 0,
             faults: Vec::new(),
             faults_untold: 0,
         }
@@ -125,6 +130,11 @@ impl<'a> FieldReader<'a> {
 
     /// Enters a record, or refuses what stands in its place.
     pub(crate) fn begin_record(&mut self) -> Result<bool, DecodeError> {
+        self.records += 1;
+        if self.records > RECORDS_MAX {
+            let message = format!("body has more than {RECORDS_MAX} records, the limit; send it in parts");
+            return Err(self.json.error(message));
+        }
         if self.json.peek()? == JsonKind::Null {
             self.json.skip()?;
             self.refuse("", "must be an object, found null");
@@ -252,6 +262,21 @@ mod tests {
                 "streams[2].labels: must not be empty",
             ]
         );
+    }
+
+    #[test]
+    fn a_flood_of_records_is_refused() {
+        let body = format!("[{}]", "{},".repeat(RECORDS_MAX + 1));
+        let mut fields = FieldReader::new(body.as_bytes(), 8);
+        fields.json.begin_array().expect("an array");
+        let mut read = || -> Result<(), DecodeError> {
+            while fields.json.next_element()? {
+                fields.begin_record()?;
+                while fields.next_key()?.is_some() {}
+            }
+            Ok(())
+        };
+        assert!(read().expect_err("too many").to_string().starts_with("body has more than 1000000 records"));
     }
 
     #[test]

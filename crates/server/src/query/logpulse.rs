@@ -65,6 +65,9 @@ pub async fn query(
         let request = QueryRequest { end, step_ns: NANOS_PER_SECOND, ..request };
         let result = run::query(&state, request).await?;
         let QueryValue::Streams(streams) = &result.value else { return Err(unexpected()) };
+        let lines = streams.streams.iter().flat_map(|stream| &stream.entries);
+        let replaced = lines.filter(|entry| std::str::from_utf8(&entry.line).is_err()).count();
+        state.metrics.count_replaced_utf8(replaced as u64);
         return Ok(json_text(logs_answer(streams, &result.statistics, started)));
     }
     let step_ns = step(&form, start, end)?;
