@@ -12,6 +12,7 @@ pub mod content_type;
 pub mod error_response;
 pub mod ingest;
 pub mod limits;
+mod lingering_body;
 pub mod metrics;
 pub mod observe;
 pub mod operations;

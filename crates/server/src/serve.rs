@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::client_address::PeerAddress;
+use crate::lingering_body::LingeringBody;
 use crate::patient_io::PatientIo;
 use crate::router::router;
 use crate::state::SharedState;
@@ -75,7 +75,7 @@ fn start(
     let routes = routes.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        routes.clone().oneshot(request.map(Body::new))
+        routes.clone().oneshot(LingeringBody::around(request))
     });
     // The head is part of the request: it has no more time than the whole.
     let settings = &state.settings;

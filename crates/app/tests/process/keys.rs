@@ -91,6 +91,16 @@ fn every_kind_of_key_is_good_on_every_surface_in_every_header() {
 }
 
 #[test]
+fn a_large_body_with_a_bad_key_gets_401_and_no_broken_pipe() {
+    let server = server_with(&[("API_KEYS", "k")]);
+    for _ in 0..5 {
+        let request =
+            server.post("/ingest").header("Content-Type", "application/json").body(vec![b' '; 4 << 20]);
+        request.send().expect_status(401);
+    }
+}
+
+#[test]
 fn live_streams_need_a_key_too() {
     let server = server_with(&[("API_KEYS", "k")]);
     for path in ["/stream", "/loki/api/v1/tail?query=%7Bjob%3D%22k%22%7D"] {

@@ -43,6 +43,9 @@ fn bodies_over_the_limit_are_413_on_every_surface() {
             assert_eq!(&answer, b"HTTP/1.1 413", "{path}");
         }
     }
+    // A sender that writes all of it before it reads gets the reason, not a broken pipe.
+    let answer = super::post_json(&server, "/ingest", vec![b' '; 8 << 20]);
+    assert_eq!(answer.status, 413);
     still_works(&server);
 }
 
