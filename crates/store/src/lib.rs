@@ -8,11 +8,31 @@
 //!
 //! No clock, no sockets, no async runtime, no knowledge of any query language or wire format.
 
+mod append;
+mod codec;
+mod compaction;
+mod core;
+mod counters;
+mod cut;
+pub mod disk;
+mod equality;
 pub mod error;
+mod exchange;
+mod head;
+mod maintenance;
+mod manifest;
 pub mod options;
+mod paths;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod segment_set;
+mod snapshot;
 pub mod statistics;
 pub mod store;
 pub mod verify;
+mod wal;
 
 pub use error::StoreError;
 pub use options::{Retention, StoreOptions};

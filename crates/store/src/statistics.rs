@@ -1,5 +1,14 @@
 //! Figures about a store, for status pages and metrics.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use timberyard_model::TenantId;
+
+use crate::core::Core;
+use crate::segment::SegmentSummary;
+
 /// What a store holds and has done since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreStatistics {
@@ -65,4 +74,44 @@ pub struct MaintenanceReport {
     pub segments_expired: u64,
     /// Bytes of files that are no longer listed.
     pub bytes_released: u64,
+}
+
+impl Core {
+    pub(crate) fn statistics(&self) -> StoreStatistics {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let (figures, head_bytes, segments, mut tenants) = {
+            let state = self.state();
+            let tenants: BTreeSet<TenantId> = state.heads.tenants().cloned().collect();
+            (state.heads.figures(), state.heads.bytes(), Arc::clone(&state.segments), tenants)
+        };
+        tenants.extend(segments.tenants().map(|(tenant, _)| tenant.clone()));
+        let sum =
+            |figure: fn(&SegmentSummary) -> u64| segments.iter().map(|s| figure(&s.summary)).sum::<u64>();
+        StoreStatistics {
+            rows: figures.rows + sum(|summary| summary.rows),
+            raw_bytes: figures.line_bytes + sum(|summary| summary.line_bytes),
+            tenants: tenants.len() as u64,
+            segments: segments.len() as u64,
+            segment_bytes: sum(|summary| summary.file_bytes),
+            log_bytes: self.log_files.disk_bytes(),
+            manifest_bytes: read(&counters.manifest_bytes),
+            head_rows: figures.rows,
+            head_bytes: head_bytes as u64,
+            head_families: figures.families,
+            queue_bytes: self.queue.bytes() as u64,
+            damaged_segments: segments.iter().filter(|segment| segment.is_damaged()).count() as u64,
+            damaged_log_records: read(&counters.damaged_log_records),
+            batches_appended: read(&counters.batches_appended),
+            rows_appended: read(&counters.rows_appended),
+            payload_bytes_appended: read(&counters.payload_bytes_appended),
+            duplicates_refused: read(&counters.duplicates_refused),
+            log_syncs: read(&counters.log_syncs),
+            flushes: read(&counters.flushes),
+            segments_compacted: read(&counters.segments_compacted),
+            segments_expired: read(&counters.segments_expired),
+            free_bytes: self.disk.free_bytes(self.paths.root()).ok(),
+            poisoned: self.poison_reason().map(|reason| reason.to_string()),
+        }
+    }
 }

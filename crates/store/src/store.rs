@@ -1,14 +1,23 @@
 //! `Store`: the door of this crate.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
 use timberyard_model::{Labels, LogBatch, Timestamp};
 
+use crate::append::{LogThread, Pending};
+use crate::core::{Core, lock};
+use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
+use crate::head::CutChoice;
 use crate::options::StoreOptions;
+use crate::paths::Paths;
+use crate::recovery::{DirectoryLock, Recovered, recover};
+use crate::scan;
 use crate::statistics::{MaintenanceReport, StoreStatistics};
+use crate::wal::LogWriter;
 
 /// Turns the payload of a log record back into the batch it came with. It must give the same
 /// rows in the same order whatever the settings are today.
@@ -16,14 +25,45 @@ pub type DecodeRecord = Arc<dyn Fn(&[u8]) -> Result<LogBatch, String> + Send + S
 
 /// An open data directory. All methods take `&self`; share it by `Arc`.
 pub struct Store {
-    _decode: DecodeRecord,
+    core: Arc<Core>,
+    threads: Mutex<Threads>,
+    _lock: DirectoryLock,
+}
+
+#[derive(Default)]
+struct Threads {
+    log: Option<JoinHandle<LogWriter>>,
+    cutter: Option<JoinHandle<()>>,
 }
 
 impl Store {
     /// Opens (or creates) a data directory: takes its lock, reads the manifest, replays the log.
+    ///
+    /// Fails when another process has it, when the manifest is damaged or missing beside data, and when the
+    /// disk does. Damage elsewhere is named in the program's log and counted in [`StoreStatistics`].
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
     pub fn open(directory: &Path, options: StoreOptions, decode: DecodeRecord) -> Result<Self, StoreError> {
-        let _ = (directory, options);
-        Ok(Self { _decode: decode })
+        Self::open_on(Arc::new(RealDisk), directory, options, &decode)
+    }
+
+    /// The same on another file system than the machine's.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        options: StoreOptions,
+        decode: &DecodeRecord,
+    ) -> Result<Self, StoreError> {
+        let Recovered { core, writer, lock } = recover(disk, Paths::new(directory), options, decode)?;
+        let log_thread = LogThread::new(Arc::clone(&core), writer);
+        let spawn_error = |error| StoreError::io(directory, error);
+        let log = std::thread::Builder::new().name("store-log".to_owned());
+        let log = log.spawn(move || log_thread.run()).map_err(spawn_error)?;
+        let cutter_core = Arc::clone(&core);
+        let cutter = std::thread::Builder::new().name("store-cutter".to_owned());
+        let cutter = cutter.spawn(move || cutter_core.run_cutter()).map_err(spawn_error)?;
+        let threads = Threads { log: Some(log), cutter: Some(cutter) };
+        core.request_cut_if_due();
+        Ok(Self { core, threads: Mutex::new(threads), _lock: lock })
     }
 
     /// Makes a batch durable and visible, then calls `done`. `payload` is what goes into the log.
@@ -36,51 +76,79 @@ impl Store {
         payload: Vec<u8>,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
-        let _ = (batch, payload);
-        done(Err(StoreError::Closed));
+        let pending = Pending { batch, payload, done: Box::new(done) };
+        if let Err((pending, error)) = self.core.queue.push(pending) {
+            (pending.done)(Err(error));
+        }
     }
 
     /// Cuts all heads into segments and releases the log.
     pub fn flush(&self) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
+        self.core.cut(CutChoice::All).map(drop)
     }
 
     /// Cuts heads that are old, compacts, and carries out retention. To be called every few
-    /// seconds to minutes, by one thread that may block.
+    /// seconds to minutes, by one thread that may block. One call merges a bounded number of segments.
     pub fn maintain(&self, now: Timestamp) -> Result<MaintenanceReport, StoreError> {
-        let _ = now;
-        Err(StoreError::Closed)
+        self.core.maintain(now)
     }
 
     /// Figures about what is stored and done.
     pub fn statistics(&self) -> StoreStatistics {
-        StoreStatistics::default()
+        self.core.statistics()
     }
 
     /// Makes a consistent copy in `target`, which must be empty or absent: segments by hard link
     /// (copied when on another volume), the log copied. It is restored by opening it.
     pub fn snapshot(&self, target: &Path) -> Result<(), StoreError> {
-        let _ = target;
-        Err(StoreError::Closed)
+        self.core.snapshot(target)
     }
 
     /// Waits for what is queued, puts everything into segments, empties the log, and refuses
     /// appends from then on. Dropping a store without this loses nothing: the log is replayed.
     pub fn close(&self) -> Result<(), StoreError> {
-        Ok(())
+        let Some(mut writer) = self.stop_threads() else { return Ok(()) };
+        if let Some(error) = self.core.poison_error() {
+            return Err(error);
+        }
+        writer.seal();
+        self.core.cut(CutChoice::All)?;
+        let manifest = lock(&self.core.manifest);
+        self.core.log_files.release(manifest.covered, 0)
+    }
+
+    /// Gives the end of the log back, but once only.
+    fn stop_threads(&self) -> Option<LogWriter> {
+        let mut threads = lock(&self.threads);
+        self.core.queue.close(StoreError::Closed);
+        // The cutter goes on until the log's thread, which may wait for it, has ended.
+        let writer = threads.log.take().and_then(|log| log.join().ok());
+        self.core.stop();
+        if let Some(cutter) = threads.cutter.take()
+            && cutter.join().is_err()
+        {
+            tracing::error!("the cutter's thread panicked");
+        }
+        writer
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.stop_threads();
     }
 }
 
 impl LogSource for Store {
-    fn scan<'a>(&'a self, _request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
-        Err(ScanError::Unavailable("store is not built yet".to_owned()))
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        Ok(Box::new(scan::StoreScan::new(&self.core, request)))
     }
 
-    fn series(&self, _request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
-        Err(ScanError::Unavailable("store is not built yet".to_owned()))
+    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
+        scan::series(&self.core, request)
     }
 
-    fn volumes(&self, _request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        Err(ScanError::Unavailable("store is not built yet".to_owned()))
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        scan::volumes(&self.core, request)
     }
 }

@@ -1,0 +1,131 @@
+//! The thread that writes the log: one group at a time, synced, made visible, answered.
+//!
+//! No timer: a group is what arrived while the one before was being synced. Rows become visible
+//! after they are durable and before they are acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::queue::Pending;
+use super::unique_keys::{GroupKeys, KeyVerdict};
+use crate::core::Core;
+use crate::error::StoreError;
+use crate::wal::LogWriter;
+
+/// Owns the end of the log.
+pub(crate) struct LogThread {
+    core: Arc<Core>,
+    writer: LogWriter,
+}
+
+/// Stops writing if the thread dies, so that nobody waits for it.
+struct StopOnPanic(Arc<Core>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison("the log's thread panicked");
+            while let Some(group) = self.0.queue.take_group() {
+                answer_all(group, &self.0.poisoned_error());
+            }
+        }
+    }
+}
+
+impl LogThread {
+    pub(crate) fn new(core: Arc<Core>, writer: LogWriter) -> Self {
+        Self { core, writer }
+    }
+
+    /// Works until the queue is closed and empty, and gives the log back.
+    pub(crate) fn run(mut self) -> LogWriter {
+        let _guard = StopOnPanic(Arc::clone(&self.core));
+        while let Some(group) = self.core.queue.take_group() {
+            if let Err(error) = self.core.wait_for_room().and_then(|()| self.core.check_free_bytes()) {
+                answer_all(group, &error);
+                continue;
+            }
+            self.write(group);
+        }
+        self.writer
+    }
+
+    fn write(&mut self, group: Vec<Pending>) {
+        let mut keys = GroupKeys::default();
+        let mut accepted = Vec::with_capacity(group.len());
+        let mut refused = Vec::new();
+        for pending in group {
+            match keys.judge(&self.core, &pending.batch) {
+                KeyVerdict::New => accepted.push(pending),
+                KeyVerdict::Exists(error) => self.refuse(pending, error),
+                KeyVerdict::ExistsIfWritten(error) => refused.push((pending, error)),
+            }
+        }
+        if accepted.is_empty() {
+            return;
+        }
+        let written = self.make_durable(&accepted);
+        let first = match written {
+            Ok(first) => first,
+            Err(error) => {
+                answer_all(accepted, &error);
+                answer_all(refused.into_iter().map(|(pending, _)| pending), &error);
+                return;
+            }
+        };
+        self.make_visible(&accepted, first);
+        for pending in accepted {
+            (pending.done)(Ok(()));
+        }
+        for (pending, error) in refused {
+            self.refuse(pending, error);
+        }
+    }
+
+    fn refuse(&self, pending: Pending, error: StoreError) {
+        self.core.counters.duplicates_refused.fetch_add(1, Ordering::Relaxed);
+        (pending.done)(Err(error));
+    }
+
+    /// Returns the sequence of the first batch.
+    fn make_durable(&mut self, group: &[Pending]) -> Result<u64, StoreError> {
+        if let Some(error) = self.core.poison_error() {
+            return Err(error);
+        }
+        let reserved = self.writer.reserve(group.iter().map(|pending| pending.payload.len()));
+        let written = match reserved {
+            // Nothing was written: when there is room again, writing goes on.
+            Err(error) if error.is_full() => return Err(self.core.full_error()),
+            Err(error) => Err(error),
+            Ok(()) => self.writer.write_group(group.iter().map(|pending| &*pending.payload)),
+        };
+        written.map_err(|error| {
+            self.core.poison(&format!("writing the log failed: {error}"));
+            self.core.poisoned_error()
+        })
+    }
+
+    fn make_visible(&self, group: &[Pending], first: u64) {
+        let counters = &self.core.counters;
+        {
+            let mut state = self.core.state();
+            for (sequence, pending) in (first..).zip(group) {
+                state.heads.insert(&pending.batch, sequence, &|_| false);
+                state.applied = sequence;
+            }
+        }
+        counters.log_syncs.fetch_add(1, Ordering::Relaxed);
+        counters.batches_appended.fetch_add(group.len() as u64, Ordering::Relaxed);
+        let rows: usize = group.iter().map(|pending| pending.batch.rows.len()).sum();
+        counters.rows_appended.fetch_add(rows as u64, Ordering::Relaxed);
+        let payload_bytes: usize = group.iter().map(|pending| pending.payload.len()).sum();
+        counters.payload_bytes_appended.fetch_add(payload_bytes as u64, Ordering::Relaxed);
+        self.core.request_cut_if_due();
+    }
+}
+
+fn answer_all(group: impl IntoIterator<Item = Pending>, error: &StoreError) {
+    for pending in group {
+        (pending.done)(Err(error.clone()));
+    }
+}

@@ -1,0 +1,218 @@
+//! Merges the groups of one family: rows sorted by time, rows that are one entry once.
+//!
+//! Groups that are large and that nothing overlaps are copied as they are; the others are read
+//! block by block, as many at once as overlap in time.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::{Labels, Rows, Timestamp};
+
+use crate::equality::{Repetitions, RowIdentity};
+use crate::error::StoreError;
+use crate::segment::{Group, Sections, SegmentIndex, SegmentReader, SegmentWriter};
+
+/// A segment that is merged.
+pub(super) struct Input {
+    pub(super) index: Arc<SegmentIndex>,
+    pub(super) reader: SegmentReader,
+}
+
+/// One group of one input.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    input: &'a Input,
+    group: &'a Group,
+}
+
+/// What the merged rows must obey.
+#[derive(Clone, Copy)]
+pub(super) struct MergeRules {
+    /// Older rows are left out.
+    pub(super) cutoff: Timestamp,
+    /// Groups with at least this many raw bytes of lines are copied when nothing overlaps them.
+    pub(super) copy_bytes_min: u64,
+}
+
+/// All groups by family, each family's in the order of the inputs.
+pub(super) fn by_family(inputs: &[Input]) -> Vec<(&str, Vec<Source<'_>>)> {
+    let mut families: std::collections::BTreeMap<&str, Vec<Source<'_>>> = std::collections::BTreeMap::new();
+    for input in inputs {
+        for group in &input.index.groups {
+            families.entry(&group.family).or_default().push(Source { input, group });
+        }
+    }
+    families.into_iter().collect()
+}
+
+/// Writes the rows of one family.
+pub(super) fn merge_family(
+    writer: &mut SegmentWriter,
+    family: &str,
+    sources: &[Source<'_>],
+    rules: MergeRules,
+) -> Result<(), StoreError> {
+    let contested = overlapping(sources);
+    let mut merged = Vec::new();
+    for (source, contested) in sources.iter().zip(contested) {
+        let large = source.group.line_bytes() >= rules.copy_bytes_min;
+        if large && !contested && source.group.first >= rules.cutoff {
+            writer.copy_group(&source.input.index, source.group, &source.input.reader)?;
+        } else if source.group.last >= rules.cutoff {
+            merged.push(*source);
+        }
+    }
+    Merge::new(&merged, rules.cutoff).run(|row, merges| writer.push(family, row, merges))
+}
+
+/// For each source whether another has rows of the same stream, that merge, at the same time.
+fn overlapping(sources: &[Source<'_>]) -> Vec<bool> {
+    let mut spans: HashMap<&Labels, Vec<(Timestamp, Timestamp, usize)>> = HashMap::new();
+    for (number, source) in sources.iter().enumerate() {
+        for stream in source.group.streams.iter().filter(|stream| stream.merging_rows > 0) {
+            if let Some(labels) = source.input.index.streams.get(stream.stream as usize) {
+                spans.entry(labels).or_default().push((stream.first, stream.last, number));
+            }
+        }
+    }
+    let mut overlapping = vec![false; sources.len()];
+    for mut spans in spans.into_values() {
+        spans.sort_unstable();
+        let mut furthest: Option<(Timestamp, usize)> = None;
+        for (first, last, number) in spans {
+            if let Some((reached, other)) = furthest.filter(|(reached, _)| first <= *reached) {
+                overlapping[number] = true;
+                overlapping[other] = true;
+                if last <= reached {
+                    continue;
+                }
+            }
+            furthest = Some((last, number));
+        }
+    }
+    overlapping
+}
+
+/// Some rows of one source, decoded.
+struct Decoded {
+    rows: Rows,
+    merging: Vec<bool>,
+}
+
+/// How far a source has been read.
+struct Cursor<'a> {
+    source: Source<'a>,
+    next_block: usize,
+    decoded: Option<Arc<Decoded>>,
+    place: usize,
+}
+
+impl Cursor<'_> {
+    /// The time of the next row; reads the next block when needed.
+    fn peek(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        loop {
+            if let Some(decoded) = &self.decoded
+                && self.place < decoded.rows.len()
+            {
+                return Ok(Some(decoded.rows.get(self.place).timestamp()));
+            }
+            let group = self.source.group;
+            let Some(entry) = group.blocks.get(self.next_block) else { return Ok(None) };
+            self.next_block += 1;
+            self.place = 0;
+            let block = self.source.input.reader.block(group, entry, Sections::ALL)?;
+            let mut rows = RowsBuilder::default();
+            let mut merging = Vec::with_capacity(block.rows());
+            for row in 0..block.rows() {
+                let member = group.streams.get(block.stream(row) as usize);
+                let labels = member.and_then(|m| self.source.input.index.streams.get(m.stream as usize));
+                let Some(labels) = labels else { continue };
+                let stream = rows.stream(labels);
+                let time = block.timestamps().get(row).copied().unwrap_or_default();
+                // A block holds far less than the 4 GiB that rows can.
+                if rows.push(stream, time, block.line(row), block.metadata(row)).is_ok() {
+                    merging.push(block.merges(row));
+                }
+            }
+            self.decoded = Some(Arc::new(Decoded { rows: rows.finish(), merging }));
+        }
+    }
+}
+
+/// Merges sources by time; of equal times those of the first source come first.
+struct Merge<'a> {
+    cursors: Vec<Cursor<'a>>,
+    /// The next time of each source that is not at its end.
+    next: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    cutoff: Timestamp,
+}
+
+impl<'a> Merge<'a> {
+    fn new(sources: &[Source<'a>], cutoff: Timestamp) -> Self {
+        let cursor = |source: &Source<'a>| Cursor { source: *source, next_block: 0, decoded: None, place: 0 };
+        let cursors: Vec<Cursor<'a>> = sources.iter().map(cursor).collect();
+        // A group is opened when its first time has come.
+        let firsts = sources.iter().enumerate().map(|(number, source)| Reverse((source.group.first, number)));
+        Self { cursors, next: firsts.collect(), cutoff }
+    }
+
+    fn run(
+        mut self,
+        mut push: impl FnMut(timberyard_model::RowRef<'_>, bool) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut repetitions = Repetitions::default();
+        let mut run: Vec<(Arc<Decoded>, usize)> = Vec::new();
+        while let Some(Reverse((time, _))) = self.next.peek().copied() {
+            run.clear();
+            while let Some(Reverse((same, number))) = self.next.peek().copied()
+                && same == time
+            {
+                self.next.pop();
+                self.take_equal(number, time, &mut run)?;
+            }
+            if time < self.cutoff {
+                continue;
+            }
+            let identity = |place: usize| {
+                let (decoded, row) = &run[place];
+                let merges = decoded.merging.get(*row).copied().unwrap_or_default();
+                let row = decoded.rows.get(*row);
+                merges.then(|| RowIdentity::of(row.labels(), row.timestamp(), row.line(), row.metadata()))
+            };
+            let mut outcome = Ok(());
+            repetitions.without(0..run.len(), identity, |place| {
+                if outcome.is_ok() {
+                    let (decoded, row) = &run[place];
+                    let merges = decoded.merging.get(*row).copied().unwrap_or_default();
+                    outcome = push(decoded.rows.get(*row), merges);
+                }
+            });
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rows of that time from a source and puts it back into line.
+    fn take_equal(
+        &mut self,
+        number: usize,
+        time: Timestamp,
+        run: &mut Vec<(Arc<Decoded>, usize)>,
+    ) -> Result<(), StoreError> {
+        let Some(cursor) = self.cursors.get_mut(number) else { return Ok(()) };
+        while let Some(next) = cursor.peek()? {
+            if next != time {
+                self.next.push(Reverse((next, number)));
+                return Ok(());
+            }
+            if let Some(decoded) = &cursor.decoded {
+                run.push((Arc::clone(decoded), cursor.place));
+            }
+            cursor.place += 1;
+        }
+        cursor.decoded = None;
+        Ok(())
+    }
+}

@@ -1,0 +1,6 @@
+//! Compaction: small segments of one tenant and day become one. What to merge is a pure choice; a
+//! worker does it beside readers, which go on with the segments they hold.
+
+mod merge;
+mod policy;
+mod worker;

@@ -1,0 +1,247 @@
+//! What the threads of a store share.
+//!
+//! Locks, in the order in which they may be taken: `maintaining`, `cutting`, `manifest`, `state`. The
+//! state is locked for moments only, never while the disk works. What is in `state` changes in
+//! one step: a row is in a head or in a listed segment, never both, never neither.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use timberyard_model::{TenantId, TimeRange, Timestamp};
+
+use crate::append::Queue;
+use crate::counters::Counters;
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::head::{CutChoice, Heads};
+use crate::manifest::Manifest;
+use crate::options::StoreOptions;
+use crate::paths::Paths;
+use crate::retention::Cutoffs;
+use crate::segment::{IndexCache, Segment};
+use crate::segment_set::SegmentSet;
+use crate::wal::LogFiles;
+
+/// An open store.
+pub(crate) struct Core {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) paths: Paths,
+    pub(crate) options: StoreOptions,
+    pub(crate) queue: Queue,
+    pub(crate) log_files: Arc<LogFiles>,
+    pub(crate) index_cache: IndexCache,
+    pub(crate) counters: Counters,
+    /// Held by whoever compacts or expires segments: the batches appended when that was done last.
+    pub(crate) maintaining: Mutex<u64>,
+    /// Held by whoever turns heads into segments.
+    pub(crate) cutting: Mutex<()>,
+    /// What is on disk. Held while it is replaced.
+    pub(crate) manifest: Mutex<Manifest>,
+    next_segment_id: AtomicU64,
+    state: Mutex<State>,
+    /// Signalled when heads shrink, a cut is wanted or has failed, or the store stops.
+    changed: Condvar,
+    poisoned: OnceLock<Arc<str>>,
+}
+
+/// What queries see, and what the threads tell each other.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) heads: Heads,
+    pub(crate) segments: Arc<SegmentSet>,
+    /// The sequence of the last batch in the heads.
+    pub(crate) applied: u64,
+    pub(crate) cutoffs: Cutoffs,
+    cut_wanted: bool,
+    cut_failure: Option<StoreError>,
+    stopping: bool,
+}
+
+impl Core {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        paths: Paths,
+        options: StoreOptions,
+        manifest: Manifest,
+        segments: SegmentSet,
+        log_files: Arc<LogFiles>,
+    ) -> Self {
+        let state = State { segments: Arc::new(segments), applied: manifest.covered, ..State::default() };
+        Self {
+            queue: Queue::new(options.queue_bytes_max),
+            log_files,
+            index_cache: IndexCache::new(options.index_cache_bytes_max),
+            counters: Counters::default(),
+            maintaining: Mutex::default(),
+            cutting: Mutex::default(),
+            next_segment_id: AtomicU64::new(manifest.next_segment_id),
+            manifest: Mutex::new(manifest),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            poisoned: OnceLock::new(),
+            disk,
+            paths,
+            options,
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// An id that no segment has had.
+    pub(crate) fn new_segment_id(&self) -> u64 {
+        self.next_segment_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_segment_id(&self) -> u64 {
+        self.next_segment_id.load(Ordering::Relaxed)
+    }
+
+    /// The range without what retention hides.
+    pub(crate) fn visible(&self, tenant: &TenantId, range: TimeRange) -> TimeRange {
+        TimeRange::new(range.start.max(self.state().cutoffs.of(tenant)), range.end)
+    }
+
+    /// Stops writing for good.
+    pub(crate) fn poison(&self, reason: &str) {
+        if self.poisoned.set(reason.into()).is_ok() {
+            tracing::error!(reason, "store has stopped writing");
+        }
+        self.queue.close(self.poisoned_error());
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn poison_reason(&self) -> Option<&Arc<str>> {
+        self.poisoned.get()
+    }
+
+    pub(crate) fn poison_error(&self) -> Option<StoreError> {
+        self.poisoned.get().map(|reason| StoreError::Poisoned { reason: Arc::clone(reason) })
+    }
+
+    pub(crate) fn poisoned_error(&self) -> StoreError {
+        self.poison_error().unwrap_or(StoreError::Closed)
+    }
+
+    /// Names damage once a segment and counts it.
+    pub(crate) fn note_damage(&self, segment: &Segment, error: &StoreError) {
+        if segment.mark_damaged() {
+            tracing::error!(path = %segment.path().display(), %error, "segment is damaged");
+        }
+    }
+
+    /// An error that says how full the volume is.
+    pub(crate) fn full_error(&self) -> StoreError {
+        StoreError::Full {
+            directory: self.paths.root().to_owned(),
+            free_bytes: self.disk.free_bytes(self.paths.root()).unwrap_or_default(),
+            reserve_bytes: self.options.disk_reserve_bytes,
+        }
+    }
+
+    /// Refuses while the volume has less room than is kept in reserve.
+    pub(crate) fn check_free_bytes(&self) -> Result<(), StoreError> {
+        let free_bytes = self.disk.free_bytes(self.paths.root());
+        let free_bytes = free_bytes.map_err(|error| StoreError::io(self.paths.root(), error))?;
+        if free_bytes < self.options.disk_reserve_bytes { Err(self.full_error()) } else { Ok(()) }
+    }
+
+    /// Waits until heads and log are below their limits. Fails when making room fails.
+    pub(crate) fn wait_for_room(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.cut_failure = None;
+        loop {
+            if let Some(error) = self.poison_error() {
+                return Err(error);
+            }
+            let sealed_bytes = self.log_files.sealed_bytes();
+            let room = state.heads.bytes() < self.options.head_bytes_max
+                && sealed_bytes < self.options.log_bytes_max;
+            if room {
+                return Ok(());
+            }
+            if let Some(error) = state.cut_failure.take() {
+                return Err(if error.is_full() { self.full_error() } else { error });
+            }
+            if state.stopping {
+                return Err(StoreError::Closed);
+            }
+            state.cut_wanted = true;
+            self.changed.notify_all();
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Wakes the cutter when heads or log have become large.
+    pub(crate) fn request_cut_if_due(&self) {
+        let mut state = self.state();
+        if self.due_cut(&state.heads).is_some() {
+            state.cut_wanted = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// What should be cut now so that limits are never reached.
+    fn due_cut(&self, heads: &Heads) -> Option<CutChoice> {
+        let head_bytes_max = self.options.head_bytes_max;
+        if heads.bytes() >= head_bytes_max / 4 * 3 {
+            return Some(CutChoice::LargestDownTo(head_bytes_max / 4));
+        }
+        if self.log_files.sealed_bytes() >= self.options.log_bytes_max / 4 * 3 {
+            return Some(self.log_files.older_half_end().map_or(CutChoice::All, CutChoice::UpToSequence));
+        }
+        None
+    }
+
+    /// The cutter's thread: turns heads into segments whenever they have become large.
+    pub(crate) fn run_cutter(&self) {
+        loop {
+            {
+                let mut state = self.state();
+                while !state.cut_wanted && !state.stopping {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                if state.stopping {
+                    return;
+                }
+                state.cut_wanted = false;
+            }
+            if let Err(error) = self.cut_what_is_due() {
+                tracing::error!(%error, "heads could not be written to segments");
+                self.state().cut_failure = Some(error);
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn cut_what_is_due(&self) -> Result<(), StoreError> {
+        loop {
+            let choice = self.due_cut(&self.state().heads);
+            let Some(choice) = choice else { return Ok(()) };
+            self.cut(choice)?;
+        }
+    }
+
+    /// Makes the cutter, and whoever waits for room, end.
+    pub(crate) fn stop(&self) {
+        self.state().stopping = true;
+        self.changed.notify_all();
+    }
+
+    /// Tells waiting threads that heads have shrunk.
+    pub(crate) fn notify(&self) {
+        self.changed.notify_all();
+    }
+
+    /// When the oldest row that may stay in a head was received.
+    pub(crate) fn head_age_limit(&self, now: Timestamp) -> Timestamp {
+        let seconds = i64::try_from(self.options.head_age_seconds_max).unwrap_or(i64::MAX);
+        now.saturating_add_nanos(seconds.saturating_mul(-timberyard_model::time::NANOS_PER_SECOND))
+    }
+}
+
+/// A lock whose holder panicked is still good: everything behind these locks changes in one step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,29 @@
+//! What has to be done from time to time: cutting old heads, compaction, retention.
+
+use std::sync::atomic::Ordering;
+
+use timberyard_model::Timestamp;
+
+use crate::core::{Core, lock};
+use crate::error::StoreError;
+use crate::head::CutChoice;
+use crate::statistics::MaintenanceReport;
+
+/// Files of the log that are kept for reuse while nothing happens.
+const FREE_LOG_FILES_MAX: usize = 2;
+
+impl Core {
+    pub(crate) fn maintain(&self, now: Timestamp) -> Result<MaintenanceReport, StoreError> {
+        let mut batches_before = lock(&self.maintaining);
+        let mut report = MaintenanceReport::default();
+        (report.segments_expired, report.bytes_released) = self.expire(now)?;
+        report.families_cut = self.cut(CutChoice::ReceivedBefore(self.head_age_limit(now)))?;
+        self.compact(&mut report)?;
+        let batches = self.counters.batches_appended.load(Ordering::Relaxed);
+        if std::mem::replace(&mut *batches_before, batches) == batches {
+            let manifest = lock(&self.manifest);
+            self.log_files.release(manifest.covered, FREE_LOG_FILES_MAX)?;
+        }
+        Ok(report)
+    }
+}

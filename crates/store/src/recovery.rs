@@ -1,0 +1,172 @@
+//! Opening a data directory: what is listed, what a crash left over, and the replay of the log.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::core::{Core, lock};
+use crate::disk::{Disk, LockHolder, LockOutcome, create_directories};
+use crate::error::StoreError;
+use crate::head::CutChoice;
+use crate::manifest::Manifest;
+use crate::options::StoreOptions;
+use crate::paths::Paths;
+use crate::segment::Segment;
+use crate::segment_set::SegmentSet;
+use crate::store::DecodeRecord;
+use crate::wal::{LogFiles, LogRecord, LogWriter, SealedFile, read_log};
+
+/// The lock of a data directory; let go of when dropped.
+pub(crate) type DirectoryLock = Box<dyn std::any::Any + Send + Sync>;
+
+/// A store that is as it was before it was stopped.
+pub(crate) struct Recovered {
+    pub(crate) core: Arc<Core>,
+    pub(crate) writer: LogWriter,
+    pub(crate) lock: DirectoryLock,
+}
+
+/// Takes the directory's lock, removes left-overs, and replays the log.
+pub(crate) fn recover(
+    disk: Arc<dyn Disk>,
+    paths: Paths,
+    options: StoreOptions,
+    decode: &DecodeRecord,
+) -> Result<Recovered, StoreError> {
+    let root = paths.root();
+    create_directories(&*disk, root).map_err(|error| StoreError::io(root, error))?;
+    let lock_path = paths.lock();
+    let lock = match disk.lock(&lock_path).map_err(|error| StoreError::io(&lock_path, error))? {
+        LockOutcome::Taken(lock) => lock,
+        LockOutcome::Held(LockHolder { process }) => {
+            return Err(StoreError::InUse { directory: root.to_owned(), holder: process });
+        }
+    };
+    let manifest = load_or_begin(&*disk, &paths)?;
+    remove_left_overs(&*disk, &paths, &manifest)?;
+    let segments = manifest.segments.values().cloned();
+    let segments = segments.map(|summary| Arc::new(Segment::new(summary, &paths, Arc::clone(&disk))));
+    let set = SegmentSet::of(segments);
+    let log_files = Arc::new(LogFiles::new(Arc::clone(&disk), options.log_bytes_max));
+    // Several files must fit the limit, or there is never one to release.
+    let segment_bytes = options.log_segment_bytes.min(options.log_bytes_max / 8).max(4096);
+    let core = Core::new(Arc::clone(&disk), paths.clone(), options, manifest, set, Arc::clone(&log_files));
+    let (next_number, next_sequence) = replay(&core, decode)?;
+    let writer = LogWriter::new(disk, paths, log_files, segment_bytes, next_number, next_sequence);
+    Ok(Recovered { core: Arc::new(core), writer, lock })
+}
+
+fn load_or_begin(disk: &dyn Disk, paths: &Paths) -> Result<Manifest, StoreError> {
+    if let Some(manifest) = Manifest::load(disk, paths)? {
+        return Ok(manifest);
+    }
+    // The manifest is the first thing that is ever written here: without it the rest has lost its meaning.
+    for directory in [paths.log_directory(), paths.tenants_directory()] {
+        if disk.is_directory(&directory) {
+            let place = format!("it is missing, but {} is there", directory.display());
+            return Err(StoreError::corrupt(&paths.manifest(), place));
+        }
+    }
+    let manifest = Manifest { next_segment_id: 1, ..Manifest::default() };
+    match manifest.replace(disk, paths) {
+        Ok(_) => Ok(manifest),
+        Err(
+            crate::manifest::ReplaceError::Unchanged(error) | crate::manifest::ReplaceError::Unknown(error),
+        ) => Err(error),
+    }
+}
+
+/// Removes segment files that the manifest does not list: a crash came before they were, or after they
+/// no longer were.
+fn remove_left_overs(disk: &dyn Disk, paths: &Paths, manifest: &Manifest) -> Result<(), StoreError> {
+    let summaries = manifest.segments.values();
+    let listed: HashSet<PathBuf> =
+        summaries.map(|summary| paths.segment(&summary.tenant, summary.day, summary.id)).collect();
+    let tenants = paths.tenants_directory();
+    if !disk.is_directory(&tenants) {
+        return Ok(());
+    }
+    let list = |directory: &PathBuf| disk.list(directory).map_err(|error| StoreError::io(directory, error));
+    for tenant in list(&tenants)?.into_iter().filter(|entry| entry.is_directory) {
+        let tenant = tenants.join(tenant.name);
+        for day in list(&tenant)?.into_iter().filter(|entry| entry.is_directory) {
+            let day = tenant.join(day.name);
+            let mut empty = true;
+            for file in list(&day)? {
+                let path = day.join(&file.name);
+                let ours = file.name.ends_with(".seg") || file.name.ends_with(".new");
+                if ours && !file.is_directory && !listed.contains(&path) {
+                    disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
+                } else {
+                    empty = false;
+                }
+            }
+            if empty {
+                disk.remove_directory(&day).map_err(|error| StoreError::io(&day, error))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts every row of the log that is not in a segment into the heads, within their memory limit. Returns
+/// the number and the sequence with which the log goes on.
+fn replay(core: &Core, decode: &DecodeRecord) -> Result<(u64, u64), StoreError> {
+    let covered = lock(&core.manifest).covered;
+    let mut visit = |record: LogRecord<'_>| {
+        let batch = match decode(record.payload) {
+            Ok(batch) => Arc::new(batch),
+            Err(reason) => return set_aside(core, &record, &reason),
+        };
+        let bytes = {
+            let manifest = lock(&core.manifest);
+            let mut state = core.state();
+            let tenant = &batch.tenant;
+            state
+                .heads
+                .insert(&batch, record.sequence, &|family| manifest.covers(tenant, family, record.sequence));
+            state.applied = record.sequence;
+            state.heads.bytes()
+        };
+        if bytes >= core.options.head_bytes_max {
+            core.cut(CutChoice::LargestDownTo(core.options.head_bytes_max / 4))?;
+        }
+        Ok(())
+    };
+    let contents = read_log(&*core.disk, &core.paths, covered, &mut visit)?;
+    for damage in &contents.damage {
+        tracing::error!(path = %damage.file.display(), place = damage.place, "log is damaged");
+    }
+    core.counters.damaged_log_records.fetch_add(contents.lost_records, Ordering::Relaxed);
+    core.state().applied = contents.next_sequence - 1;
+    core.log_files.adopt(contents.files.into_iter().map(|file| SealedFile {
+        path: file.path,
+        bytes: file.bytes,
+        end_sequence: file.end_sequence,
+    }));
+    let covered = lock(&core.manifest).covered;
+    core.log_files.release(covered, usize::MAX)?;
+    Ok((contents.next_number, contents.next_sequence))
+}
+
+/// A record that is intact but means nothing to the application is kept for whoever can read it: the
+/// log will be overwritten.
+fn set_aside(core: &Core, record: &LogRecord<'_>, reason: &str) -> Result<(), StoreError> {
+    let path = core.paths.undecodable(record.sequence);
+    let directory = core.paths.undecodable_directory();
+    let save = || {
+        create_directories(&*core.disk, &directory)?;
+        let file = core.disk.create(&path)?;
+        file.write_at(record.payload, 0)?;
+        file.sync()?;
+        core.disk.sync_directory(&directory)
+    };
+    save().map_err(|error| StoreError::io(&path, error))?;
+    tracing::error!(
+        file = %record.file.display(), offset = record.offset, sequence = record.sequence,
+        reason, kept = %path.display(), "log record cannot be decoded"
+    );
+    core.counters.damaged_log_records.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Line filters, prepared once a scan.
+
+use memchr::memmem::Finder;
+use timberyard_model::matcher::{LineFilter, LinePattern};
+use timberyard_model::pattern::Pattern;
+
+/// All filters of a scan.
+pub(super) struct LineFilters {
+    filters: Vec<Filter>,
+}
+
+struct Filter {
+    negated: bool,
+    any_of: Vec<Prepared>,
+}
+
+enum Prepared {
+    Literal(Box<Finder<'static>>),
+    Regex(Pattern),
+}
+
+impl LineFilters {
+    pub(super) fn new(filters: &[LineFilter]) -> Self {
+        let prepare = |pattern: &LinePattern| match pattern {
+            LinePattern::Literal(bytes) => Prepared::Literal(Box::new(Finder::new(bytes).into_owned())),
+            LinePattern::Regex(pattern) => Prepared::Regex(pattern.clone()),
+        };
+        let filters = filters.iter().map(|filter| Filter {
+            negated: filter.negated,
+            any_of: filter.any_of.iter().map(prepare).collect(),
+        });
+        Self { filters: filters.collect() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// Whether a line passes all filters.
+    pub(super) fn accept(&self, line: &[u8]) -> bool {
+        self.filters.iter().all(|filter| {
+            let found = filter.any_of.iter().any(|pattern| match pattern {
+                Prepared::Literal(finder) => finder.find(line).is_some(),
+                Prepared::Regex(pattern) => pattern.is_match(line),
+            });
+            found != filter.negated
+        })
+    }
+
+    /// Whether no line among these, which follow each other without anything between, can pass: a
+    /// literal that must be there is nowhere. One search over a buffer is far cheaper than one a line.
+    pub(super) fn rule_out(&self, lines: &[u8]) -> bool {
+        self.filters.iter().filter(|filter| !filter.negated).any(|filter| {
+            filter.any_of.iter().all(|pattern| match pattern {
+                Prepared::Literal(finder) => finder.find(lines).is_none(),
+                Prepared::Regex(_) => false,
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(negated: bool, any_of: &[&str]) -> LineFilter {
+        let any_of = any_of.iter().map(|text| match text.strip_prefix('/') {
+            Some(regex) => LinePattern::Regex(Pattern::anywhere(regex).expect("valid")),
+            None => LinePattern::Literal(text.as_bytes().into()),
+        });
+        LineFilter { negated, any_of: any_of.collect() }
+    }
+
+    #[test]
+    fn prepared_filters_say_what_the_filters_say() {
+        let sets = [
+            vec![],
+            vec![filter(false, &["error"])],
+            vec![filter(true, &["error", "warn"])],
+            vec![filter(false, &["", "x"]), filter(false, &["/er+or", "zzz"])],
+            vec![filter(true, &["/^a"]), filter(false, &["b"])],
+        ];
+        let lines: [&[u8]; 6] = [b"", b"an error", b"errror b", b"warn b", b"\xff\xfe", b"bb"];
+        for set in sets {
+            let prepared = LineFilters::new(&set);
+            let accepted = lines.map(|line| prepared.accept(line));
+            assert_eq!(accepted, lines.map(|line| set.iter().all(|filter| filter.accepts(line))), "{set:?}");
+            if prepared.rule_out(&lines.concat()) {
+                assert!(!accepted.contains(&true));
+            }
+        }
+        assert!(LineFilters::new(&[filter(false, &["nowhere"])]).rule_out(&lines.concat()));
+    }
+}

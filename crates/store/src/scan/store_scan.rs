@@ -1,0 +1,130 @@
+//! `StoreScan`: the blocks of one scan, in order, with the promise of the frontier.
+
+use timberyard_model::Cancellation;
+use timberyard_model::Timestamp;
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::scan::{BlockStream, Direction, RowBlock, ScanError, ScanRequest, ScanStatistics};
+
+use super::day_plan::DayPlan;
+use super::query::Query;
+use super::snapshot::Snapshot;
+use super::unit::{Seen, UnitReader};
+use crate::core::Core;
+use crate::segment::SegmentReader;
+
+/// A block is handed over once its rows hold this many bytes.
+const BLOCK_BYTES: usize = 1 << 20;
+/// A block is handed over, rows or not, once this many bytes were looked at for it.
+const LOOKED_AT_BYTES: u64 = 8 << 20;
+/// The same in units, so that cancellation and the frontier are never far.
+const LOOKED_AT_UNITS: usize = 256;
+
+/// One scan over the state that the store had when it began.
+pub(crate) struct StoreScan<'a> {
+    core: &'a Core,
+    query: Query,
+    cancellation: Cancellation,
+    snapshot: Snapshot,
+    plan: DayPlan,
+    open: Option<(usize, SegmentReader)>,
+    seen: Seen,
+    statistics: ScanStatistics,
+}
+
+impl<'a> StoreScan<'a> {
+    pub(crate) fn new(core: &'a Core, request: &ScanRequest) -> Self {
+        let query = Query::scan(request, core.visible(&request.tenant, request.range));
+        let snapshot = Snapshot::take(core, &request.tenant, &query);
+        let statistics =
+            ScanStatistics { segments_total: snapshot.segments_total, ..ScanStatistics::default() };
+        Self {
+            core,
+            query,
+            cancellation: request.cancellation.clone(),
+            snapshot,
+            plan: DayPlan::default(),
+            open: None,
+            seen: Seen::default(),
+            statistics,
+        }
+    }
+
+    /// Plans the next day. Whether there was one.
+    fn next_day(&mut self) -> Result<bool, ScanError> {
+        let next = match self.query.direction {
+            Direction::Forward => self.snapshot.days.pop_first(),
+            Direction::Backward => self.snapshot.days.pop_last(),
+        };
+        let Some((_, day)) = next else { return Ok(false) };
+        self.open = None;
+        // No row of another day equals one of this.
+        self.seen = Seen::default();
+        self.plan = DayPlan::new(self.core, day, &self.query, &mut self.statistics)?;
+        self.statistics.segments_read += self.plan.segments.len() as u64;
+        Ok(true)
+    }
+
+    /// The time that no row still to come is beyond.
+    fn frontier(&self) -> Timestamp {
+        let range = self.query.range;
+        match self.query.direction {
+            Direction::Forward => {
+                let unit = self.plan.units.last().map(|unit| unit.first.max(range.start));
+                let day = || self.snapshot.days.values().next().map(|day| day.bounds(range).0);
+                unit.or_else(day).unwrap_or(Timestamp::MAX)
+            }
+            Direction::Backward => {
+                let latest = range.end.saturating_add_nanos(-1);
+                let unit = self.plan.units.last().map(|unit| unit.last.min(latest));
+                let day = || self.snapshot.days.values().next_back().map(|day| day.bounds(range).1);
+                unit.or_else(day).unwrap_or(Timestamp::MIN)
+            }
+        }
+    }
+}
+
+impl BlockStream for StoreScan<'_> {
+    fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
+        let mut rows = RowsBuilder::default();
+        let looked_at_before = self.statistics.decompressed_bytes;
+        let mut units = 0;
+        loop {
+            if let Some(reason) = self.cancellation.reason() {
+                return Err(ScanError::Cancelled(reason));
+            }
+            let Some(unit) = self.plan.units.pop() else {
+                if self.next_day()? {
+                    continue;
+                }
+                if units == 0 && rows.is_empty() {
+                    return Ok(None);
+                }
+                break;
+            };
+            let query = &self.query;
+            let mut reader = UnitReader {
+                core: self.core,
+                query,
+                plan: &self.plan,
+                open: &mut self.open,
+                seen: &mut self.seen,
+                statistics: &mut self.statistics,
+            };
+            reader.read(&unit, &mut |row| {
+                row.push_to(&mut rows, query).map_err(|error| ScanError::Failed(error.to_string()))
+            })?;
+            units += 1;
+            let looked_at = self.statistics.decompressed_bytes - looked_at_before;
+            if rows.bytes() >= BLOCK_BYTES || looked_at >= LOOKED_AT_BYTES || units >= LOOKED_AT_UNITS {
+                break;
+            }
+        }
+        let frontier = self.frontier();
+        self.seen.forget_beyond(frontier, self.query.direction);
+        Ok(Some(RowBlock { rows: rows.finish(), frontier }))
+    }
+
+    fn statistics(&self) -> ScanStatistics {
+        self.statistics
+    }
+}

@@ -1,0 +1,221 @@
+//! Reads one unit of a plan and hands over the rows that pass.
+
+use std::collections::BTreeSet;
+
+use timberyard_model::rows::{RowsBuilder, RowsFull};
+use timberyard_model::scan::{Direction, ScanError, ScanStatistics};
+use timberyard_model::{Labels, RowRef, Timestamp};
+
+use super::contested::contains;
+use super::day_plan::{DayPlan, PlannedStream, PlannedUnit, UnitPlace, pass_over_damage};
+use super::query::Query;
+use crate::core::Core;
+use crate::equality::RowIdentity;
+use crate::segment::{Block, Sections, SegmentReader};
+
+/// Rows that were handed over and may come again. Forgotten as the scan goes on.
+#[derive(Default)]
+pub(super) struct Seen {
+    rows: BTreeSet<(Timestamp, RowIdentity)>,
+}
+
+impl Seen {
+    /// Forgets the rows that the scan has left behind.
+    pub(super) fn forget_beyond(&mut self, frontier: Timestamp, direction: Direction) {
+        const WORTH_IT: usize = 4096;
+        if self.rows.len() < WORTH_IT {
+            return;
+        }
+        let lowest = (frontier, RowIdentity::MIN);
+        match direction {
+            Direction::Forward => self.rows = self.rows.split_off(&lowest),
+            Direction::Backward => {
+                let above = (frontier.saturating_add_nanos(1), RowIdentity::MIN);
+                if frontier < Timestamp::MAX {
+                    self.rows.split_off(&above);
+                }
+            }
+        }
+    }
+}
+
+/// A row that passed.
+pub(super) struct PassedRow<'a> {
+    pub(super) labels: &'a Labels,
+    pub(super) timestamp: Timestamp,
+    pub(super) line_bytes: usize,
+    content: Content<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Content<'a> {
+    Block(&'a Block, usize),
+    Head(RowRef<'a>),
+}
+
+impl PassedRow<'_> {
+    /// Adds the row, as far as it is wanted, to `rows`.
+    pub(super) fn push_to(&self, rows: &mut RowsBuilder, query: &Query) -> Result<(), RowsFull> {
+        let stream = rows.stream(self.labels);
+        let line = if query.columns.line { self.content.line() } else { &[] };
+        match (self.content, query.columns.metadata) {
+            (Content::Block(block, row), true) => {
+                rows.push(stream, self.timestamp, line, block.metadata(row))
+            }
+            (Content::Head(row), true) => rows.push(stream, self.timestamp, line, row.metadata()),
+            (_, false) => rows.push(stream, self.timestamp, line, []),
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    fn line(self) -> &'a [u8] {
+        match self {
+            Self::Block(block, row) => block.line(row),
+            Self::Head(row) => row.line(),
+        }
+    }
+
+    fn identity(self, labels: &Labels, timestamp: Timestamp) -> RowIdentity {
+        match self {
+            Self::Block(block, row) => {
+                RowIdentity::of(labels, timestamp, block.line(row), block.metadata(row))
+            }
+            Self::Head(row) => RowIdentity::of(labels, timestamp, row.line(), row.metadata()),
+        }
+    }
+}
+
+/// Reads units of one day.
+pub(super) struct UnitReader<'a> {
+    pub(super) core: &'a Core,
+    pub(super) query: &'a Query,
+    pub(super) plan: &'a DayPlan,
+    /// The segment that was read last stays open.
+    pub(super) open: &'a mut Option<(usize, SegmentReader)>,
+    pub(super) seen: &'a mut Seen,
+    pub(super) statistics: &'a mut ScanStatistics,
+}
+
+type Visit<'v> = &'v mut dyn FnMut(&PassedRow<'_>) -> Result<(), ScanError>;
+
+impl UnitReader<'_> {
+    /// Hands the rows of the unit that pass to `visit`, in the direction of the scan as far as
+    /// they are sorted.
+    pub(super) fn read(&mut self, unit: &PlannedUnit, visit: Visit<'_>) -> Result<(), ScanError> {
+        match unit.place {
+            UnitPlace::Block { group, block } => self.read_block(group, block, visit),
+            UnitPlace::Entry { entry, start, end } => self.read_entry(entry, start..end, visit),
+        }
+    }
+
+    fn read_block(&mut self, group: usize, block: usize, visit: Visit<'_>) -> Result<(), ScanError> {
+        let plan = self.plan;
+        let planned = &plan.groups[group];
+        let segment = &plan.segments[planned.segment];
+        let group = planned.group(plan);
+        let entry = &group.blocks[block];
+        let compares = planned.streams.iter().any(|stream| stream.accepted && stream.contested.is_some());
+        let sections = Sections {
+            lines: self.query.columns.line || compares || !self.query.filters.is_empty(),
+            metadata: self.query.columns.metadata || compares,
+        };
+        if self.open.as_ref().is_none_or(|(open, _)| *open != planned.segment) {
+            match segment.segment.open() {
+                Ok(reader) => *self.open = Some((planned.segment, reader)),
+                Err(error) => return pass_over_damage(self.core, &segment.segment, &error, self.statistics),
+            }
+        }
+        let Some((_, reader)) = self.open.as_ref() else { return Ok(()) };
+        let decoded = match reader.block(group, entry, sections) {
+            Ok(decoded) => decoded,
+            Err(error) => return pass_over_damage(self.core, &segment.segment, &error, self.statistics),
+        };
+        self.statistics.blocks_read += 1;
+        self.statistics.compressed_bytes += sections.stored_bytes(entry);
+        self.statistics.decompressed_bytes += sections.raw_bytes(entry);
+        let times = decoded.timestamps();
+        let start = times.partition_point(|time| *time < self.query.range.start);
+        let end = times.partition_point(|time| *time < self.query.range.end);
+        if self.query.filters.rule_out(decoded.lines()) {
+            // Every line was looked at, all at once.
+            self.statistics.rows_scanned += end.saturating_sub(start) as u64;
+            return Ok(());
+        }
+        let direction = self.query.direction;
+        let mut row = |row: usize| {
+            let number = decoded.stream(row) as usize;
+            let Some(stream) = planned.streams.get(number).filter(|stream| stream.accepted) else {
+                return Ok(());
+            };
+            let member = group.streams.get(number);
+            let labels = member.and_then(|member| segment.index.streams.get(member.stream as usize));
+            let Some(labels) = labels else { return Ok(()) };
+            let passed = PassedRow {
+                labels,
+                timestamp: times[row],
+                line_bytes: decoded.line_bytes(row),
+                content: Content::Block(&decoded, row),
+            };
+            self.judge(&passed, stream, decoded.merges(row), visit)
+        };
+        match direction {
+            Direction::Forward => (start..end).try_for_each(&mut row),
+            Direction::Backward => (start..end).rev().try_for_each(&mut row),
+        }
+    }
+
+    fn read_entry(
+        &mut self,
+        entry: usize,
+        mut places: std::ops::Range<usize>,
+        visit: Visit<'_>,
+    ) -> Result<(), ScanError> {
+        let planned = &self.plan.entries[entry];
+        let direction = self.query.direction;
+        let mut row = |place: usize| {
+            let row = planned.entry.row(place);
+            let stream = planned.streams.get(row.stream_index());
+            let Some(stream) = stream.filter(|stream| stream.accepted) else { return Ok(()) };
+            if !self.query.range.contains(row.timestamp()) {
+                return Ok(());
+            }
+            let passed = PassedRow {
+                labels: row.labels(),
+                timestamp: row.timestamp(),
+                line_bytes: row.line().len(),
+                content: Content::Head(row),
+            };
+            self.judge(&passed, stream, planned.entry.merges(), visit)
+        };
+        match direction {
+            Direction::Forward => places.try_for_each(&mut row),
+            Direction::Backward => places.rev().try_for_each(&mut row),
+        }
+    }
+
+    /// Applies the line filters, and leaves out a row that was handed over before.
+    fn judge(
+        &mut self,
+        row: &PassedRow<'_>,
+        stream: &PlannedStream,
+        merges: bool,
+        visit: Visit<'_>,
+    ) -> Result<(), ScanError> {
+        self.statistics.rows_scanned += 1;
+        if !self.query.filters.is_empty() && !self.query.filters.accept(row.content.line()) {
+            return Ok(());
+        }
+        if merges
+            && let Some(stretches) = &stream.contested
+            && contains(stretches, row.timestamp)
+        {
+            let identity = row.content.identity(row.labels, row.timestamp);
+            if !self.seen.rows.insert((row.timestamp, identity)) {
+                return Ok(());
+            }
+        }
+        self.statistics.rows_matched += 1;
+        visit(row)
+    }
+}

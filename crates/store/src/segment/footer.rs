@@ -1,0 +1,248 @@
+//! The bytes of a segment's footer and trailer: the label index and what leads to it.
+
+use std::collections::BTreeMap;
+
+use timberyard_model::{Labels, TenantId, Timestamp};
+
+use super::frame::Frame;
+use super::handle::SegmentSummary;
+use super::index::{BlockEntry, Group, GroupStream, Posting, SegmentIndex};
+use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put_varint, put_zigzag};
+
+pub(super) const MAGIC: &[u8; 8] = b"TMBRSEG\n";
+pub(super) const TRAILER_BYTES: usize = 64;
+const TRAILER_MAGIC: &[u8; 4] = b"TSEG";
+const VERSION: u32 = 1;
+
+/// The last bytes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trailer {
+    pub(super) footer_offset: u64,
+    pub(super) footer: Frame,
+    /// 0 when there are no keys.
+    pub(super) keys_offset: u64,
+    pub(super) key_index_bytes: u32,
+    pub(super) key_index_checksum: u64,
+}
+
+impl Trailer {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(TRAILER_BYTES);
+        put_u64(&mut out, self.footer_offset);
+        put_u32(&mut out, self.footer.stored);
+        put_u32(&mut out, self.footer.raw);
+        put_u64(&mut out, self.footer.checksum);
+        put_u64(&mut out, self.keys_offset);
+        put_u32(&mut out, self.key_index_bytes);
+        put_u32(&mut out, 0);
+        put_u64(&mut out, self.key_index_checksum);
+        put_u32(&mut out, VERSION);
+        out.extend_from_slice(TRAILER_MAGIC);
+        let sum = checksum(&out);
+        put_u64(&mut out, sum);
+        out
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let Some((body, sum)) = bytes.split_at_checked(TRAILER_BYTES - 8) else {
+            return Err(Malformed("file is shorter than a trailer"));
+        };
+        if Reader::new(sum).u64()? != checksum(body) {
+            return Err(Malformed("trailer's checksum does not hold"));
+        }
+        let mut reader = Reader::new(body);
+        let footer_offset = reader.u64()?;
+        let footer = Frame { stored: reader.u32()?, raw: reader.u32()?, checksum: reader.u64()? };
+        let keys_offset = reader.u64()?;
+        let key_index_bytes = reader.u32()?;
+        reader.u32()?;
+        let key_index_checksum = reader.u64()?;
+        if reader.u32()? != VERSION {
+            return Err(Malformed("segment version is not one this program reads"));
+        }
+        if reader.take(TRAILER_MAGIC.len())? != TRAILER_MAGIC {
+            return Err(Malformed("trailer has the wrong magic"));
+        }
+        Ok(Self { footer_offset, footer, keys_offset, key_index_bytes, key_index_checksum })
+    }
+}
+
+/// Postings of streams that are sorted by their labels.
+pub(super) fn postings_of(streams: &[Labels]) -> Vec<(Box<str>, Vec<Posting>)> {
+    let mut names: BTreeMap<&str, BTreeMap<&str, Vec<u32>>> = BTreeMap::new();
+    for (number, labels) in streams.iter().enumerate() {
+        for (name, value) in labels.iter() {
+            names.entry(name).or_default().entry(value).or_default().push(number as u32);
+        }
+    }
+    let postings = |values: BTreeMap<&str, Vec<u32>>| {
+        values
+            .into_iter()
+            .map(|(value, streams)| Posting { value: value.into(), streams: streams.into() })
+            .collect()
+    };
+    names.into_iter().map(|(name, values)| (name.into(), postings(values))).collect()
+}
+
+fn difference(later: Timestamp, earlier: Timestamp) -> u64 {
+    later.as_nanos().wrapping_sub(earlier.as_nanos()) as u64
+}
+
+fn later(earlier: Timestamp, difference: u64) -> Result<Timestamp, Malformed> {
+    let nanos = earlier.as_nanos().checked_add_unsigned(difference);
+    nanos.map(Timestamp::from_nanos).ok_or(Malformed("time is out of range"))
+}
+
+pub(super) fn encode(summary: &SegmentSummary, index: &SegmentIndex) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_bytes(&mut out, summary.tenant.as_str().as_bytes());
+    put_zigzag(&mut out, i64::from(summary.day));
+    put_varint(&mut out, summary.id);
+    put_varint(&mut out, summary.rows);
+    put_varint(&mut out, summary.line_bytes);
+    put_zigzag(&mut out, summary.first.as_nanos());
+    put_varint(&mut out, difference(summary.last, summary.first));
+    put_varint(&mut out, index.streams.len() as u64);
+    put_varint(&mut out, index.postings.len() as u64);
+    for (name, postings) in &index.postings {
+        put_bytes(&mut out, name.as_bytes());
+        put_varint(&mut out, postings.len() as u64);
+        for posting in postings {
+            put_bytes(&mut out, posting.value.as_bytes());
+            put_varint(&mut out, posting.streams.len() as u64);
+            let mut before = 0;
+            for stream in &posting.streams {
+                put_varint(&mut out, u64::from(stream - before));
+                before = *stream;
+            }
+        }
+    }
+    put_varint(&mut out, index.groups.len() as u64);
+    for group in &index.groups {
+        put_group(&mut out, group);
+    }
+    out
+}
+
+fn put_group(out: &mut Vec<u8>, group: &Group) {
+    put_bytes(out, group.family.as_bytes());
+    put_zigzag(out, group.first.as_nanos());
+    put_varint(out, difference(group.last, group.first));
+    put_varint(out, group.streams.len() as u64);
+    for stream in &group.streams {
+        put_varint(out, u64::from(stream.stream));
+        put_varint(out, difference(stream.first, group.first));
+        put_varint(out, difference(stream.last, stream.first));
+        put_varint(out, stream.rows);
+        put_varint(out, stream.line_bytes);
+        put_varint(out, stream.merging_rows);
+    }
+    put_varint(out, group.blocks.len() as u64);
+    for block in &group.blocks {
+        put_varint(out, block.offset);
+        put_varint(out, u64::from(block.rows));
+        put_varint(out, difference(block.first, group.first));
+        put_varint(out, difference(block.last, block.first));
+        block.row_frame.put(out);
+        block.line_frame.put(out);
+        block.metadata_frame.put(out);
+    }
+}
+
+/// What a footer says, with what it says of the segment as a whole.
+#[derive(Debug, PartialEq)]
+pub(super) struct Footer {
+    pub(super) tenant: TenantId,
+    pub(super) day: i32,
+    pub(super) id: u64,
+    pub(super) rows: u64,
+    pub(super) line_bytes: u64,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    pub(super) index: SegmentIndex,
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Footer, Malformed> {
+    let mut reader = Reader::new(bytes);
+    let tenant = TenantId::new(reader.text()?).map_err(|_| Malformed("tenant has no valid name"))?;
+    let day = i32::try_from(reader.zigzag()?).map_err(|_| Malformed("day is out of range"))?;
+    let id = reader.varint()?;
+    let rows = reader.varint()?;
+    let line_bytes = reader.varint()?;
+    let first = Timestamp::from_nanos(reader.zigzag()?);
+    let last = later(first, reader.varint()?)?;
+    // A stream is named in the postings (unless it has no labels) and in a group.
+    let stream_count = reader.count()?;
+    let (postings, streams) = read_postings(&mut reader, stream_count)?;
+    let group_count = reader.count()?;
+    let mut groups = Vec::with_capacity(group_count);
+    for _ in 0..group_count {
+        groups.push(read_group(&mut reader, stream_count)?);
+    }
+    reader.end()?;
+    let index = SegmentIndex { streams, postings, groups };
+    Ok(Footer { tenant, day, id, rows, line_bytes, first, last, index })
+}
+
+type Postings = Vec<(Box<str>, Vec<Posting>)>;
+
+fn read_postings(reader: &mut Reader<'_>, stream_count: usize) -> Result<(Postings, Vec<Labels>), Malformed> {
+    let mut pairs: Vec<Vec<(&str, &str)>> = vec![Vec::new(); stream_count];
+    let name_count = reader.count()?;
+    let mut names = Vec::with_capacity(name_count);
+    for _ in 0..name_count {
+        let name = reader.text()?;
+        let value_count = reader.count()?;
+        let mut postings = Vec::with_capacity(value_count);
+        for _ in 0..value_count {
+            let value = reader.text()?;
+            let count = reader.count()?;
+            let mut streams = Vec::with_capacity(count);
+            let mut stream = 0u32;
+            for _ in 0..count {
+                stream = stream.checked_add(reader.varint_u32()?).ok_or(Malformed("no such stream"))?;
+                pairs.get_mut(stream as usize).ok_or(Malformed("no such stream"))?.push((name, value));
+                streams.push(stream);
+            }
+            postings.push(Posting { value: value.into(), streams: streams.into() });
+        }
+        names.push((name.into(), postings));
+    }
+    let streams = pairs.into_iter().map(Labels::from_pairs).collect();
+    Ok((names, streams))
+}
+
+fn read_group(reader: &mut Reader<'_>, stream_count: usize) -> Result<Group, Malformed> {
+    let family = reader.text()?.into();
+    let first = Timestamp::from_nanos(reader.zigzag()?);
+    let last = later(first, reader.varint()?)?;
+    let count = reader.count()?;
+    let mut streams = Vec::with_capacity(count);
+    for _ in 0..count {
+        let stream = reader.varint_u32()?;
+        if stream as usize >= stream_count {
+            return Err(Malformed("no such stream"));
+        }
+        let start = later(first, reader.varint()?)?;
+        let end = later(start, reader.varint()?)?;
+        let (rows, line_bytes, merging_rows) = (reader.varint()?, reader.varint()?, reader.varint()?);
+        streams.push(GroupStream { stream, first: start, last: end, rows, line_bytes, merging_rows });
+    }
+    let count = reader.count()?;
+    let mut blocks = Vec::with_capacity(count);
+    for _ in 0..count {
+        let offset = reader.varint()?;
+        let rows = reader.varint_u32()?;
+        let start = later(first, reader.varint()?)?;
+        blocks.push(BlockEntry {
+            offset,
+            rows,
+            first: start,
+            last: later(start, reader.varint()?)?,
+            row_frame: Frame::get(reader)?,
+            line_frame: Frame::get(reader)?,
+            metadata_frame: Frame::get(reader)?,
+        });
+    }
+    Ok(Group { family, first, last, streams: streams.into(), blocks: blocks.into() })
+}

@@ -1,0 +1,84 @@
+//! Compressed stretches of a segment: a zstd frame, or the bytes as they are when that is not smaller.
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
+
+/// zstd's fastest level keeps about as little of logs as the next ones.
+const LEVEL: i32 = 1;
+/// No stretch is longer than this after decompression, in bytes.
+const RAW_BYTES_MAX: usize = 1 << 30;
+
+/// Where a stretch ends and how it is checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Bytes in the file.
+    pub(crate) stored: u32,
+    /// Bytes after decompression.
+    pub(crate) raw: u32,
+    /// Checksum of the bytes in the file.
+    pub(crate) checksum: u64,
+}
+
+/// Compresses one stretch after the other with the same working memory.
+pub(crate) struct FrameWriter {
+    compressor: Option<Compressor<'static>>,
+}
+
+impl FrameWriter {
+    pub(crate) fn new() -> Self {
+        // Without memory for a compressor everything is stored as it is.
+        Self { compressor: Compressor::new(LEVEL).ok() }
+    }
+
+    /// Appends `raw`, compressed if that helps, to `out`.
+    pub(crate) fn write(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<Frame, Malformed> {
+        if raw.len() > RAW_BYTES_MAX {
+            return Err(Malformed("stretch is longer than 1 GiB"));
+        }
+        let start = out.len();
+        let compressed = match &mut self.compressor {
+            Some(compressor) if !raw.is_empty() => compressor.compress(raw).ok(),
+            _ => None,
+        };
+        match compressed {
+            Some(bytes) if bytes.len() < raw.len() => out.extend_from_slice(&bytes),
+            _ => out.extend_from_slice(raw),
+        }
+        let written = out.get(start..).unwrap_or_default();
+        Ok(Frame { stored: written.len() as u32, raw: raw.len() as u32, checksum: checksum(written) })
+    }
+}
+
+impl Frame {
+    /// The bytes before compression, after the checksum was compared.
+    pub(crate) fn read(&self, stored: &[u8]) -> Result<Vec<u8>, Malformed> {
+        if stored.len() != self.stored as usize || checksum(stored) != self.checksum {
+            return Err(Malformed("checksum does not hold"));
+        }
+        if self.stored == self.raw {
+            return Ok(stored.to_vec());
+        }
+        let raw = self.raw as usize;
+        if raw > RAW_BYTES_MAX {
+            return Err(Malformed("stretch is longer than 1 GiB"));
+        }
+        let mut decompressor = Decompressor::new().map_err(|_| Malformed("no memory to decompress"))?;
+        let bytes =
+            decompressor.decompress(stored, raw).map_err(|_| Malformed("zstd frame does not hold"))?;
+        if bytes.len() != raw {
+            return Err(Malformed("zstd frame has another length than the footer says"));
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, u64::from(self.stored));
+        put_varint(out, u64::from(self.raw));
+        put_u64(out, self.checksum);
+    }
+
+    pub(crate) fn get(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { stored: reader.varint_u32()?, raw: reader.varint_u32()?, checksum: reader.u64()? })
+    }
+}

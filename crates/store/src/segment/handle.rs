@@ -1,0 +1,274 @@
+//! A segment as the rest of the store sees it: a summary, an index when asked, blocks when read.
+//!
+//! A segment that is no longer listed is doomed: its file goes when the last holder lets go.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use timberyard_model::{TenantId, Timestamp};
+
+use super::block::{Block, Sections};
+use super::footer::{self, TRAILER_BYTES, Trailer};
+use super::index::{BlockEntry, Group, SegmentIndex};
+use super::index_cache::IndexCache;
+use super::keys::KeyIndex;
+use crate::codec::{Malformed, checksum};
+use crate::disk::{Disk, DiskFile};
+use crate::error::StoreError;
+use crate::paths::Paths;
+
+/// What the manifest says of a segment: enough to leave it alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentSummary {
+    pub(crate) tenant: TenantId,
+    pub(crate) day: i32,
+    pub(crate) id: u64,
+    /// Bytes of the file.
+    pub(crate) file_bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) line_bytes: u64,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) groups: u32,
+    /// Unique keys of its rows.
+    pub(crate) keys: u64,
+}
+
+/// A listed segment.
+pub(crate) struct Segment {
+    pub(crate) summary: SegmentSummary,
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    index: Mutex<Option<Arc<SegmentIndex>>>,
+    keys: OnceLock<(KeyIndex, u64)>,
+    damaged: AtomicBool,
+    doomed: AtomicBool,
+}
+
+impl Segment {
+    pub(crate) fn new(summary: SegmentSummary, paths: &Paths, disk: Arc<dyn Disk>) -> Self {
+        let path = paths.segment(&summary.tenant, summary.day, summary.id);
+        Self {
+            summary,
+            path,
+            disk,
+            index: Mutex::default(),
+            keys: OnceLock::new(),
+            damaged: AtomicBool::new(false),
+            doomed: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens the file, for as long as the reader lives.
+    pub(crate) fn open(&self) -> Result<SegmentReader, StoreError> {
+        let file = self.disk.open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
+        let length = file.length().map_err(|error| StoreError::io(&self.path, error))?;
+        if length != self.summary.file_bytes {
+            let expected = self.summary.file_bytes;
+            return Err(self.corrupt(&format!("file is {length} bytes, the manifest says {expected}")));
+        }
+        Ok(SegmentReader { file, path: self.path.clone() })
+    }
+
+    /// The label index, from memory or from the file.
+    pub(crate) fn index(self: &Arc<Self>, cache: &IndexCache) -> Result<Arc<SegmentIndex>, StoreError> {
+        let mut held = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = &*held {
+            return Ok(Arc::clone(index));
+        }
+        let index = Arc::new(self.read_index(&self.open()?)?);
+        *held = Some(Arc::clone(&index));
+        drop(held);
+        cache.note(self, index.memory_bytes());
+        Ok(index)
+    }
+
+    pub(super) fn forget_index(&self) {
+        *self.index.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Reads the label index and compares it with the summary.
+    pub(crate) fn read_index(&self, reader: &SegmentReader) -> Result<SegmentIndex, StoreError> {
+        let trailer = self.trailer(reader)?;
+        let stored = reader.bytes(trailer.footer_offset, trailer.footer.stored as usize)?;
+        let decoded = trailer.footer.read(&stored).and_then(|raw| footer::decode(&raw));
+        let footer = decoded.map_err(|error| self.corrupt_at("footer", error))?;
+        let summary = &self.summary;
+        let same = footer.tenant == summary.tenant
+            && (footer.day, footer.id, footer.rows) == (summary.day, summary.id, summary.rows)
+            && (footer.first, footer.last) == (summary.first, summary.last)
+            && (footer.line_bytes, footer.index.groups.len())
+                == (summary.line_bytes, summary.groups as usize);
+        if !same {
+            return Err(self.corrupt("footer: does not describe the segment that the manifest lists"));
+        }
+        Ok(footer.index)
+    }
+
+    /// Whether a row of this segment has the key.
+    pub(crate) fn contains_key(&self, hash: u64, key: &str) -> Result<bool, StoreError> {
+        if self.summary.keys == 0 {
+            return Ok(false);
+        }
+        let (index, offset) = self.key_index()?;
+        let Some(page) = index.page_of(hash) else { return Ok(false) };
+        let bytes = self.open()?.bytes(offset + page.offset, page.length as usize)?;
+        let keys = page.decode(&bytes).map_err(|error| self.corrupt_at("keys", error))?;
+        Ok(keys.contains(&(hash, key)))
+    }
+
+    /// Hands every unique key to `visit`, sorted by hash.
+    pub(crate) fn for_each_key(&self, visit: &mut dyn FnMut(&str)) -> Result<(), StoreError> {
+        if self.summary.keys == 0 {
+            return Ok(());
+        }
+        let (index, offset) = self.key_index()?;
+        let reader = self.open()?;
+        for page in index.pages() {
+            let bytes = reader.bytes(offset + page.offset, page.length as usize)?;
+            for (_, key) in page.decode(&bytes).map_err(|error| self.corrupt_at("keys", error))? {
+                visit(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all there is, down to the last checksum, handing each block's row count to `visit`. Compares
+    /// the counts in the index with the rows.
+    pub(crate) fn read_everything(&self, visit: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
+        let reader = self.open()?;
+        let index = self.read_index(&reader)?;
+        for group in &index.groups {
+            let mut rows = vec![0u64; group.streams.len()];
+            let mut before = group.first;
+            for entry in &group.blocks {
+                let block = reader.block(group, entry, Sections::ALL)?;
+                for (row, time) in block.timestamps().iter().enumerate() {
+                    let stream = block.stream(row) as usize;
+                    let member = group.streams.get(stream);
+                    if !member.is_some_and(|member| member.first <= *time && *time <= member.last) {
+                        return Err(self.corrupt_block(entry, "a time is outside its stream's bounds"));
+                    }
+                    if let Some(rows) = rows.get_mut(stream) {
+                        *rows += 1;
+                    }
+                    if *time < before || time.day() != self.summary.day {
+                        return Err(self.corrupt_block(entry, "a time is out of order or of another day"));
+                    }
+                    before = *time;
+                }
+                visit(block.rows() as u64);
+            }
+            if !group.streams.iter().map(|stream| stream.rows).eq(rows) {
+                return Err(self.corrupt("footer: rows of a group are not those it counts"));
+            }
+        }
+        self.for_each_key(&mut |_| {})
+    }
+
+    fn corrupt_block(&self, entry: &BlockEntry, what: &str) -> StoreError {
+        self.corrupt(&format!("block at byte {}: {what}", entry.offset))
+    }
+
+    fn key_index(&self) -> Result<&(KeyIndex, u64), StoreError> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let reader = self.open()?;
+        let trailer = self.trailer(&reader)?;
+        let bytes = reader.bytes(trailer.keys_offset, trailer.key_index_bytes as usize)?;
+        if checksum(&bytes) != trailer.key_index_checksum {
+            return Err(self.corrupt("key index: checksum does not hold"));
+        }
+        let index = KeyIndex::decode(&bytes).map_err(|error| self.corrupt_at("key index", error))?;
+        let pages_offset = trailer.keys_offset + u64::from(trailer.key_index_bytes);
+        Ok(self.keys.get_or_init(|| (index, pages_offset)))
+    }
+
+    fn trailer(&self, reader: &SegmentReader) -> Result<Trailer, StoreError> {
+        let Some(offset) = self.summary.file_bytes.checked_sub(TRAILER_BYTES as u64) else {
+            return Err(self.corrupt("file is shorter than a trailer"));
+        };
+        let bytes = reader.bytes(offset, TRAILER_BYTES)?;
+        let trailer = Trailer::decode(&bytes).map_err(|error| self.corrupt_at("trailer", error))?;
+        let inside =
+            |start: u64, length: u32| start.checked_add(u64::from(length)).is_some_and(|end| end <= offset);
+        if !inside(trailer.footer_offset, trailer.footer.stored)
+            || !inside(trailer.keys_offset, trailer.key_index_bytes)
+        {
+            return Err(self.corrupt("trailer: points outside the file"));
+        }
+        Ok(trailer)
+    }
+
+    /// Marks the segment as having something that cannot be read. Whether it was not so marked before.
+    pub(crate) fn mark_damaged(&self) -> bool {
+        !self.damaged.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Lets the file go with the last holder. Only once the manifest no longer lists it.
+    pub(crate) fn doom(&self) {
+        self.doomed.store(true, Ordering::Relaxed);
+    }
+
+    fn corrupt(&self, place: &str) -> StoreError {
+        StoreError::corrupt(&self.path, place)
+    }
+
+    fn corrupt_at(&self, part: &str, error: Malformed) -> StoreError {
+        StoreError::corrupt(&self.path, format!("{part}: {}", error.0))
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if !self.doomed.load(Ordering::Relaxed) {
+            return;
+        }
+        // An unlisted file that stays is removed when the store is opened next.
+        if let Err(error) = self.disk.remove(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "unlisted segment could not be removed");
+        }
+    }
+}
+
+/// An open segment file.
+pub(crate) struct SegmentReader {
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+}
+
+impl SegmentReader {
+    /// Reads and decodes one block of a group.
+    pub(crate) fn block(
+        &self,
+        group: &Group,
+        entry: &BlockEntry,
+        sections: Sections,
+    ) -> Result<Block, StoreError> {
+        let stored = self.bytes(entry.offset, sections.stored_bytes(entry) as usize)?;
+        Block::decode(entry, &stored, sections, group.streams.len()).map_err(|error| {
+            StoreError::corrupt(&self.path, format!("block at byte {}: {}", entry.offset, error.0))
+        })
+    }
+
+    /// The bytes of a block as they are in the file.
+    pub(super) fn stored_block(&self, entry: &BlockEntry) -> Result<Vec<u8>, StoreError> {
+        self.bytes(entry.offset, entry.stored_bytes() as usize)
+    }
+
+    fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = vec![0; length];
+        self.file.read_at(&mut bytes, offset).map_err(|error| StoreError::io(&self.path, error))?;
+        Ok(bytes)
+    }
+}

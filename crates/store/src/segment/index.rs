@@ -1,0 +1,270 @@
+//! The label index of a segment in memory: streams, postings, groups and blocks.
+
+use timberyard_model::matcher::{LabelMatcher, ValueTest};
+use timberyard_model::{Labels, TimeRange, Timestamp};
+
+use super::frame::Frame;
+
+/// What is known of a segment without reading a row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SegmentIndex {
+    /// Sorted; a stream's number is its place.
+    pub(crate) streams: Vec<Labels>,
+    /// By label name, sorted.
+    pub(crate) postings: Vec<(Box<str>, Vec<Posting>)>,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// The streams that have one value of a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Posting {
+    pub(crate) value: Box<str>,
+    /// Ascending.
+    pub(crate) streams: Box<[u32]>,
+}
+
+/// Rows of one family, sorted by time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// The `service_name` of all its streams.
+    pub(crate) family: Box<str>,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) streams: Box<[GroupStream]>,
+    pub(crate) blocks: Box<[BlockEntry]>,
+}
+
+/// One stream's part of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct GroupStream {
+    /// Its number in the segment.
+    pub(crate) stream: u32,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) rows: u64,
+    pub(crate) line_bytes: u64,
+    /// Rows that are one with equal rows elsewhere.
+    pub(crate) merging_rows: u64,
+}
+
+/// Where a block lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlockEntry {
+    pub(crate) offset: u64,
+    pub(crate) rows: u32,
+    pub(crate) first: Timestamp,
+    pub(crate) last: Timestamp,
+    pub(crate) row_frame: Frame,
+    pub(crate) line_frame: Frame,
+    pub(crate) metadata_frame: Frame,
+}
+
+impl BlockEntry {
+    /// Bytes of the block in the file.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let frames = [self.row_frame, self.line_frame, self.metadata_frame];
+        frames.iter().map(|frame| u64::from(frame.stored)).sum()
+    }
+}
+
+impl Group {
+    pub(crate) fn rows(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.rows).sum()
+    }
+
+    pub(crate) fn line_bytes(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.line_bytes).sum()
+    }
+}
+
+impl GroupStream {
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        range.overlaps(self.first, self.last)
+    }
+}
+
+/// A set of streams of one segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StreamSet {
+    words: Vec<u64>,
+}
+
+impl StreamSet {
+    pub(crate) fn empty(streams: usize) -> Self {
+        Self { words: vec![0; streams.div_ceil(64)] }
+    }
+
+    fn full(streams: usize) -> Self {
+        let mut set = Self { words: vec![u64::MAX; streams.div_ceil(64)] };
+        if let (Some(last), 1..) = (set.words.last_mut(), streams % 64) {
+            *last = (1 << (streams % 64)) - 1;
+        }
+        set
+    }
+
+    pub(crate) fn contains(&self, stream: u32) -> bool {
+        let word = self.words.get(stream as usize / 64).copied().unwrap_or_default();
+        word >> (stream % 64) & 1 == 1
+    }
+
+    pub(crate) fn insert(&mut self, stream: u32) {
+        if let Some(word) = self.words.get_mut(stream as usize / 64) {
+            *word |= 1 << (stream % 64);
+        }
+    }
+
+    fn remove(&mut self, stream: u32) {
+        if let Some(word) = self.words.get_mut(stream as usize / 64) {
+            *word &= !(1 << (stream % 64));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    fn intersect(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+    }
+
+    fn unite(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word |= other;
+        }
+    }
+}
+
+impl SegmentIndex {
+    /// The streams that pass all matchers of at least one selector; all when there is no selector.
+    pub(crate) fn select(&self, selectors: &[Vec<LabelMatcher>]) -> StreamSet {
+        if selectors.is_empty() {
+            return StreamSet::full(self.streams.len());
+        }
+        let mut selected = StreamSet::empty(self.streams.len());
+        for matchers in selectors {
+            let mut passing = StreamSet::full(self.streams.len());
+            for matcher in matchers {
+                if passing.is_empty() {
+                    break;
+                }
+                passing.intersect(&self.passing(matcher));
+            }
+            selected.unite(&passing);
+        }
+        selected
+    }
+
+    /// A stream without the label has the empty value: it passes when that does.
+    fn passing(&self, matcher: &LabelMatcher) -> StreamSet {
+        let postings = self.postings(&matcher.name);
+        let absent_passes = matcher.test.accepts("");
+        let count = self.streams.len();
+        let mut set = if absent_passes { StreamSet::full(count) } else { StreamSet::empty(count) };
+        let mut apply = |posting: &Posting, passes: bool| {
+            for stream in &posting.streams {
+                if passes { set.insert(*stream) } else { set.remove(*stream) }
+            }
+        };
+        match &matcher.test {
+            ValueTest::Equal(value) if !absent_passes => {
+                if let Ok(place) = postings.binary_search_by(|posting| posting.value.cmp(value))
+                    && let Some(posting) = postings.get(place)
+                {
+                    apply(posting, true);
+                }
+            }
+            test => {
+                for posting in postings {
+                    let passes = test.accepts(&posting.value);
+                    if passes != absent_passes {
+                        apply(posting, passes);
+                    }
+                }
+            }
+        }
+        set
+    }
+
+    fn postings(&self, name: &str) -> &[Posting] {
+        let place = self.postings.binary_search_by(|(other, _)| (**other).cmp(name));
+        place.ok().and_then(|place| self.postings.get(place)).map_or(&[], |(_, postings)| postings)
+    }
+
+    /// Memory this takes, in bytes, roughly.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let labels: usize = self.streams.iter().map(|labels| 64 + labels.len() * 64).sum();
+        let postings: usize = self
+            .postings
+            .iter()
+            .flat_map(|(_, postings)| postings)
+            .map(|posting| 48 + posting.value.len() + posting.streams.len() * 4)
+            .sum();
+        let groups: usize = self
+            .groups
+            .iter()
+            .map(|group| {
+                128 + group.streams.len() * size_of::<GroupStream>()
+                    + group.blocks.len() * size_of::<BlockEntry>()
+            })
+            .sum();
+        labels + postings + groups
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timberyard_model::matcher::accepts_all;
+    use timberyard_model::pattern::Pattern;
+
+    use super::super::footer::postings_of;
+    use super::*;
+
+    fn matcher(name: &str, operator: &str, value: &str) -> LabelMatcher {
+        let pattern = || Pattern::whole(value).expect("valid");
+        let test = match operator {
+            "=" => ValueTest::Equal(value.into()),
+            "!=" => ValueTest::NotEqual(value.into()),
+            "=~" => ValueTest::Matches(pattern()),
+            _ => ValueTest::NotMatches(pattern()),
+        };
+        LabelMatcher { name: name.into(), test }
+    }
+
+    #[test]
+    fn postings_select_what_looking_at_every_stream_would() {
+        let mut streams: Vec<Labels> = (0..150)
+            .map(|number| {
+                let app = format!("app{}", number % 7);
+                let pod = format!("pod{number}");
+                let zone = if number % 3 == 0 { "" } else { "north" };
+                Labels::from_pairs([("app", &*app), ("pod", &*pod), ("zone", zone)])
+            })
+            .collect();
+        streams.sort();
+        let index = SegmentIndex { postings: postings_of(&streams), streams, groups: Vec::new() };
+        let mut matchers = Vec::new();
+        for name in ["app", "pod", "zone", "none"] {
+            for operator in ["=", "!=", "=~", "!~"] {
+                for value in ["", "app3", "pod1", "north", "app.*", ".+", ".*", "pod1|"] {
+                    matchers.push(matcher(name, operator, value));
+                }
+            }
+        }
+        for pair in matchers.windows(2) {
+            let selected = index.select(&[pair.to_vec()]);
+            for (number, labels) in index.streams.iter().enumerate() {
+                assert_eq!(selected.contains(number as u32), accepts_all(pair, labels), "{pair:?} {labels}");
+            }
+        }
+        let either = index.select(&[vec![matcher("app", "=", "app1")], vec![matcher("zone", "=", "")]]);
+        assert!(index.streams.iter().enumerate().all(|(number, labels)| {
+            either.contains(number as u32)
+                == (labels.get("app") == Some("app1") || labels.get("zone").is_none())
+        }));
+        assert!(
+            index.streams.iter().enumerate().all(|(number, _)| index.select(&[]).contains(number as u32))
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! Segments: immutable files of rows with their label index. The only place that knows how rows
+//! are encoded.
+//!
+//! The format is drawn in `docs/format/segment.md`. Above this module a segment is an index (streams,
+//! postings, groups with counts and time bounds) and blocks of rows that can be read one by one;
+//! how the bytes of a block look stays in [`block`].
+
+mod block;
+mod block_builder;
+mod footer;
+mod frame;
+mod handle;
+mod index;
+mod index_cache;
+mod keys;
+mod writer;
+
+pub(crate) use block::{Block, Sections};
+pub(crate) use handle::{Segment, SegmentReader, SegmentSummary};
+pub(crate) use index::{Group, GroupStream, SegmentIndex};
+pub(crate) use index_cache::IndexCache;
+pub(crate) use keys::key_hash;
+pub(crate) use writer::{FinishedSegment, SegmentWriter, WriterOptions};

@@ -1,0 +1,273 @@
+//! Writes one segment: blocks as they fill, then keys, footer and trailer, then its name.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use timberyard_model::batch::UniqueKey;
+use timberyard_model::{Labels, RowRef, TenantId};
+
+use super::block_builder::{BuiltGroup, GroupBuilder};
+use super::footer::{self, MAGIC, Trailer, postings_of};
+use super::frame::FrameWriter;
+use super::handle::{SegmentReader, SegmentSummary};
+use super::index::{Group, SegmentIndex};
+use super::keys::KeysBuilder;
+use crate::codec::{Malformed, checksum};
+use crate::disk::{Disk, DiskFile, create_directories};
+use crate::error::StoreError;
+use crate::paths::Paths;
+
+/// Bytes that are gathered before they are written.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// How large groups and blocks become, in raw bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WriterOptions {
+    pub(crate) group_bytes: usize,
+    pub(crate) block_bytes: usize,
+}
+
+/// A segment being written. Dropping it unfinished removes the file.
+pub(crate) struct SegmentWriter {
+    disk: Arc<dyn Disk>,
+    paths: Paths,
+    options: WriterOptions,
+    tenant: TenantId,
+    day: i32,
+    id: u64,
+    path: PathBuf,
+    file: Option<Box<dyn DiskFile>>,
+    /// Bytes written before `buffer`.
+    position: u64,
+    buffer: Vec<u8>,
+    frames: FrameWriter,
+    numbers: HashMap<Labels, u32>,
+    labels: Vec<Labels>,
+    groups: Vec<Group>,
+    current: Option<(Box<str>, GroupBuilder)>,
+    keys: KeysBuilder,
+}
+
+/// A segment that is durable and has its name, but is not listed yet.
+pub(crate) struct FinishedSegment {
+    pub(crate) summary: SegmentSummary,
+}
+
+impl SegmentWriter {
+    pub(crate) fn create(
+        disk: &Arc<dyn Disk>,
+        paths: &Paths,
+        tenant: &TenantId,
+        day: i32,
+        id: u64,
+        options: WriterOptions,
+    ) -> Result<Self, StoreError> {
+        let directory = paths.segment_directory(tenant, day);
+        create_directories(&**disk, &directory).map_err(|error| StoreError::io(&directory, error))?;
+        let path = paths.new_segment(tenant, day, id);
+        let file = disk.create(&path).map_err(|error| StoreError::io(&path, error))?;
+        Ok(Self {
+            disk: Arc::clone(disk),
+            paths: paths.clone(),
+            options,
+            tenant: tenant.clone(),
+            day,
+            id,
+            path,
+            file: Some(file),
+            position: 0,
+            buffer: MAGIC.to_vec(),
+            frames: FrameWriter::new(),
+            numbers: HashMap::new(),
+            labels: Vec::new(),
+            groups: Vec::new(),
+            current: None,
+            keys: KeysBuilder::default(),
+        })
+    }
+
+    /// Adds a row of a family. Rows of one family come together and sorted by time.
+    pub(crate) fn push(&mut self, family: &str, row: RowRef<'_>, merges: bool) -> Result<(), StoreError> {
+        let goes_on = self.current.as_ref().is_some_and(|(current, builder)| {
+            let full = builder.raw_bytes() >= self.options.group_bytes
+                && builder.last_time() != Some(row.timestamp());
+            **current == *family && !full
+        });
+        if !goes_on {
+            self.end_group()?;
+        }
+        let (_, builder) = self
+            .current
+            .get_or_insert_with(|| (family.into(), GroupBuilder::new(family, self.options.block_bytes)));
+        let pushed = builder.push(row, merges, &mut self.frames, self.position, &mut self.buffer);
+        pushed.map_err(|error| malformed(&self.path, error))?;
+        if self.buffer.len() >= WRITE_BYTES {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    /// Copies a group of another segment without decoding it.
+    pub(crate) fn copy_group(
+        &mut self,
+        index: &SegmentIndex,
+        group: &Group,
+        reader: &SegmentReader,
+    ) -> Result<(), StoreError> {
+        self.end_group()?;
+        let mut group = group.clone();
+        for block in &mut group.blocks {
+            let bytes = reader.stored_block(block)?;
+            block.offset = self.position + self.buffer.len() as u64;
+            self.buffer.extend_from_slice(&bytes);
+            if self.buffer.len() >= WRITE_BYTES {
+                self.write()?;
+            }
+        }
+        for stream in &mut group.streams {
+            let labels = index.streams.get(stream.stream as usize);
+            let labels = labels.ok_or_else(|| malformed(&self.path, Malformed("no such stream")))?;
+            stream.stream = self.number(labels);
+        }
+        self.groups.push(group);
+        Ok(())
+    }
+
+    /// Adds a unique key of a row.
+    pub(crate) fn push_key(&mut self, key: &UniqueKey) {
+        self.keys.push(key);
+    }
+
+    /// Adds a unique key that another segment had.
+    pub(crate) fn push_key_text(&mut self, key: &str) {
+        self.keys.push_text(key);
+    }
+
+    /// Writes the rest, syncs, and gives the file its name. `None`, and no file, when it has no rows.
+    pub(crate) fn finish(mut self) -> Result<Option<FinishedSegment>, StoreError> {
+        self.end_group()?;
+        let bounds = self.groups.iter().map(|group| (group.first, group.last));
+        let bounds = bounds.reduce(|(first, last), (start, end)| (first.min(start), last.max(end)));
+        let Some((first, last)) = bounds else { return Ok(None) };
+        let index = self.sorted_index();
+        let keys = std::mem::take(&mut self.keys);
+        let mut summary = SegmentSummary {
+            tenant: self.tenant.clone(),
+            day: self.day,
+            id: self.id,
+            file_bytes: 0,
+            rows: index.groups.iter().map(Group::rows).sum(),
+            line_bytes: index.groups.iter().map(Group::line_bytes).sum(),
+            first,
+            last,
+            groups: index.groups.len() as u32,
+            keys: keys.len() as u64,
+        };
+        let mut trailer = Trailer {
+            footer_offset: 0,
+            footer: super::frame::Frame::default(),
+            keys_offset: 0,
+            key_index_bytes: 0,
+            key_index_checksum: 0,
+        };
+        if keys.len() > 0 {
+            let (key_index, pages) = keys.encode();
+            trailer.keys_offset = self.offset();
+            trailer.key_index_bytes = key_index.len() as u32;
+            trailer.key_index_checksum = checksum(&key_index);
+            self.buffer.extend_from_slice(&key_index);
+            self.buffer.extend_from_slice(&pages);
+        }
+        trailer.footer_offset = self.offset();
+        let footer = footer::encode(&summary, &index);
+        let frame = self.frames.write(&footer, &mut self.buffer);
+        trailer.footer = frame.map_err(|error| malformed(&self.path, error))?;
+        self.buffer.extend_from_slice(&trailer.encode());
+        self.write()?;
+        summary.file_bytes = self.position;
+        self.name(&summary)?;
+        Ok(Some(FinishedSegment { summary }))
+    }
+
+    fn name(&mut self, summary: &SegmentSummary) -> Result<(), StoreError> {
+        if let Some(file) = &self.file {
+            file.sync().map_err(|error| self.failed(error))?;
+        }
+        let path = self.paths.segment(&summary.tenant, summary.day, summary.id);
+        let directory = self.paths.segment_directory(&summary.tenant, summary.day);
+        self.disk.rename(&self.path, &path).map_err(|error| StoreError::io(&path, error))?;
+        self.file = None;
+        self.disk.sync_directory(&directory).map_err(|error| StoreError::io(&directory, error))
+    }
+
+    /// The index with streams numbered in the order of their labels.
+    fn sorted_index(&mut self) -> SegmentIndex {
+        let mut order: Vec<u32> = (0..self.labels.len() as u32).collect();
+        let labels = std::mem::take(&mut self.labels);
+        order.sort_by(|a, b| labels[*a as usize].cmp(&labels[*b as usize]));
+        let mut numbers = vec![0; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            numbers[*old as usize] = new as u32;
+        }
+        let mut groups = std::mem::take(&mut self.groups);
+        for stream in groups.iter_mut().flat_map(|group| &mut group.streams) {
+            stream.stream = numbers[stream.stream as usize];
+        }
+        let streams: Vec<Labels> = order.iter().map(|old| labels[*old as usize].clone()).collect();
+        SegmentIndex { postings: postings_of(&streams), streams, groups }
+    }
+
+    fn end_group(&mut self) -> Result<(), StoreError> {
+        let Some((_, builder)) = self.current.take() else { return Ok(()) };
+        let built = builder.finish(&mut self.frames, self.position, &mut self.buffer);
+        let Some(BuiltGroup { labels, mut group }) = built.map_err(|error| malformed(&self.path, error))?
+        else {
+            return Ok(());
+        };
+        for (stream, labels) in group.streams.iter_mut().zip(&labels) {
+            stream.stream = self.number(labels);
+        }
+        self.groups.push(group);
+        Ok(())
+    }
+
+    fn number(&mut self, labels: &Labels) -> u32 {
+        if let Some(number) = self.numbers.get(labels) {
+            return *number;
+        }
+        let number = self.labels.len() as u32;
+        self.labels.push(labels.clone());
+        self.numbers.insert(labels.clone(), number);
+        number
+    }
+
+    fn offset(&self) -> u64 {
+        self.position + self.buffer.len() as u64
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write_at(&self.buffer, self.position).map_err(|error| self.failed(error))?;
+        self.position += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn failed(&self, error: std::io::Error) -> StoreError {
+        StoreError::io(&self.path, error)
+    }
+}
+
+fn malformed(path: &std::path::Path, error: Malformed) -> StoreError {
+    StoreError::corrupt(path, error.0)
+}
+
+impl Drop for SegmentWriter {
+    fn drop(&mut self) {
+        // After a failure, or without rows, there is a file without a name of its own.
+        if self.file.take().is_some() && self.disk.remove(&self.path).is_err() {
+            tracing::warn!(path = %self.path.display(), "unfinished segment could not be removed");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A store beside a plain vector of what it should hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+
+use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::matcher::{LabelMatcher, accepts_all};
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::scan::{Direction, LogSource, ScanRequest, SeriesRequest};
+use timberyard_model::{Labels, LogBatch, RowRef, TenantId, TimeRange, Timestamp};
+use timberyard_store::disk::Disk;
+use timberyard_store::{DecodeRecord, Store, StoreError, StoreOptions};
+
+use crate::record;
+use crate::simulated_disk::Random;
+
+/// Where the data lies on a simulated disk.
+pub(crate) const ROOT: &str = "/data";
+
+/// A row as plain values: tenant, labels, time, line, metadata.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PlainRow {
+    pub(crate) labels: Labels,
+    pub(crate) time: Timestamp,
+    pub(crate) line: Vec<u8>,
+    pub(crate) metadata: Vec<(String, Vec<u8>)>,
+}
+
+impl PlainRow {
+    pub(crate) fn of(row: RowRef<'_>) -> Self {
+        Self {
+            labels: row.labels().clone(),
+            time: row.timestamp(),
+            line: row.line().to_vec(),
+            metadata: row.metadata().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+        }
+    }
+}
+
+/// What a store should hold.
+#[derive(Clone, Default)]
+pub(crate) struct PlainStore {
+    kept: BTreeMap<TenantId, Vec<PlainRow>>,
+    merged: BTreeMap<TenantId, BTreeSet<PlainRow>>,
+}
+
+impl PlainStore {
+    pub(crate) fn append(&mut self, batch: &LogBatch) {
+        let rows = batch.rows.iter().map(PlainRow::of);
+        let tenant = batch.tenant.clone();
+        match batch.equal_entries {
+            EqualEntries::Keep => self.kept.entry(tenant).or_default().extend(rows),
+            EqualEntries::Merge => self.merged.entry(tenant).or_default().extend(rows),
+        }
+    }
+
+    pub(crate) fn rows(&self, tenant: &TenantId, accept: impl Fn(&PlainRow) -> bool) -> Vec<PlainRow> {
+        let kept = self.kept.get(tenant).into_iter().flatten();
+        let merged = self.merged.get(tenant).into_iter().flatten();
+        let mut rows: Vec<PlainRow> = kept.chain(merged).filter(|row| accept(row)).cloned().collect();
+        rows.sort();
+        rows
+    }
+
+    pub(crate) fn tenants(&self) -> BTreeSet<TenantId> {
+        self.kept.keys().chain(self.merged.keys()).cloned().collect()
+    }
+}
+
+pub(crate) fn decoder() -> DecodeRecord {
+    Arc::new(record::decode)
+}
+
+/// Options under which everything happens often.
+pub(crate) fn small_options() -> StoreOptions {
+    StoreOptions {
+        head_bytes_max: 256 << 10,
+        log_bytes_max: 128 << 10,
+        log_segment_bytes: 16 << 10,
+        disk_reserve_bytes: 0,
+        group_bytes: 8 << 10,
+        block_bytes: 2 << 10,
+        segment_bytes_max: 256 << 10,
+        index_cache_bytes_max: 64 << 10,
+        ..StoreOptions::default()
+    }
+}
+
+pub(crate) fn open(disk: &(impl Disk + Clone + 'static), options: StoreOptions) -> Result<Store, StoreError> {
+    Store::open_on(Arc::new(disk.clone()), Path::new(ROOT), options, &decoder())
+}
+
+/// Starts an append; the outcome comes through the channel.
+pub(crate) fn start_append(store: &Store, batch: &Arc<LogBatch>) -> mpsc::Receiver<Result<(), StoreError>> {
+    let (sender, receiver) = mpsc::channel();
+    store.append(Arc::clone(batch), record::encode(batch), move |outcome| {
+        sender.send(outcome).expect("somebody waits");
+    });
+    receiver
+}
+
+pub(crate) fn append(store: &Store, batch: &Arc<LogBatch>) -> Result<(), StoreError> {
+    start_append(store, batch).recv().expect("done is called")
+}
+
+/// All rows of a scan, sorted. Checks the promise of the frontier on the way.
+pub(crate) fn scan(store: &Store, request: &ScanRequest) -> Vec<PlainRow> {
+    let mut blocks = store.scan(request).expect("the scan starts");
+    let mut rows = Vec::new();
+    let mut frontier = None;
+    while let Some(block) = blocks.next_block().expect("the scan goes on") {
+        for row in block.rows.iter() {
+            let beyond = frontier.is_some_and(|frontier| match request.direction {
+                Direction::Forward => row.timestamp() < frontier,
+                Direction::Backward => row.timestamp() > frontier,
+            });
+            assert!(!beyond, "{row:?} is beyond the frontier {frontier:?}");
+            rows.push(PlainRow::of(row));
+        }
+        frontier = Some(block.frontier);
+    }
+    let statistics = blocks.statistics();
+    assert_eq!(statistics.rows_matched, rows.len() as u64);
+    assert!(statistics.rows_scanned >= statistics.rows_matched);
+    rows.sort();
+    rows
+}
+
+pub(crate) fn everything(store: &Store, tenant: &TenantId) -> Vec<PlainRow> {
+    scan(store, &ScanRequest::all(tenant.clone(), TimeRange::ALL))
+}
+
+/// Compares streams and counts of the store with those of plain rows.
+pub(crate) fn check_index(
+    store: &Store,
+    plain: &PlainStore,
+    tenant: &TenantId,
+    range: TimeRange,
+    selector: &[LabelMatcher],
+) {
+    let rows = plain.rows(tenant, |row| range.contains(row.time) && accepts_all(selector, &row.labels));
+    let mut counts: BTreeMap<Labels, (u64, u64)> = BTreeMap::new();
+    for row in &rows {
+        let count = counts.entry(row.labels.clone()).or_default();
+        *count = (count.0 + 1, count.1 + row.line.len() as u64);
+    }
+    let request = SeriesRequest { tenant: tenant.clone(), range, selectors: vec![selector.to_vec()] };
+    let volumes = store.volumes(&request).expect("counted");
+    let volumes: Vec<_> =
+        volumes.into_iter().map(|volume| (volume.labels, (volume.rows, volume.bytes))).collect();
+    assert_eq!(volumes, counts.clone().into_iter().collect::<Vec<_>>());
+    let series = store.series(&request).expect("listed");
+    assert!(series.is_sorted());
+    let series: BTreeSet<Labels> = series.into_iter().collect();
+    assert!(counts.keys().all(|labels| series.contains(labels)), "no stream with rows is missing");
+    assert!(series.iter().all(|labels| accepts_all(selector, labels)));
+}
+
+/// Batches that look like what clients send, and like what they should not.
+pub(crate) struct BatchSource {
+    seed: u64,
+    random: Random,
+    number: u64,
+    sent: Vec<Arc<LogBatch>>,
+    /// 2026-11-20T00:00:00Z, or thereabouts.
+    now: i64,
+}
+
+impl BatchSource {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed, random: Random::new(seed), number: 0, sent: Vec::new(), now: 1_795_132_800_000_000_000 }
+    }
+
+    pub(crate) fn tenants() -> [TenantId; 2] {
+        [TenantId::default(), TenantId::new("other").expect("valid")]
+    }
+
+    /// The time that the batches have come to.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.now)
+    }
+
+    /// The next batch; now and then one that was sent before.
+    pub(crate) fn next(&mut self, rows_max: usize) -> Arc<LogBatch> {
+        self.number += 1;
+        if self.random.chance(15) && !self.sent.is_empty() {
+            let place = self.random.below(self.sent.len());
+            let again = Arc::clone(&self.sent[place]);
+            if again.unique_keys.is_empty() {
+                return again;
+            }
+        }
+        let batch = Arc::new(self.fresh(rows_max));
+        self.sent.push(Arc::clone(&batch));
+        batch
+    }
+
+    fn fresh(&mut self, rows_max: usize) -> LogBatch {
+        let (seed, number) = (self.seed, self.number);
+        let random = &mut self.random;
+        let tenant = Self::tenants()[usize::from(random.chance(20))].clone();
+        let equal_entries = if random.chance(60) { EqualEntries::Merge } else { EqualEntries::Keep };
+        let mut rows = RowsBuilder::default();
+        let services = 1 + random.below(3);
+        let count = 1 + random.below(rows_max);
+        let spread = [1_000, 1_000_000_000, 3_600_000_000_000, 90_000_000_000_000][random.below(4)];
+        let with_keys = random.chance(20);
+        let mut unique_keys = Vec::new();
+        for row in 0..count {
+            let service = format!("service-{}", random.below(services));
+            let pod = format!("pod-{}", random.below(3));
+            let labels = Labels::from_pairs([("service_name", &*service), ("pod", &*pod)]);
+            let stream = rows.stream(&labels);
+            let unit = [1, 1_000_000, 1_000_000_000][random.below(3)];
+            let time = (self.now + (random.next() % (2 * spread)) as i64 - spread as i64) / unit * unit;
+            let line = match random.below(10) {
+                0 => Vec::new(),
+                1 => b"the same line again".to_vec(),
+                2 => vec![0xff, 0, b'\n', (row % 256) as u8],
+                _ => format!("batch {number} row {row} {}", "word ".repeat(random.below(20))).into_bytes(),
+            };
+            let value = format!("value-{}", random.below(5));
+            let metadata = [("trace", value.as_bytes()), ("user", &b"\xfe"[..])];
+            let pairs = metadata.into_iter().take(random.below(3));
+            rows.push(stream, Timestamp::from_nanos(time), &line, pairs).expect("fits");
+            if with_keys {
+                unique_keys
+                    .push(UniqueKey { row: row as u32, key: format!("key-{seed}-{number}-{row}").into() });
+            }
+        }
+        self.now += (random.next() % 60_000_000_000) as i64;
+        let received_at = Timestamp::from_nanos(self.now);
+        LogBatch { tenant, received_at, equal_entries, rows: rows.finish(), unique_keys }
+    }
+}

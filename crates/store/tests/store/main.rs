@@ -1,0 +1,8 @@
+//! The store as its users see it: on a real file system, on one that crashes, and beside a plain vector.
+
+mod crashes;
+mod durability;
+mod harness;
+mod random_operations;
+mod record;
+mod simulated_disk;
