@@ -1,9 +1,12 @@
 //! The ways in of the five systems: what each is answered, and what of it is in the store.
 
+use axum::http::Method;
 use serde_json::{Value, json};
 use timberyard_server::ServerSettings;
+use timberyard_server::auth::{HmacKeys, Secret};
 
 use crate::harness::{Answer, TestServer};
+use crate::rules::with_keys;
 
 /// Labels, line and metadata of everything in the store.
 fn stored(server: &TestServer) -> Vec<String> {
@@ -152,4 +155,92 @@ async fn a_batch_of_events_is_stored_whole_or_not_at_all() {
         assert!(answer.text().contains(part), "{body}: {}", answer.text());
     }
     assert_eq!(stored(&server).len(), 2);
+}
+
+/// A good body for each way in.
+fn good_bodies() -> [(&'static str, String); 6] {
+    [
+        ("/v1/logs", json!([{"message":"a"}]).to_string()),
+        ("/v1/logs", json!([{"timestamp":1,"service":"s","message":"m"}]).to_string()),
+        (
+            "/ingest",
+            json!({"streams":[{"labels":{"a":"b"},"entries":[{"ts":"2024-01-15T10:30:00Z","line":"x"}]}]})
+                .to_string(),
+        ),
+        ("/api/ingest", json!({"service":"s","level":"INFO","message":"m"}).to_string()),
+        ("/api/v1/ingest", event("e1").to_string()),
+        ("/api/v1/batch-ingest", json!({ "logs": [event("e2")] }).to_string()),
+    ]
+}
+
+#[tokio::test]
+async fn every_way_in_takes_the_keys_of_every_system() {
+    let server = with_keys();
+    let client = HmacKeys::new(Secret::new("s3cret")).issue("web").expect("a name");
+    let bearer = format!("Bearer {client}");
+    let json_type = ("content-type", "application/json");
+    for (path, body) in good_bodies() {
+        for headers in [vec![json_type], vec![json_type, ("x-api-key", "web.forged")]] {
+            let answer = server.request(Method::POST, path, &headers, body.clone()).await;
+            assert_eq!(words(&answer), (401, "unauthorized".to_owned()), "{path}");
+        }
+    }
+    assert!(stored(&server).is_empty());
+    for (number, (path, body)) in good_bodies().into_iter().enumerate() {
+        let key = [("x-api-key", client.as_str()), ("authorization", bearer.as_str())][number % 2];
+        let answer = server.request(Method::POST, path, &[json_type, key], body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    }
+    assert_eq!(stored(&server).len(), 6);
+
+    let foreign = json!([{"timestamp":1,"service":"s","message":"m"},
+        {"timestamp":1,"service":"s","message":"m","org_id":"team-b"}]);
+    let headers = [json_type, ("x-api-key", client.as_str())];
+    let answer = server.request(Method::POST, "/v1/logs", &headers, foreign.to_string()).await;
+    assert_eq!(words(&answer), (403, "forbidden".to_owned()));
+    assert!(answer.text().contains("team-b"));
+    assert_eq!(stored(&server).len(), 6, "all of a body or nothing");
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_or_of_another_type_are_refused_everywhere() {
+    let server = TestServer::with(|settings| settings.limits.request.body_bytes_max = 1000);
+    for (path, body) in good_bodies() {
+        let large = format!("{body}{}", " ".repeat(1000));
+        assert_eq!(words(&server.post(path, large).await).0, 413, "{path}");
+        let headers = [("content-type", "text/xml")];
+        assert_eq!(server.request(Method::POST, path, &headers, body.clone()).await.status, 415, "{path}");
+        // What curl says when it is told nothing.
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let answer = server.request(Method::POST, path, &headers, body).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn of_concurrent_equal_ids_exactly_one_is_stored() {
+    let server = std::sync::Arc::new(TestServer::new());
+    let tasks: Vec<_> = (0..16)
+        .map(|number: u32| {
+            let server = std::sync::Arc::clone(&server);
+            tokio::spawn(async move {
+                let (path, body) = if number.is_multiple_of(2) {
+                    ("/api/v1/ingest", event("same"))
+                } else {
+                    ("/api/v1/batch-ingest", json!({ "logs": [event(&number.to_string()), event("same")] }))
+                };
+                server.post(path, body.to_string()).await.status.as_u16()
+            })
+        })
+        .collect();
+    let mut taken = 0;
+    for task in tasks {
+        match task.await.expect("does not panic") {
+            201 => taken += 1,
+            status => assert_eq!(status, 409),
+        }
+    }
+    assert_eq!(taken, 1);
+    let same = stored(&server).iter().filter(|row| row.contains("event_id=same")).count();
+    assert_eq!(same, 1);
 }

@@ -285,3 +285,41 @@ async fn logpulse_lists_labels_and_values() {
     assert_eq!(json_of(&server, "/labels/level/values").await, json!(["INFO", "SEVERE", "error", "warn"]));
     assert_eq!(json_of(&server, "/labels/nothing/values").await, json!([]));
 }
+
+#[tokio::test]
+async fn loki_clients_read_what_the_five_sent() {
+    let server = filled().await;
+    let query = "query=%7Bservice_name%3D~%22.%2B%22%7D&start=1793400000&end=1793500000&direction=backward";
+    let answer = json_of(&server, &format!("/loki/api/v1/query_range?{query}")).await;
+    let streams = answer["data"]["result"].as_array().expect("streams");
+    let mut lines: Vec<&str> = streams
+        .iter()
+        .flat_map(|stream| stream["values"].as_array().expect("values"))
+        .filter_map(|value| value[1].as_str())
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["Disk FULL", "card refused", "sent", "slow login", EVENT_LINE]);
+    let disk = streams.iter().find(|stream| stream["values"][0][1] == "Disk FULL").expect("there");
+    assert_eq!(disk["stream"]["detected_level"], "error");
+    assert_eq!(disk["stream"]["session_id"], "S1");
+}
+
+#[tokio::test]
+async fn every_way_out_shows_what_a_loki_client_sent_and_keeps_tenants_apart() {
+    let server = TestServer::new();
+    let push = json!({"streams":[{"stream":{"app":"shop","level":"error"},"values":[["1793494700000000000","from loki",{"trace":"t"}]]}]});
+    assert_eq!(server.post("/loki/api/v1/push", push.to_string()).await.status, 204);
+    for path in [
+        "/v1/logs",
+        "/api/ingest/logs",
+        "/api/v1/logs/recent",
+        "/api/v1/logs/filter",
+        "/query?query=%7Bapp%3D%22shop%22%7D",
+    ] {
+        assert!(server.get(path).await.text().contains("from loki"), "{path}");
+        let headers = [("x-scope-orgid", "other")];
+        let answer = server.request(axum::http::Method::GET, path, &headers, axum::body::Body::empty()).await;
+        assert_eq!(answer.status, 200);
+        assert!(!answer.text().contains("from loki"), "{path}");
+    }
+}

@@ -8,7 +8,7 @@ use timberyard_server::auth::{ConfiguredKey, HmacKeys, Scopes, Secret};
 
 use crate::harness::TestServer;
 
-fn with_keys() -> TestServer {
+pub(crate) fn with_keys() -> TestServer {
     TestServer::with(|settings| {
         settings.auth.enabled = true;
         settings.auth.hmac_secret = Some(Secret::new("s3cret"));
