@@ -1,7 +1,7 @@
 //! Change66's analytics events: one, or `{"logs":[…]}`.
 //!
-//! The line of an event is the event itself as compact JSON, with the members and the order that were sent, so that everything
-//! comes back as it was and `| json` reads it. All of a body is taken or nothing.
+//! The line of an event is the event itself as compact JSON, with the members and the order that were sent,
+//! so that everything comes back as it was and `| json` reads it. All of a body is taken or nothing.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ pub const PRIORITY_DEFAULT: &str = "normal";
 /// The longest `event_id`, in bytes.
 pub const EVENT_ID_BYTES_MAX: usize = 1024;
 
-/// Structured metadata that holds the number the server gave to an event: microseconds since 1970 of when it was
-/// taken, made unique and increasing.
+/// Structured metadata that holds the number the server gave to an event: microseconds since 1970 of when it
+/// was taken, made unique and increasing.
 pub const NUMBER: &str = "id";
 
 /// Why events were refused.
@@ -116,7 +116,8 @@ pub fn decode_batch(
     reading.finish()
 }
 
-/// How many events a batch holds, without looking into them; so many numbers are needed. 0 for what is not a batch.
+/// How many events a batch holds, without looking into them; so many numbers are needed. 0 for what is not a
+/// batch.
 pub fn count_events(body: &[u8], depth_max: usize) -> usize {
     let mut fields = FieldReader::new(body, depth_max);
     let mut count = 0;

@@ -1,7 +1,8 @@
 //! A stored row as an analytics event, which is how Change66's clients see every row.
 //!
-//! An event that came in through Change66 is given back as it was sent. A row of another system becomes an event of type
-//! `observability` (`error` when its level says so), named by its service, with its message and labels as properties.
+//! An event that came in through Change66 is given back as it was sent. A row of another system becomes an
+//! event of type `observability` (`error` when its level says so), named by its service, with its message and
+//! labels as properties.
 
 use std::borrow::Cow;
 
@@ -44,7 +45,8 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The row must have been read with its metadata; with its line too if it is to be written or asked for a property.
+    /// The row must have been read with its metadata; with its line too if it is to be written or asked for a
+    /// property.
     pub fn new(row: RowRef<'a>) -> Self {
         let entry = LogEntry::new(row);
         let is_own = entry.service() == SERVICE.as_bytes() && row.metadata_value("event_id").is_some();
@@ -58,7 +60,8 @@ impl<'a> Event<'a> {
         self.entry.timestamp()
     }
 
-    /// A number that grows with the time of arrival: unique among events, microseconds of the timestamp for other rows.
+    /// A number that grows with the time of arrival: unique among events, microseconds of the timestamp for
+    /// other rows.
     pub fn id(&self) -> i64 {
         self.number.unwrap_or_else(|| self.timestamp().as_nanos().div_euclid(NANOS_PER_MICRO))
     }

@@ -84,8 +84,8 @@ impl<'a> LogEntry<'a> {
         entry_id(self.labels(), self.timestamp(), self.line(), 0)
     }
 
-    /// Writes everything that is not shown elsewhere (labels and metadata but service and level) as the members
-    /// of a JSON object, without its braces. Returns whether there was any.
+    /// Writes everything that is not shown elsewhere (labels and metadata but service and level) as the
+    /// members of a JSON object, without its braces. Returns whether there was any.
     pub fn write_context_members(&self, out: &mut Vec<u8>) -> bool {
         const SHOWN: [&str; 4] = [SERVICE_NAME, "service", "level", DETECTED_LEVEL];
         let labels = self.labels().iter().map(|(name, value)| (name, value.as_bytes()));
@@ -105,8 +105,8 @@ impl<'a> LogEntry<'a> {
     }
 }
 
-/// An id derived from stream, time and line: the same on every surface. Rows that are equal in all three have the same
-/// one; `ordinal` tells them apart where that matters.
+/// An id derived from stream, time and line: the same on every surface. Rows that are equal in all three have
+/// the same one; `ordinal` tells them apart where that matters.
 pub fn entry_id(stream: &Labels, timestamp: Timestamp, line: &[u8], ordinal: u64) -> String {
     let (stream, nanos, line) = (stream.stable_hash(), timestamp.as_nanos(), xxh3_64(line) as u32);
     if ordinal == 0 {

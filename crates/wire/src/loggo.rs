@@ -1,7 +1,8 @@
-//! log-go's entries: `[{"timestamp":1700000000000,"service":"auth","level":"info","message":"…","labels":{}}]`.
+//! log-go's entries:
+//! `[{"timestamp":1700000000000,"service":"auth","level":"info","message":"…","labels":{}}]`.
 //!
-//! All of a body is taken or nothing. Each entry may name its tenant by `org_id`; whether the sender may write there is
-//! the caller's to check, before anything is stored.
+//! All of a body is taken or nothing. Each entry may name its tenant by `org_id`; whether the sender may
+//! write there is the caller's to check, before anything is stored.
 
 use std::borrow::Cow;
 
@@ -37,8 +38,8 @@ struct Entry<'a> {
     org_id: Option<Cow<'a, str>>,
 }
 
-/// Reads an array of entries into one batch for each tenant that they name, in the order of their first entries.
-/// An empty array is refused.
+/// Reads an array of entries into one batch for each tenant that they name, in the order of their first
+/// entries. An empty array is refused.
 pub fn decode(body: &[u8], context: &DecodeContext<'_>) -> Result<Vec<LogBatch>, DecodeError> {
     let mut fields = FieldReader::new(body, context.limits.request.json_depth_max);
     let mut tenants =

@@ -1,7 +1,9 @@
-//! LogPulse's streams: `{"streams":[{"labels":{"app":"api"},"entries":[{"ts":"2024-01-15T10:30:00Z","line":"…"}]}]}`.
+//! LogPulse's streams:
+//! `{"streams":[{"labels":{"app":"api"},"entries":[{"ts":"2024-01-15T10:30:00Z","line":"…"}]}]}`.
 //!
-//! All of a body is taken or nothing. Streams, labels and entries must not be empty; label names follow Loki's rule and
-//! have 1 to 128 bytes; values are not empty, not over the limit (2048 bytes), and of one line.
+//! All of a body is taken or nothing. Streams, labels and entries must not be empty; label names follow
+//! Loki's rule and have 1 to 128 bytes; values are not empty, not over the limit (2048 bytes), and of one
+//! line.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -233,8 +235,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Appends it as `{"id","timestamp","level","message","labels"}`. The level is the label's, else the one that was
-    /// detected, which is not shown among the labels.
+    /// Appends it as `{"id","timestamp","level","message","labels"}`. The level is the label's, else the one
+    /// that was detected, which is not shown among the labels.
     pub fn write(&self, out: &mut Vec<u8>) {
         let level = self.labels.get("level").or_else(|| self.labels.get(DETECTED_LEVEL)).unwrap_or(UNKNOWN);
         out.push(b'{');

@@ -62,8 +62,8 @@ pub fn decode(body: &[u8], context: &DecodeContext<'_>, id: &str) -> Result<LogB
 
 /// Appends an entry as `{"id","service","level","message","meta","timestamp"}`.
 ///
-/// `meta` is the JSON text of `metadata`, `null` when none was sent; for rows of other systems the text of an object with
-/// their labels and metadata.
+/// `meta` is the JSON text of `metadata`, `null` when none was sent; for rows of other systems the text of an
+/// object with their labels and metadata.
 pub fn write_entry(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
     let is_own = is_own(entry);
     out.push(b'{');

@@ -1,7 +1,7 @@
 //! Logtopus' entries: `[{"level":"INFO","message":"…","session_id":"…"}]`.
 //!
-//! All of a body is taken or nothing. What was sent comes back as it was: `object` and `extra` keep their JSON text,
-//! an empty field stays apart from an absent one.
+//! All of a body is taken or nothing. What was sent comes back as it was: `object` and `extra` keep their
+//! JSON text, an empty field stays apart from an absent one.
 
 use std::borrow::Cow;
 

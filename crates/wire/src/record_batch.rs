@@ -14,8 +14,8 @@ use crate::level_detection::{DETECTED_LEVEL, LevelDetector};
 /// How many label sets are remembered.
 const STREAMS_KNOWN_MAX: usize = 32;
 
-/// Collects the records of one tenant. Equal ones are kept apart: only Loki's pushes merge. Metadata may be as large as
-/// a line, where that limit is the higher one.
+/// Collects the records of one tenant. Equal ones are kept apart: only Loki's pushes merge. Metadata may be
+/// as large as a line, where that limit is the higher one.
 #[derive(Debug)]
 pub(crate) struct RecordBatch {
     builder: BatchBuilder,

@@ -1,7 +1,8 @@
 //! Reads the members of JSON records by type, and gathers everything that is wrong with them.
 //!
 //! A sender learns about all bad fields at once: a value of the wrong type is noted under its path
-//! (`logs[3].event_type`) and reading goes on. Only text that is not JSON ends it. `null` is as good as absent.
+//! (`logs[3].event_type`) and reading goes on. Only text that is not JSON ends it. `null` is as good as
+//! absent.
 
 use std::borrow::Cow;
 use std::fmt::Write;

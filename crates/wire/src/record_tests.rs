@@ -38,7 +38,8 @@ pub(crate) fn refusal<T>(result: Result<T, DecodeError>) -> String {
     }
 }
 
-/// Calls `fuzz` with every prefix of the samples, and with each byte of them replaced by some that matter in JSON.
+/// Calls `fuzz` with every prefix of the samples, and with each byte of them replaced by some that matter in
+/// JSON.
 pub(crate) fn mutate(samples: &[&str], fuzz: fn(&[u8], &DecodeContext<'_>)) {
     with_context(|context| {
         for sample in samples {

@@ -1,6 +1,7 @@
 //! `POST /api/v1/ingest` and `/api/v1/batch-ingest`: Change66's analytics events.
 //!
-//! An `event_id` is taken once in a tenant: of concurrent equal ones the store lets one through, the others get 409.
+//! An `event_id` is taken once in a tenant: of concurrent equal ones the store lets one through, the others
+//! get 409.
 
 use std::sync::Arc;
 

@@ -1,8 +1,10 @@
-//! The numbers that analytics events get: unique, increasing, and the microsecond in which the event was taken.
+//! The numbers that analytics events get: unique, increasing, and the microsecond in which the event was
+//! taken.
 //!
-//! A hybrid clock: the time when that is ahead of the last number, else the next number. It runs ahead of the time only
-//! while more than a million events a second come in, so numbers stay unique across restarts as long as the clock
-//! is not set back. They fit 53 bits until the year 2255, so that JavaScript reads them exactly.
+//! A hybrid clock: the time when that is ahead of the last number, else the next number. It runs ahead of the
+//! time only while more than a million events a second come in, so numbers stay unique across restarts as
+//! long as the clock is not set back. They fit 53 bits until the year 2255, so that JavaScript reads them
+//! exactly.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

@@ -1,7 +1,7 @@
 //! Matching rows with the rows around them, as Logtopus' `before_context` and `after_context` ask for.
 //!
-//! "Around" is counted within a group of rows (one session or client), also beyond the ends of the time range that
-//! matches are looked for in. No row comes twice, however close the matches are; the newest comes first.
+//! "Around" is counted within a group of rows (one session or client), also beyond the ends of the time range
+//! that matches are looked for in. No row comes twice, however close the matches are; the newest comes first.
 
 use std::collections::VecDeque;
 
@@ -19,9 +19,11 @@ pub(super) struct ContextSize {
     pub(super) after: usize,
 }
 
-/// Reads the newest `limits.rows_max` rows of the group inside the request's range that `matches` takes, each with its context.
+/// Reads the newest `limits.rows_max` rows of the group inside the request's range that `matches` takes, each
+/// with its context.
 ///
-/// `limits.rows_max` counts matches, `limits.bytes_max` everything. The request must ask for all columns, newest first.
+/// `limits.rows_max` counts matches, `limits.bytes_max` everything. The request must ask for all columns,
+/// newest first.
 pub(super) fn read_with_context(
     source: &dyn LogSource,
     request: &ScanRequest,

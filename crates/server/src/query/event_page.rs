@@ -1,7 +1,8 @@
 //! One page of events in any order, with the number of all.
 //!
-//! The scan is walked to its end, since all events are counted. Of each event only its place in the order is kept, and
-//! only of those up to the end of the page; a second scan over the times of the page fetches its rows.
+//! The scan is walked to its end, since all events are counted. Of each event only its place in the order is
+//! kept, and only of those up to the end of the page; a second scan over the times of the page fetches its
+//! rows.
 
 use std::collections::HashMap;
 

@@ -212,8 +212,8 @@ impl Conditions {
         ScanRequest { cancellation, matchers: self.matchers(), ..ScanRequest::all(tenant, self.range) }
     }
 
-    /// What the labels of a stream must be for it to have events that pass: not one of the other words. A stream without
-    /// the label may have rows of other systems.
+    /// What the labels of a stream must be for it to have events that pass: not one of the other words. A
+    /// stream without the label may have rows of other systems.
     fn matchers(&self) -> Vec<LabelMatcher> {
         let others = |name: &str, wanted: Option<&'static str>, known: &[&'static str]| {
             let others: Vec<&str> = known.iter().copied().filter(|word| Some(*word) != wanted).collect();

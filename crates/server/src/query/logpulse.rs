@@ -63,12 +63,14 @@ pub async fn query(
         // LogPulse's end is part of the range.
         let end = end.saturating_add_nanos(1);
         let request = QueryRequest { end, step_ns: NANOS_PER_SECOND, ..request };
-        let result = run::query(&state, request).await?;
-        let QueryValue::Streams(streams) = &result.value else { return Err(unexpected()) };
-        let lines = streams.streams.iter().flat_map(|stream| &stream.entries);
-        let replaced = lines.filter(|entry| std::str::from_utf8(&entry.line).is_err()).count();
-        state.metrics.count_replaced_utf8(replaced as u64);
-        return Ok(json_text(logs_answer(streams, &result.statistics, started)));
+        let answer = run::answer(&state, request, move |state, result| {
+            let QueryValue::Streams(streams) = &result.value else { return Err(unexpected()) };
+            let lines = streams.streams.iter().flat_map(|stream| &stream.entries);
+            let replaced = lines.filter(|entry| std::str::from_utf8(&entry.line).is_err()).count();
+            state.metrics.count_replaced_utf8(replaced as u64);
+            Ok(logs_answer(streams, &result.statistics, started))
+        });
+        return answer.await?.map(json_text);
     }
     let step_ns = step(&form, start, end)?;
     let series = run::query(&state, QueryRequest { step_ns, ..request.clone() }).await?;

@@ -1,7 +1,7 @@
 //! `GET /stream`: LogPulse's live stream over a WebSocket.
 //!
-//! The query parameters are label equalities. The server says `connected`, then `log` for each new row; the client may send
-//! another `filter`. What a slow reader missed is counted and told as `missed`.
+//! The query parameters are label equalities. The server says `connected`, then `log` for each new row; the
+//! client may send another `filter`. What a slow reader missed is counted and told as `missed`.
 
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;

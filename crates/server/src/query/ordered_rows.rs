@@ -1,8 +1,8 @@
 //! Rows of a scan in order of time: the newest first, or the oldest first.
 //!
-//! A scan hands out blocks whose rows are in no useful order; its frontier says which of them are final. What is
-//! held back until then is bounded by the number of rows wanted and by a number of bytes, and a scan is left as
-//! soon as enough rows are final. Of rows with equal times the one stored later is the newer one.
+//! A scan hands out blocks whose rows are in no useful order; its frontier says which of them are final. What
+//! is held back until then is bounded by the number of rows wanted and by a number of bytes, and a scan is
+//! left as soon as enough rows are final. Of rows with equal times the one stored later is the newer one.
 //!
 //! Everything here blocks: call it where blocking is allowed.
 
@@ -114,7 +114,8 @@ impl<'s, P: FnMut(RowRef<'_>) -> bool> OrderedRows<'s, P> {
         }
     }
 
-    /// Puts the rows of a block that are wanted among the pending ones, and lets go of those beyond the limit.
+    /// Puts the rows of a block that are wanted among the pending ones, and lets go of those beyond the
+    /// limit.
     fn merge(&mut self, block: &Rows) -> Result<(), ReadError> {
         let direction = self.direction;
         let full_until = match self.pending.len().checked_sub(1) {

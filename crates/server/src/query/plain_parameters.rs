@@ -1,5 +1,5 @@
-//! Parameters as the five systems' clients give them: whole numbers in a range and RFC 3339 times; an empty value counts
-//! as none.
+//! Parameters as the five systems' clients give them: whole numbers in a range and RFC 3339 times; an empty
+//! value counts as none.
 
 use std::ops::RangeInclusive;
 

@@ -1,4 +1,5 @@
-//! `GET /v1/logs`: the newest entries, as Logtopus' and log-go's clients ask for them. Each entry has the fields of both.
+//! `GET /v1/logs`: the newest entries, as Logtopus' and log-go's clients ask for them. Each entry has the
+//! fields of both.
 
 use axum::extract::State;
 use axum::http::StatusCode;
