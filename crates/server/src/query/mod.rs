@@ -11,6 +11,7 @@ pub mod logpulse;
 pub mod logpulse_stream;
 pub mod logstream;
 pub mod logtopus_status;
+pub mod loki_index;
 pub mod loki_labels;
 pub mod loki_query;
 mod loki_reply;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use timberyard_logql::{QueryRequest, QueryResult};
-use timberyard_model::scan::{ScanError, SeriesRequest};
+use timberyard_model::scan::{ScanError, SeriesRequest, StreamVolume};
 use timberyard_model::{Cancellation, Labels};
 
 use crate::error_response::ErrorResponse;
@@ -31,6 +31,16 @@ where
         let result = shared.engine.run(&*shared.source, &request)?;
         Ok(write(&shared, result))
     };
+    state.query_gate.run(run).await
+}
+
+/// Rows and bytes of streams.
+pub async fn volumes(
+    state: &SharedState,
+    request: SeriesRequest,
+) -> Result<Vec<StreamVolume>, ErrorResponse> {
+    let shared = Arc::clone(state);
+    let run = move |_| shared.source.volumes(&request).map_err(|error: ScanError| error.into());
     state.query_gate.run(run).await
 }
 
