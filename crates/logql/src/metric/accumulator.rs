@@ -115,8 +115,13 @@ impl Accumulator for Mean {
         Self { count: 1.0, mean: value }
     }
 
-    fn add(&mut self, nanos: i64, value: f64) {
-        self.merge(&Self::of(nanos, value));
+    fn add(&mut self, _: i64, value: f64) {
+        self.count += 1.0;
+        // An infinite mean stays: to correct it would take infinity from infinity.
+        let same_sign = value.is_infinite() && (value > 0.0) == (self.mean > 0.0);
+        if !(self.mean.is_infinite() && (same_sign || value.is_finite())) {
+            self.mean += value / self.count - self.mean / self.count;
+        }
     }
 
     fn merge(&mut self, later: &Self) {
@@ -146,8 +151,11 @@ impl Accumulator for Variance {
         Self { count: 1.0, mean: value, squares: value * 0.0 }
     }
 
-    fn add(&mut self, nanos: i64, value: f64) {
-        self.merge(&Self::of(nanos, value));
+    fn add(&mut self, _: i64, value: f64) {
+        self.count += 1.0;
+        let delta = value - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (value - self.mean);
     }
 
     fn merge(&mut self, later: &Self) {

@@ -28,7 +28,7 @@ use crate::budget::Budget;
 use crate::engine::QueryRequest;
 use crate::error::{LimitError, QueryError};
 use crate::result::{Point, QueryResult, QueryStatistics, QueryValue, Sample, Series};
-use crate::syntax::ast::{MetricExpression, VectorOperation};
+use crate::syntax::ast::{MetricExpression, VectorAggregation, VectorOperation};
 
 /// A metric query on its way.
 struct Evaluation<'a> {
@@ -61,7 +61,7 @@ pub(crate) fn run(
         budget: Budget::new(limits.memory_bytes_max),
         statistics: QueryStatistics::default(),
     };
-    let value = evaluation.evaluate(expression)?;
+    let value = evaluation.answer(expression, limits.series_max)?;
     let grid = evaluation.grid;
     let is_instant = request.step_ns == 0;
     let value = match value {
@@ -83,6 +83,31 @@ pub(crate) fn run(
 }
 
 impl Evaluation<'_> {
+    /// Evaluates a whole query. When its series come straight from rows, the first that is too many ends it.
+    fn answer(&mut self, expression: &MetricExpression, series_max: usize) -> Result<Value, QueryError> {
+        match expression {
+            MetricExpression::Range(aggregation) => {
+                Ok(Value::Series(range::evaluate(self, aggregation, None, series_max)?))
+            }
+            MetricExpression::Vector(aggregation) => self.aggregation(aggregation, series_max),
+            _ => self.evaluate(expression),
+        }
+    }
+
+    fn aggregation(
+        &mut self,
+        aggregation: &VectorAggregation,
+        series_max: usize,
+    ) -> Result<Value, QueryError> {
+        let inner = match (&aggregation.inner, vector::pushed_grouping(aggregation)) {
+            (MetricExpression::Range(inner), Some(grouping)) => {
+                range::evaluate(self, inner, Some(&grouping), series_max)?
+            }
+            (inner, _) => self.series(inner)?,
+        };
+        Ok(Value::Series(self.replaced(inner, |inner| vector::aggregate(aggregation, inner))?))
+    }
+
     fn evaluate(&mut self, expression: &MetricExpression) -> Result<Value, QueryError> {
         Ok(match expression {
             MetricExpression::Literal(value) => Value::Scalar(*value),
@@ -90,17 +115,10 @@ impl Evaluation<'_> {
                 0 => Vec::new(),
                 _ => vec![constant(&self.grid, *value)],
             }),
-            MetricExpression::Range(aggregation) => Value::Series(range::evaluate(self, aggregation, None)?),
-            MetricExpression::Vector(aggregation) => {
-                let pushed = vector::pushed_grouping(aggregation);
-                let inner = match (&aggregation.inner, &pushed) {
-                    (MetricExpression::Range(inner), Some(grouping)) => {
-                        range::evaluate(self, inner, Some(grouping))?
-                    }
-                    (inner, _) => self.series(inner)?,
-                };
-                Value::Series(self.replaced(inner, |inner| vector::aggregate(aggregation, inner))?)
+            MetricExpression::Range(aggregation) => {
+                Value::Series(range::evaluate(self, aggregation, None, usize::MAX)?)
             }
+            MetricExpression::Vector(aggregation) => self.aggregation(aggregation, usize::MAX)?,
             MetricExpression::Binary(operation) => {
                 let left = self.evaluate(&operation.left)?;
                 let right = self.evaluate(&operation.right)?;

@@ -21,11 +21,12 @@ use crate::stage::{Verdict, WorkingRow};
 use crate::syntax::ast::{Grouping, RangeAggregation, RangeOperation};
 
 /// Evaluates a range aggregation. `pushed` is the grouping of a `sum` around it, which may as well be
-/// done on the way: sums of sums are sums.
+/// done on the way: sums of sums are sums. More than `series_max` series are refused at once.
 pub(super) fn evaluate(
     evaluation: &mut Evaluation<'_>,
     aggregation: &RangeAggregation,
     pushed: Option<&Grouping>,
+    series_max: usize,
 ) -> Result<Vec<StepSeries>, QueryError> {
     let range = &aggregation.range;
     let range_ns = i64::try_from(range.interval.as_nanos()).unwrap_or(i64::MAX);
@@ -33,7 +34,7 @@ pub(super) fn evaluate(
     let seconds = windows.range_seconds();
     let number = |value: f64| value;
     let rate = |value: f64| value / seconds;
-    let leaf = Leaf::new(aggregation, pushed, windows)?;
+    let leaf = Leaf { series_max, ..Leaf::new(aggregation, pushed, windows)? };
     match aggregation.operation {
         RangeOperation::Count => leaf.accumulate::<Count>(evaluation, number),
         RangeOperation::Rate if range.unwrap.is_none() => leaf.accumulate::<Count>(evaluation, rate),
@@ -84,6 +85,7 @@ struct Leaf<'a> {
     plan: LogPlan,
     sample: SampleValue,
     wanted: SeriesLabels,
+    series_max: usize,
     windows: Windows,
 }
 
@@ -115,7 +117,14 @@ impl<'a> Leaf<'a> {
         } else {
             SeriesLabels::new(aggregation.grouping.as_ref().or(pushed), unwrapped)
         };
-        Ok(Self { aggregation, plan: LogPlan::new(&range.logs)?, sample, wanted, windows })
+        Ok(Self {
+            aggregation,
+            plan: LogPlan::new(&range.logs)?,
+            sample,
+            wanted,
+            series_max: usize::MAX,
+            windows,
+        })
     }
 
     /// What the store is asked for.
@@ -147,7 +156,7 @@ impl<'a> Leaf<'a> {
             return Ok(Vec::new());
         };
         let request = self.request(evaluation, range);
-        let mut index = SeriesIndex::new(self.wanted.clone());
+        let mut index = SeriesIndex::new(self.wanted.clone(), self.series_max);
         let mut scan = evaluation.source.scan(&request)?;
         while let Some(block) = scan.next_block()? {
             let Some(first) = block.rows.streams().first() else { continue };

@@ -10,7 +10,7 @@ use timberyard_model::matcher::{LabelMatcher, ValueTest};
 
 use super::series::label_bytes;
 use crate::budget::Budget;
-use crate::error::QueryError;
+use crate::error::{LimitError, QueryError};
 use crate::stage::WorkingRow;
 use crate::stage::row::PRESERVE_ERROR_LABEL;
 use crate::syntax::ast::Grouping;
@@ -67,6 +67,7 @@ impl SeriesLabels {
 #[derive(Debug)]
 pub(super) struct SeriesIndex {
     wanted: SeriesLabels,
+    series_max: usize,
     numbers_by_key: HashMap<Box<[u8]>, u32>,
     numbers_by_labels: HashMap<Labels, u32>,
     labels: Vec<Labels>,
@@ -84,9 +85,11 @@ struct LabelSpan {
 }
 
 impl SeriesIndex {
-    pub(super) fn new(wanted: SeriesLabels) -> Self {
+    /// An empty index that refuses more than `series_max` series.
+    pub(super) fn new(wanted: SeriesLabels, series_max: usize) -> Self {
         Self {
             wanted,
+            series_max,
             numbers_by_key: HashMap::new(),
             numbers_by_labels: HashMap::new(),
             labels: Vec::new(),
@@ -111,6 +114,8 @@ impl SeriesIndex {
         if !grouped && row.value(PRESERVE_ERROR_LABEL) != "true" {
             return Err(QueryError::pipeline(row.labels()));
         }
+        // Also keeps keys of the two kinds apart, and no key empty.
+        self.key.push(u8::from(grouped));
         match &self.wanted {
             SeriesLabels::None if grouped => {}
             SeriesLabels::By(names) if grouped => {
@@ -167,6 +172,9 @@ impl SeriesIndex {
         let next = self.labels.len() as u32;
         let number = *self.numbers_by_labels.entry(labels.clone()).or_insert(next);
         if number == next {
+            if self.labels.len() >= self.series_max {
+                return Err(LimitError::Series { limit: self.series_max }.into());
+            }
             self.labels.push(labels);
         }
         self.numbers_by_key.insert(self.key.clone().into(), number);
@@ -196,7 +204,7 @@ mod tests {
                 row.set(Category::Parsed, name, value);
             }
         }
-        let mut index = SeriesIndex::new(wanted);
+        let mut index = SeriesIndex::new(wanted, 10);
         let mut budget = Budget::new(1 << 20);
         let number = index.number_of(&row, &mut budget)?;
         assert_eq!(index.number_of(&row, &mut budget)?, number);

@@ -1,8 +1,10 @@
 //! Which part of a log pipeline the store does.
 //!
-//! A source applies matchers and plain line filters itself and so reads less. A line filter may move in
-//! front of parsers and label filters, since those leave the line alone and a row must pass all filters
-//! anyway; it may not move in front of a stage that changes the line.
+//! A source applies matchers and plain line filters itself and so reads less. Line filters first move
+//! forward as they do in Loki (`MultiStageExpr.reorderStages`), which also takes them in front of a
+//! `decolorize`: they see the colours. From there they may move on in front of parsers and label
+//! filters, since those leave the line alone and a row must pass all filters anyway, but not in front of
+//! a stage that changes the line.
 
 use timberyard_model::matcher::{LineFilter, LinePattern};
 use timberyard_model::pattern::Pattern;
@@ -26,13 +28,31 @@ pub(crate) struct LogPlan {
 impl LogPlan {
     /// Divides the pipeline of `logs` and compiles what is left of it.
     pub(crate) fn new(logs: &LogExpression) -> Result<Self, StageError> {
-        let (line_filters, rest) = divide(&logs.stages);
+        let (line_filters, rest) = divide(&reordered(&logs.stages));
         // An error names the stage's place in the whole pipeline.
         let pipeline =
             Pipeline::new(&rest).map_err(|error| Pipeline::new(&logs.stages).err().unwrap_or(error))?;
         let reads_labels = rest.iter().any(|stage| !matches!(stage, PipelineStage::LineFilter(_)));
         Ok(Self { line_filters, pipeline, reads_line: rest.iter().any(reads_line), reads_labels })
     }
+}
+
+/// The stages in the order in which Loki runs them: between two stages that line filters do not pass,
+/// line filters come first.
+fn reordered(stages: &[PipelineStage]) -> Vec<PipelineStage> {
+    let (mut ordered, mut others) = (Vec::with_capacity(stages.len()), Vec::new());
+    for stage in stages {
+        match stage {
+            PipelineStage::LineFilter(_) => ordered.push(stage.clone()),
+            PipelineStage::LabelFilter(_) | PipelineStage::LineFormat(_) | PipelineStage::Unpack => {
+                ordered.append(&mut others);
+                ordered.push(stage.clone());
+            }
+            _ => others.push(stage.clone()),
+        }
+    }
+    ordered.append(&mut others);
+    ordered
 }
 
 /// What the store does, and the stages that are left.
@@ -111,7 +131,7 @@ mod tests {
     }
 
     fn check(stages: &[PipelineStage], pushed: usize, rest: &[PipelineStage]) {
-        let (line_filters, left) = divide(stages);
+        let (line_filters, left) = divide(&reordered(stages));
         assert_eq!((line_filters.len(), left.as_slice()), (pushed, rest));
     }
 
@@ -144,7 +164,17 @@ mod tests {
 
     #[test]
     fn line_filters_behind_a_change_of_the_line_stay() {
-        let rest = [PipelineStage::Decolorize, contains("b")];
-        check(&[contains("a"), PipelineStage::Decolorize, contains("b")], 1, &rest);
+        let format = PipelineStage::LineFormat("{{.a}}".to_owned());
+        let rest = [format.clone(), contains("b"), PipelineStage::Unpack, contains("c")];
+        check(&[contains("a"), format, contains("b"), PipelineStage::Unpack, contains("c")], 1, &rest);
+    }
+
+    #[test]
+    fn line_filters_pass_decolorize_unless_a_label_filter_stands_between() {
+        let colours = PipelineStage::Decolorize;
+        check(&[colours.clone(), contains("a")], 1, std::slice::from_ref(&colours));
+        let filter = PipelineStage::LabelFilter(LabelFilter::Text(LabelMatcher::equal("level", "error")));
+        let rest = [colours.clone(), filter.clone(), contains("a")];
+        check(&[colours, filter, contains("a")], 0, &rest);
     }
 }
