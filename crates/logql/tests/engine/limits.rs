@@ -1,0 +1,65 @@
+//! What a query may not exceed, and what stops it.
+
+use timberyard_logql::{Engine, LimitError, QueryError, QueryRequest};
+use timberyard_model::cancellation::CancelReason;
+use timberyard_model::limits::QueryLimits;
+use timberyard_testkit::memory_source::MemorySource;
+
+use crate::run::{range_request, request, run, source};
+
+fn many_series() -> MemorySource {
+    let rows: Vec<String> = (0..20).map(|n| format!("{} app=a{n} | v={n}", 30 + n)).collect();
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    source(&rows)
+}
+
+#[track_caller]
+fn check(limits: &QueryLimits, request: &QueryRequest, expected: &LimitError) {
+    let error = Engine::new(limits.clone()).run(&many_series(), request).expect_err("a limit");
+    assert_eq!(error, QueryError::Limit(expected.clone()));
+}
+
+#[test]
+fn series_of_the_answer_are_counted() {
+    let limits = QueryLimits { series_max: 19, ..QueryLimits::default() };
+    let expected = LimitError::Series { limit: 19 };
+    let query = r#"count_over_time({app=~".+"}[1m])"#;
+    check(&limits, &range_request(query, 60, 60, 0), &expected);
+    check(&limits, &range_request(query, 0, 60, 30), &expected);
+    let sum = range_request(&format!("sum({query})"), 60, 60, 0);
+    Engine::new(limits).run(&many_series(), &sum).expect("one series");
+}
+
+#[test]
+fn steps_are_counted() {
+    let query = r#"rate({app="a1"}[1m])"#;
+    let limits = QueryLimits { points_max: 10, ..QueryLimits::default() };
+    check(&limits, &range_request(query, 0, 110, 10), &LimitError::Points { limit: 10 });
+    Engine::new(limits).run(&many_series(), &range_request(query, 0, 100, 10)).expect("ten steps");
+}
+
+#[test]
+fn lines_are_counted() {
+    let limits = QueryLimits { entries_max: 50, ..QueryLimits::default() };
+    let expected = LimitError::Entries { asked: 51, limit: 50 };
+    check(&limits, &QueryRequest { limit: 51, ..request(r#"{app="a1"}"#) }, &expected);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let limits = QueryLimits { memory_bytes_max: 500, ..QueryLimits::default() };
+    let expected = LimitError::Memory { limit: 500 };
+    check(&limits, &request(r#"{app=~".+"}"#), &expected);
+    check(&limits, &range_request(r#"count_over_time({app=~".+"}[1m])"#, 60, 60, 0), &expected);
+    let samples = r#"quantile_over_time(0.5, {app=~".+"} | logfmt | unwrap v [1m]) by (none)"#;
+    check(&limits, &range_request(samples, 60, 60, 0), &expected);
+}
+
+#[test]
+fn a_query_ends_when_nobody_waits() {
+    for query in [r#"{app=~".+"}"#, r#"count_over_time({app=~".+"}[1m])"#] {
+        let request = request(query);
+        request.cancellation.cancel(CancelReason::TimedOut);
+        assert_eq!(run(&many_series(), &request), Err(QueryError::Cancelled(CancelReason::TimedOut)));
+    }
+}

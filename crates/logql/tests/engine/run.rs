@@ -1,0 +1,112 @@
+//! Rows and queries as text, and answers as text to compare.
+
+use timberyard_logql::syntax;
+use timberyard_logql::{Engine, QueryError, QueryRequest, QueryResult, QueryValue};
+use timberyard_model::cancellation::Cancellation;
+use timberyard_model::limits::QueryLimits;
+use timberyard_model::scan::Direction;
+use timberyard_model::{Labels, TenantId, Timestamp};
+use timberyard_testkit::memory_source::MemorySource;
+
+/// Labels from `app=a env=x`.
+pub(crate) fn labels(text: &str) -> Labels {
+    Labels::from_pairs(text.split_whitespace().map(|pair| pair.split_once('=').expect("name=value")))
+}
+
+/// The time of a second after the epoch.
+pub(crate) fn second(seconds: i64) -> Timestamp {
+    Timestamp::from_nanos(seconds * 1_000_000_000)
+}
+
+/// Rows of the form `10 app=a env=x | the line | trace=t1`, metadata being optional.
+pub(crate) fn source(rows: &[&str]) -> MemorySource {
+    let source = MemorySource::default().with_block_rows(3);
+    for row in rows {
+        let mut parts = row.split(" | ");
+        let (seconds, stream) = parts.next().expect("a head").split_once(' ').expect("time and stream");
+        let line = parts.next().expect("a line");
+        let metadata: Vec<(&str, &[u8])> = parts
+            .next()
+            .unwrap_or("")
+            .split_whitespace()
+            .map(|pair| pair.split_once('=').expect("name=value"))
+            .map(|(name, value)| (name, value.as_bytes()))
+            .collect();
+        source.push(&labels(stream), second(seconds.parse().expect("a number")), line.as_bytes(), &metadata);
+    }
+    source
+}
+
+/// A query for lines in seconds 0 to 1000, first come first.
+pub(crate) fn request(query: &str) -> QueryRequest {
+    QueryRequest {
+        tenant: TenantId::default(),
+        expression: syntax::parse(query, &QueryLimits::default()).expect(query),
+        start: second(0),
+        end: second(1000),
+        step_ns: 1_000_000_000,
+        interval_ns: 0,
+        limit: 100,
+        direction: Direction::Forward,
+        cancellation: Cancellation::default(),
+    }
+}
+
+/// The same at steps from `start` to `end`, all in seconds.
+pub(crate) fn range_request(query: &str, start: i64, end: i64, step: i64) -> QueryRequest {
+    let step_ns = step * 1_000_000_000;
+    QueryRequest { start: second(start), end: second(end), step_ns, ..request(query) }
+}
+
+pub(crate) fn run(source: &MemorySource, request: &QueryRequest) -> Result<QueryResult, QueryError> {
+    Engine::new(QueryLimits::default()).run(source, request)
+}
+
+/// An answer as text, one line a series or log line.
+pub(crate) fn shown(value: &QueryValue) -> Vec<String> {
+    let seconds = |time: Timestamp| time.as_nanos() as f64 / 1e9;
+    match value {
+        QueryValue::Streams(streams) => streams
+            .by_all_labels()
+            .iter()
+            .flat_map(|(labels, entries)| {
+                entries.iter().map(move |entry| {
+                    let line = String::from_utf8_lossy(&entry.line);
+                    format!("{labels} {} {line}", seconds(entry.timestamp))
+                })
+            })
+            .collect(),
+        QueryValue::Matrix(series) => series
+            .iter()
+            .map(|series| {
+                let points = series.points.iter().map(|p| format!(" {}:{}", seconds(p.timestamp), p.value));
+                format!("{}{}", series.labels, points.collect::<String>())
+            })
+            .collect(),
+        QueryValue::Vector(samples) => {
+            samples.iter().map(|sample| format!("{} {}", sample.labels, sample.point.value)).collect()
+        }
+        QueryValue::Scalar { value, .. } => vec![value.to_string()],
+    }
+}
+
+/// Checks the answer at steps from `start` to `end`.
+#[track_caller]
+pub(crate) fn check_range(source: &MemorySource, query: &str, steps: (i64, i64, i64), expected: &[&str]) {
+    let answer = run(source, &range_request(query, steps.0, steps.1, steps.2)).expect(query);
+    assert_eq!(shown(&answer.value), expected, "{query}");
+}
+
+/// Checks the answer at one second.
+#[track_caller]
+pub(crate) fn check_instant(source: &MemorySource, query: &str, at: i64, expected: &[&str]) {
+    let answer = run(source, &range_request(query, at, at, 0)).expect(query);
+    assert_eq!(shown(&answer.value), expected, "{query}");
+}
+
+/// Checks that there is no answer but this error.
+#[track_caller]
+pub(crate) fn check_error(source: &MemorySource, query: &str, expected: &str) {
+    let error = run(source, &range_request(query, 100, 100, 0)).expect_err(query).to_string();
+    assert!(error.contains(expected), "{query}: {error}");
+}
