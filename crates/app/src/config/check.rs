@@ -10,12 +10,21 @@ use super::settings::Settings;
 /// How much larger than its compressed form a body may be when only the latter's limit was raised.
 const INFLATION_MAX: usize = 4;
 
+/// How many files a write-ahead log has at least, when only its size was written.
+const LOG_SEGMENTS_MIN: u64 = 4;
+
 /// Sets what nobody wrote from what somebody wrote.
 pub(super) fn derive(configuration: &mut Configuration) {
     let unwritten = configuration.origin("limits.request.inflated_bytes_max") == Origin::Default;
     let request = &mut configuration.settings.limits.request;
     if unwritten && request.inflated_bytes_max < request.body_bytes_max.saturating_mul(INFLATION_MAX) {
         request.inflated_bytes_max = request.body_bytes_max.saturating_mul(INFLATION_MAX);
+    }
+    let unwritten = configuration.origin("storage.wal_segment_bytes") == Origin::Default;
+    let store = &mut configuration.settings.store;
+    if unwritten {
+        store.log_segment_bytes =
+            store.log_segment_bytes.min((store.log_bytes_max / LOG_SEGMENTS_MIN).max(1));
     }
 }
 

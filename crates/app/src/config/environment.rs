@@ -16,10 +16,8 @@ use super::yaml::Assignment;
 /// What begins the name of every variable of our own.
 const PREFIX: &str = "TIMBERYARD_";
 
-/// Variables of our own that set no key: of the command line's clients, and of test drivers.
-const OWN_OTHERS: [&str; 4] = ["TIMBERYARD_URL", "TIMBERYARD_API_KEY", "TIMBERYARD_TENANT", "TIMBERYARD_BIN"];
-/// Beginnings of names that are left to test drivers.
-const OWN_OTHER_PREFIXES: [&str; 2] = ["TIMBERYARD_TEST_", "TIMBERYARD_BENCH_"];
+/// Names, and beginnings of names, that are left to test and benchmark drivers: a server they start inherits them.
+const DRIVERS: [&str; 4] = ["TIMBERYARD_BIN", "TIMBERYARD_TORTURE", "TIMBERYARD_TEST_", "TIMBERYARD_BENCH_"];
 
 /// What a variable of the five systems means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +34,7 @@ pub(crate) enum Meaning {
     Describes,
 }
 
-/// The variables of the five systems.
+/// The variables of the five systems, and those of the commands that talk to a server.
 pub(crate) const FOREIGN: [(&str, Meaning); 32] = [
     ("PORT", Meaning::Sets("port")),
     ("AUTH_SECRET", Meaning::Sets("auth.secret")),
@@ -156,9 +154,7 @@ pub(crate) fn interpret(variables: &[Variable]) -> Reading {
 impl Reading {
     fn unknown(&mut self, variable: &Variable) {
         let name = variable.name.as_str();
-        let is_own = name.starts_with(PREFIX)
-            && !OWN_OTHERS.contains(&name)
-            && !OWN_OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        let is_own = name.starts_with(PREFIX) && !DRIVERS.iter().any(|beginning| name.starts_with(beginning));
         let is_from_file = matches!(variable.origin, Origin::EnvironmentFile { .. });
         if is_own {
             let names: Vec<String> = KEYS.iter().filter_map(super::keys::Key::variable).collect();

@@ -297,6 +297,36 @@ pub(crate) const KEYS: &[Key] = &[
         "clients that tail at the same time"
     ),
     key!(
+        "limits.load.connections_max",
+        Usize(Count, |s| &mut s.load.connections_max),
+        "open connections; further ones wait"
+    ),
+    key!(
+        "limits.load.requests_max",
+        Usize(Count, |s| &mut s.load.requests_max),
+        "requests being answered; further ones get 503"
+    ),
+    key!(
+        "limits.load.body_bytes_max",
+        Usize(Bytes, |s| &mut s.load.body_bytes_max),
+        "memory for request bodies; what does not fit gets 429"
+    ),
+    key!(
+        "limits.load.queries_waiting_max",
+        Usize(Count, |s| &mut s.load.queries_waiting_max),
+        "queries waiting for a worker; further ones get 429"
+    ),
+    key!(
+        "limits.load.stall_seconds_max",
+        U64(Seconds, |s| &mut s.load.stall_seconds_max),
+        "for the head of a request to arrive, and for a reader to take some of an answer"
+    ),
+    key!(
+        "limits.load.drain_seconds_max",
+        U64(Seconds, |s| &mut s.load.drain_seconds_max),
+        "for requests to end when the server stops"
+    ),
+    key!(
         "log.level",
         Text(|s| &mut s.log.level),
         "error, warn, info, debug, trace, or a filter such as info,timberyard_store=debug"

@@ -6,6 +6,8 @@
 
 mod apply;
 mod check;
+#[cfg(test)]
+mod documents;
 mod env_file;
 mod environment;
 mod error;
