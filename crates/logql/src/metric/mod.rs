@@ -8,6 +8,7 @@ mod absent;
 mod accumulator;
 mod binary;
 mod grid;
+mod known_series;
 mod label_replace;
 mod matching;
 mod range;
@@ -109,6 +110,9 @@ impl Evaluation<'_> {
     }
 
     fn evaluate(&mut self, expression: &MetricExpression) -> Result<Value, QueryError> {
+        if let Some(reason) = self.request.cancellation.reason() {
+            return Err(QueryError::Cancelled(reason));
+        }
         Ok(match expression {
             MetricExpression::Literal(value) => Value::Scalar(*value),
             MetricExpression::Constant(value) => Value::Series(match self.grid.count() {

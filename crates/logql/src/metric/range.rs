@@ -9,6 +9,7 @@ use timberyard_model::{Labels, RowRef, TimeRange};
 use super::Evaluation;
 use super::accumulator::{Accumulator, Count, First, Last, Maximum, Mean, Minimum, Sum, Variance};
 use super::grid::{WindowSpan, Windows};
+use super::known_series::KnownSeries;
 use super::samples::{SampleKeeper, counter_rate, quantile};
 use super::series::{StepPoint, StepSeries, charge};
 use super::series_labels::{SeriesIndex, SeriesLabels};
@@ -148,11 +149,12 @@ impl<'a> Leaf<'a> {
 
     /// Reads all rows into `sink`; gives the labels of the series.
     fn read(
-        mut self,
+        &self,
         evaluation: &mut Evaluation<'_>,
         sink: &mut impl SampleSink,
     ) -> Result<Vec<Labels>, QueryError> {
-        let Some(range) = self.windows.time_range().filter(|range| !range.is_empty()) else {
+        let mut windows = self.windows.clone();
+        let Some(range) = windows.time_range().filter(|range| !range.is_empty()) else {
             return Ok(Vec::new());
         };
         let request = self.request(evaluation, range);
@@ -165,52 +167,61 @@ impl<'a> Leaf<'a> {
             for row in block.rows.iter() {
                 evaluation.statistics.rows_processed += 1;
                 evaluation.statistics.bytes_processed += row.line().len() as u64;
-                let Some(span) = self.windows.span_of(row.timestamp()) else { continue };
+                let Some(span) = windows.span_of(row.timestamp()) else { continue };
                 let budget = &mut evaluation.budget;
-                let sample =
-                    if self.plan.pipeline.is_empty() && !matches!(self.sample, SampleValue::Unwrapped(_)) {
-                        // No stage looks at the row: its stream and metadata alone make its series.
-                        let series = match known.of(row) {
-                            Some(series) => series,
-                            None => {
-                                working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
-                                let series = index.number_of(&working, budget)?;
-                                known.set(row, series);
-                                series
-                            }
-                        };
-                        let value = match self.sample {
-                            SampleValue::Bytes => row.line().len() as f64,
-                            _ => 1.0,
-                        };
-                        Some((series, value))
-                    } else {
-                        working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
-                        match self.sample_of(&mut working) {
-                            None => None,
-                            Some(value) if working.is_changed() => {
-                                Some((index.number_of(&working, budget)?, value))
-                            }
-                            Some(value) => {
-                                let series = match known.unchanged(row) {
-                                    Some(series) => series,
-                                    None => {
-                                        let series = index.number_of(&working, budget)?;
-                                        known.set_unchanged(row, series);
-                                        series
-                                    }
-                                };
-                                Some((series, value))
-                            }
-                        }
-                    };
+                let series_of = |working: &WorkingRow<'_>| index.number_of(working, budget);
+                let sample = if self.takes_rows_as_they_are() {
+                    Some(self.sample_of_untouched(row, &mut working, &mut known, series_of)?)
+                } else {
+                    self.sample_of_processed(row, &mut working, &mut known, series_of)?
+                };
                 if let Some((series, value)) = sample {
-                    sink.add(series, span, row.timestamp().as_nanos(), value, budget)?;
+                    sink.add(series, span, row.timestamp().as_nanos(), value, &mut evaluation.budget)?;
                 }
             }
         }
         evaluation.statistics.add_scan(scan.statistics());
-        Ok(index.into_labels())
+        Ok(index.into_labels(&mut evaluation.budget))
+    }
+
+    /// Whether no stage looks at rows, so that stream and metadata alone make their series.
+    fn takes_rows_as_they_are(&self) -> bool {
+        self.plan.pipeline.is_empty() && !matches!(self.sample, SampleValue::Unwrapped(_))
+    }
+
+    fn sample_of_untouched<'r>(
+        &self,
+        row: RowRef<'r>,
+        working: &mut WorkingRow<'r>,
+        known: &mut KnownSeries<'r>,
+        series_of: impl FnOnce(&WorkingRow<'_>) -> Result<u32, QueryError>,
+    ) -> Result<(u32, f64), QueryError> {
+        let series = known.of_alike(row, || {
+            working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+            series_of(working)
+        })?;
+        let value = match self.sample {
+            SampleValue::Bytes => row.line().len() as f64,
+            SampleValue::Entry | SampleValue::Unwrapped(_) => 1.0,
+        };
+        Ok((series, value))
+    }
+
+    fn sample_of_processed<'r>(
+        &self,
+        row: RowRef<'r>,
+        working: &mut WorkingRow<'r>,
+        known: &mut KnownSeries<'r>,
+        series_of: impl FnOnce(&WorkingRow<'_>) -> Result<u32, QueryError>,
+    ) -> Result<Option<(u32, f64)>, QueryError> {
+        working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+        let Some(value) = self.sample_of(working) else { return Ok(None) };
+        let series = if working.is_changed() {
+            series_of(working)?
+        } else {
+            known.of_unchanged(row, || series_of(working))?
+        };
+        Ok(Some((series, value)))
     }
 
     /// Runs the stages over a row and takes the sample from what they leave.
@@ -329,41 +340,5 @@ impl SampleSink for SampleKeeper {
         budget: &mut Budget,
     ) -> Result<(), QueryError> {
         self.keep(series as usize, span, nanos, value, budget)
-    }
-}
-
-/// What is known in a block about the series of its streams.
-struct KnownSeries<'a> {
-    /// Of each stream the last row that was looked up, with its series.
-    last: Vec<Option<(RowRef<'a>, u32)>>,
-    /// Of each stream the series of rows that no stage changed and that have no metadata.
-    unchanged: Vec<Option<u32>>,
-}
-
-impl<'a> KnownSeries<'a> {
-    fn new(streams: usize) -> Self {
-        Self { last: vec![None; streams], unchanged: vec![None; streams] }
-    }
-
-    /// The series of a row whose stream and metadata are those of the row before it in the stream.
-    fn of(&self, row: RowRef<'a>) -> Option<u32> {
-        let (last, series) = self.last.get(row.stream_index()).copied().flatten()?;
-        row.metadata().eq(last.metadata()).then_some(series)
-    }
-
-    fn set(&mut self, row: RowRef<'a>, series: u32) {
-        if let Some(last) = self.last.get_mut(row.stream_index()) {
-            *last = Some((row, series));
-        }
-    }
-
-    fn unchanged(&self, row: RowRef<'a>) -> Option<u32> {
-        self.unchanged.get(row.stream_index()).copied().flatten()
-    }
-
-    fn set_unchanged(&mut self, row: RowRef<'a>, series: u32) {
-        if let Some(unchanged) = self.unchanged.get_mut(row.stream_index()) {
-            *unchanged = Some(series);
-        }
     }
 }

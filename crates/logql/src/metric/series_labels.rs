@@ -68,9 +68,9 @@ impl SeriesLabels {
 pub(super) struct SeriesIndex {
     wanted: SeriesLabels,
     series_max: usize,
-    numbers_by_key: HashMap<Box<[u8]>, u32>,
-    numbers_by_labels: HashMap<Labels, u32>,
+    numbers: HashMap<Box<[u8]>, u32>,
     labels: Vec<Labels>,
+    held_bytes: usize,
     key: Vec<u8>,
     spans: Vec<LabelSpan>,
     unsorted: String,
@@ -90,17 +90,18 @@ impl SeriesIndex {
         Self {
             wanted,
             series_max,
-            numbers_by_key: HashMap::new(),
-            numbers_by_labels: HashMap::new(),
+            numbers: HashMap::new(),
             labels: Vec::new(),
+            held_bytes: 0,
             key: Vec::new(),
             spans: Vec::new(),
             unsorted: String::new(),
         }
     }
 
-    /// The labels of all series, each in the place of its number.
-    pub(super) fn into_labels(self) -> Vec<Labels> {
+    /// The labels of all series, each in the place of its number; what they held is given back.
+    pub(super) fn into_labels(self, budget: &mut Budget) -> Vec<Labels> {
+        budget.give_back(self.held_bytes);
         self.labels
     }
 
@@ -133,7 +134,8 @@ impl SeriesIndex {
                 self.unsorted.clear();
                 let (text, spans) = (&mut self.unsorted, &mut self.spans);
                 row.for_each_label(|_, name, value| {
-                    if !without.iter().any(|unwanted| unwanted == name) {
+                    // An empty label is an absent one.
+                    if !value.is_empty() && !without.iter().any(|unwanted| unwanted == name) {
                         let start = text.len();
                         text.push_str(name);
                         let middle = text.len();
@@ -150,7 +152,7 @@ impl SeriesIndex {
                 }
             }
         }
-        match self.numbers_by_key.get(self.key.as_slice()) {
+        match self.numbers.get(self.key.as_slice()) {
             Some(number) => Ok(*number),
             None => self.add(row, grouped, budget),
         }
@@ -167,17 +169,15 @@ impl SeriesIndex {
                     (&self.unsorted[span.start..span.value], &self.unsorted[span.value..span.end])
                 })),
             };
-        budget.take(label_bytes(&labels) + self.key.len() + 4 * size_of::<(Labels, u32)>())?;
-        // Keys may differ where labels do not: an empty label is an absent one.
-        let next = self.labels.len() as u32;
-        let number = *self.numbers_by_labels.entry(labels.clone()).or_insert(next);
-        if number == next {
-            if self.labels.len() >= self.series_max {
-                return Err(LimitError::Series { limit: self.series_max }.into());
-            }
-            self.labels.push(labels);
+        if self.labels.len() >= self.series_max {
+            return Err(LimitError::Series { limit: self.series_max }.into());
         }
-        self.numbers_by_key.insert(self.key.clone().into(), number);
+        let bytes = label_bytes(&labels) + self.key.len() + 2 * size_of::<(Box<[u8]>, u32)>();
+        budget.take(bytes)?;
+        self.held_bytes += bytes;
+        let number = self.labels.len() as u32;
+        self.labels.push(labels);
+        self.numbers.insert(self.key.as_slice().into(), number);
         Ok(number)
     }
 }
@@ -208,7 +208,7 @@ mod tests {
         let mut budget = Budget::new(1 << 20);
         let number = index.number_of(&row, &mut budget)?;
         assert_eq!(index.number_of(&row, &mut budget)?, number);
-        Ok(index.into_labels()[number as usize].to_string())
+        Ok(index.into_labels(&mut budget)[number as usize].to_string())
     }
 
     #[test]
