@@ -1,4 +1,5 @@
-//! Random queries over random rows, answered by the engine and by the naive engine.
+//! Random queries over random rows, answered by the engine and by the naive engine. The seed is fixed;
+//! with `TIMBERYARD_TORTURE` set there are many more cases.
 
 use std::cell::Cell;
 
@@ -15,6 +16,8 @@ use timberyard_testkit::naive_logql;
 use crate::run::{labels, range_request};
 
 const CASES: u32 = 400;
+/// With `TIMBERYARD_TORTURE` set.
+const CASES_OF_TORTURE: u32 = 200_000;
 const STREAMS: [&str; 5] = ["app=a env=x", "app=a env=y", "app=b env=x", "app=b", "app=c env=z zone=q"];
 
 /// A row: second, stream, value, word, level in the metadata.
@@ -180,7 +183,9 @@ fn compare(
 
 /// Runs `case` on random input; most cases must have an answer, or the test tests nothing.
 fn check_all<S: Strategy>(strategy: &S, case: impl Fn(S::Value) -> Result<bool, TestCaseError>) {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
+    let torture = std::env::var_os("TIMBERYARD_TORTURE").is_some();
+    let cases = if torture { CASES_OF_TORTURE } else { CASES };
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let answered = Cell::new(0);
     let outcome = runner.run(strategy, |input| {
@@ -190,7 +195,7 @@ fn check_all<S: Strategy>(strategy: &S, case: impl Fn(S::Value) -> Result<bool, 
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
-    assert!(answered.get() > CASES / 2, "only {} of {CASES} queries have an answer", answered.get());
+    assert!(answered.get() > cases / 2, "only {} of {cases} queries have an answer", answered.get());
 }
 
 #[test]
