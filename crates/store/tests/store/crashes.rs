@@ -8,7 +8,7 @@ use std::sync::Arc;
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::{LogBatch, TenantId};
 use timberyard_store::disk::Disk;
-use timberyard_store::{Store, StoreError};
+use timberyard_store::{Store, StoreError, StoreOptions};
 
 use crate::harness::{
     BatchSource, PlainRow, PlainStore, ROOT, append, everything, open, small_options, start_append,
@@ -17,6 +17,15 @@ use crate::simulated_disk::{Fault, Random, SimulatedDisk};
 
 fn torture() -> bool {
     std::env::var_os("TIMBERYARD_TORTURE").is_some()
+}
+
+/// With every other seed heads and log are so small that families are cut one by one, in the background.
+fn crash_options(seed: u64) -> StoreOptions {
+    let options = small_options();
+    if seed % 2 == 0 {
+        return options;
+    }
+    StoreOptions { head_bytes_max: 24 << 10, log_bytes_max: 32 << 10, log_segment_bytes: 4 << 10, ..options }
 }
 
 /// What was tried before the crash.
@@ -31,7 +40,7 @@ struct Attempts {
 fn work(disk: &SimulatedDisk, seed: u64, attempts: &mut Attempts) -> Result<(), StoreError> {
     let mut random = Random::new(seed ^ 0xabc);
     let mut source = BatchSource::new(seed);
-    let mut store = open(disk, small_options())?;
+    let mut store = open(disk, crash_options(seed))?;
     for _ in 0..14 {
         match random.below(12) {
             0 | 1 => store.flush()?,
@@ -40,12 +49,12 @@ fn work(disk: &SimulatedDisk, seed: u64, attempts: &mut Attempts) -> Result<(), 
             }
             3 => {
                 drop(store);
-                store = open(disk, small_options())?;
+                store = open(disk, crash_options(seed))?;
             }
             4 => {
                 store.close()?;
                 drop(store);
-                store = open(disk, small_options())?;
+                store = open(disk, crash_options(seed))?;
             }
             _ => append_some(&store, &mut source, &mut random, attempts)?,
         }
@@ -123,7 +132,7 @@ fn check(store: &Store, attempts: &Attempts, context: &str) -> PlainStore {
 /// Opens the store after a crash, compares, and goes on working.
 fn recover_and_check(disk: &SimulatedDisk, attempts: &Attempts, seed: u64, context: &str) {
     disk.restart();
-    let store = open(disk, small_options()).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let store = open(disk, crash_options(seed)).unwrap_or_else(|error| panic!("{context}: {error}"));
     let statistics = store.statistics();
     let damage = (statistics.damaged_segments, statistics.damaged_log_records);
     assert_eq!(damage, (0, 0), "{context}: a crash is no damage");
@@ -140,7 +149,7 @@ fn recover_and_check(disk: &SimulatedDisk, attempts: &Attempts, seed: u64, conte
     }
     drop(store);
     disk.restart();
-    let store = open(disk, small_options()).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let store = open(disk, crash_options(seed)).unwrap_or_else(|error| panic!("{context}: {error}"));
     for tenant in BatchSource::tenants() {
         assert_eq!(everything(&store, &tenant), plain.rows(&tenant, |_| true), "{context}, again");
     }
@@ -184,9 +193,10 @@ fn a_failed_write_or_sync_loses_nothing_acknowledged() {
 
 #[test]
 fn a_failed_sync_stops_writing_until_the_store_is_opened_again() {
-    let disk = SimulatedDisk::new(5);
-    let mut source = BatchSource::new(5);
-    let store = open(&disk, small_options()).expect("opens");
+    let seed = 4;
+    let disk = SimulatedDisk::new(seed);
+    let mut source = BatchSource::new(seed);
+    let store = open(&disk, crash_options(seed)).expect("opens");
     let batch = source.next(5);
     append(&store, &batch).expect("appended");
     // The next group is one write and one sync.
