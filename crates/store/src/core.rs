@@ -196,6 +196,7 @@ impl Core {
 
     /// The cutter's thread: turns heads into segments whenever they have become large.
     pub(crate) fn run_cutter(&self) {
+        let _guard = StopOnPanic(self);
         loop {
             {
                 let mut state = self.state();
@@ -238,6 +239,17 @@ impl Core {
     pub(crate) fn head_age_limit(&self, now: Timestamp) -> Timestamp {
         let seconds = i64::try_from(self.options.head_age_seconds_max).unwrap_or(i64::MAX);
         now.saturating_add_nanos(seconds.saturating_mul(-timberyard_model::time::NANOS_PER_SECOND))
+    }
+}
+
+/// Stops writing if the cutter dies, so that nobody waits for it.
+struct StopOnPanic<'a>(&'a Core);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.poison("the cutter's thread panicked");
+        }
     }
 }
 

@@ -15,6 +15,10 @@ impl Core {
         removed: &[Arc<Segment>],
     ) -> Result<(), StoreError> {
         let mut manifest = lock(&self.manifest);
+        if let Some(error) = self.poison_error() {
+            self.remove_unlisted(&added);
+            return Err(error);
+        }
         let mut next = manifest.clone();
         next.next_segment_id = self.next_segment_id();
         for segment in removed {

@@ -130,7 +130,11 @@ fn replay(core: &Core, decode: &DecodeRecord) -> Result<(u64, u64), StoreError> 
             state.heads.bytes()
         };
         if bytes >= core.options.head_bytes_max {
-            core.cut(CutChoice::LargestDownTo(core.options.head_bytes_max / 4))?;
+            match core.cut(CutChoice::LargestDownTo(core.options.head_bytes_max / 4)) {
+                // What is there can be read, even from a full volume.
+                Err(error) if error.is_full() => tracing::warn!(%error, "replay has no room for segments"),
+                outcome => drop(outcome?),
+            }
         }
         Ok(())
     };

@@ -18,10 +18,10 @@ pub(crate) struct LogThread {
     writer: LogWriter,
 }
 
-/// Stops writing if the thread dies, so that nobody waits for it.
-struct StopOnPanic(Arc<Core>);
+/// Answers what waits if the thread dies.
+struct AnswerOnPanic(Arc<Core>);
 
-impl Drop for StopOnPanic {
+impl Drop for AnswerOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.poison("the log's thread panicked");
@@ -39,7 +39,7 @@ impl LogThread {
 
     /// Works until the queue is closed and empty, and gives the log back.
     pub(crate) fn run(mut self) -> LogWriter {
-        let _guard = StopOnPanic(Arc::clone(&self.core));
+        let _guard = AnswerOnPanic(Arc::clone(&self.core));
         while let Some(group) = self.core.queue.take_group() {
             if let Err(error) = self.core.wait_for_room().and_then(|()| self.core.check_free_bytes()) {
                 answer_all(group, &error);

@@ -81,9 +81,10 @@ impl Disk for RealDisk {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                file.set_len(0)?;
-                writeln!(file, "{}", std::process::id())?;
-                Ok(LockOutcome::Taken(Box::new(file)))
+                // The lock holds without the number in it, which a full volume has no room for.
+                match file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+                    Ok(()) | Err(_) => Ok(LockOutcome::Taken(Box::new(file))),
+                }
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(LockOutcome::Held(holder(path))),
             Err(error) => Err(error.into()),

@@ -159,6 +159,12 @@ impl DayPlan {
             return;
         }
         let number = self.entries.len();
+        if entry.batch.bytes <= HEAD_UNIT_BYTES {
+            let place = UnitPlace::Entry { entry: number, start: 0, end: entry.len() };
+            self.units.push(PlannedUnit { place, first: entry.first, last: entry.last });
+            self.entries.push(PlannedEntry { entry, streams });
+            return;
+        }
         let (mut start, mut bytes) = (0, 0);
         let (mut first, mut last) = (Timestamp::MAX, Timestamp::MIN);
         for place in 0..entry.len() {

@@ -72,7 +72,7 @@ impl Segment {
             let expected = self.summary.file_bytes;
             return Err(self.corrupt(&format!("file is {length} bytes, the manifest says {expected}")));
         }
-        Ok(SegmentReader { file, path: self.path.clone() })
+        Ok(SegmentReader { file, length, path: self.path.clone() })
     }
 
     /// The label index, from memory or from the file.
@@ -244,6 +244,7 @@ impl Drop for Segment {
 /// An open segment file.
 pub(crate) struct SegmentReader {
     file: Box<dyn DiskFile>,
+    length: u64,
     path: PathBuf,
 }
 
@@ -267,6 +268,10 @@ impl SegmentReader {
     }
 
     fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+        if offset.checked_add(length as u64).is_none_or(|end| end > self.length) {
+            let place = format!("{length} bytes at {offset} are not in the file");
+            return Err(StoreError::corrupt(&self.path, place));
+        }
         let mut bytes = vec![0; length];
         self.file.read_at(&mut bytes, offset).map_err(|error| StoreError::io(&self.path, error))?;
         Ok(bytes)

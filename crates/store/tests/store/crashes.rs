@@ -22,7 +22,7 @@ fn torture() -> bool {
 /// With every other seed heads and log are so small that families are cut one by one, in the background.
 fn crash_options(seed: u64) -> StoreOptions {
     let options = small_options();
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         return options;
     }
     StoreOptions { head_bytes_max: 24 << 10, log_bytes_max: 32 << 10, log_segment_bytes: 4 << 10, ..options }
