@@ -22,16 +22,15 @@ use crate::result::Entry;
 pub(super) struct Rank {
     time: i64,
     block: u64,
-    row: i64,
+    row: usize,
 }
 
 impl Rank {
     pub(super) fn new(direction: Direction, timestamp: Timestamp, block: u64, row: usize) -> Self {
         let time = timestamp.as_nanos();
-        let row = row as i64;
         match direction {
             Direction::Forward => Self { time, block, row },
-            Direction::Backward => Self { time: !time, block, row: !row },
+            Direction::Backward => Self { time: !time, block, row },
         }
     }
 }

@@ -31,9 +31,12 @@ pub async fn post_event(
     body: RequestBody,
 ) -> Result<(StatusCode, Json<Value>), ErrorResponse> {
     body.json()?;
-    let number = state.event_numbers.take(1, state.now());
-    let decoder = move |body: &[u8], context: &DecodeContext<'_>| decode_event(body, context, number);
+    let numbers = Arc::clone(&state);
+    let decoder = move |body: &[u8], context: &DecodeContext<'_>| {
+        decode_event(body, context, numbers.event_numbers.take(1, context.received_at))
+    };
     let events = decode(&state, &identity, client, body, decoder).await?;
+    let number = events.batch.rows.iter().next().map(|row| Event::new(row).id());
     let event_id = events.event_ids.first().cloned();
     store(&state, events.batch).await?;
     let answer = json!({
@@ -52,11 +55,11 @@ pub async fn post_batch(
     body: RequestBody,
 ) -> Result<(StatusCode, Json<Value>), ErrorResponse> {
     body.json()?;
-    let counting = Arc::clone(&state);
+    let numbers = Arc::clone(&state);
     let decoder = move |body: &[u8], context: &DecodeContext<'_>| {
         let count = count_events(body, context.limits.request.json_depth_max);
-        let numbers = count.min(context.limits.request.events_max);
-        let first = counting.event_numbers.take(numbers, context.received_at);
+        let count = count.min(context.limits.request.events_max);
+        let first = numbers.event_numbers.take(count, context.received_at);
         decode_batch(body, context, first)
     };
     let events = decode(&state, &identity, client, body, decoder).await?;

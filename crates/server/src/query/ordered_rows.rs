@@ -133,17 +133,14 @@ impl<'s, P: FnMut(RowRef<'_>) -> bool> OrderedRows<'s, P> {
             return Ok(());
         }
         match direction {
-            Direction::Backward => {
-                fresh.reverse();
-                fresh.sort_by_key(|row| Reverse(row.timestamp()));
-            }
+            Direction::Backward => fresh.sort_by_key(|row| Reverse(row.timestamp())),
             Direction::Forward => fresh.sort_by_key(|row| row.timestamp()),
         }
         let pending = std::mem::take(&mut self.pending);
         let mut held = pending.iter().peekable();
         let mut fresh = fresh.into_iter().peekable();
         let merged = std::iter::from_fn(|| match (held.peek(), fresh.peek()) {
-            // Among equal times an earlier block comes first.
+            // Rows of equal time come in the direction of the scan, so those of an earlier block first.
             (Some(old), Some(new)) if precedes(direction, *new, old.timestamp()) => fresh.next(),
             (Some(_), _) => held.next(),
             (None, _) => fresh.next(),
@@ -258,9 +255,13 @@ mod tests {
 
     #[test]
     fn of_equal_times_the_one_stored_later_is_newer() {
-        let source = source(100, [7, 7, 7, 8]);
-        let rows = read_rows(&source, &request(Direction::Backward), LIMITS, |_| true).expect("readable");
-        assert_eq!(lines(&rows), ["8.3", "7.2", "7.1", "7.0"]);
+        for block_rows in [1, 2, 3, 100] {
+            let source = source(block_rows, [7, 7, 7, 8]);
+            let read =
+                |direction| read_rows(&source, &request(direction), LIMITS, |_| true).expect("readable");
+            assert_eq!(lines(&read(Direction::Backward)), ["8.3", "7.2", "7.1", "7.0"]);
+            assert_eq!(lines(&read(Direction::Forward)), ["7.0", "7.1", "7.2", "8.3"]);
+        }
     }
 
     #[test]
