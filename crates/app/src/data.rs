@@ -1,4 +1,4 @@
-//! `timberyard verify`, `snapshot` and `restore`: data directories of stopped servers, and copies of them.
+//! `timberyard verify`, `snapshot` and `restore`: data directories, and copies of them.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,6 +7,7 @@ use std::path::Path;
 use timberyard_store::{StoreOptions, verify};
 
 use crate::cli::SnapshotArguments;
+use crate::client::{Client, Endpoint};
 use crate::failure::Failure;
 use crate::store_slot;
 
@@ -35,9 +36,60 @@ pub(crate) fn run_verify(directory: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Copies the data directory of a stopped server.
+/// Copies the data directory of a stopped server, or has the running one make the copy.
 pub(crate) fn run_snapshot(arguments: &SnapshotArguments) -> Result<(), Failure> {
-    let directory = arguments.data_dir.as_deref().unwrap_or(Path::new("./data"));
+    let target = &arguments.dir;
+    if fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Failure::new(format!("{} is not empty: give another folder", target.display())));
+    }
+    match arguments.data_dir.as_deref() {
+        Some(directory) => snapshot_stopped(directory, arguments),
+        None => snapshot_running(arguments),
+    }
+}
+
+/// The server makes the copy beside its data; it is then moved to where it was asked for.
+fn snapshot_running(arguments: &SnapshotArguments) -> Result<(), Failure> {
+    let client = Client::new(Endpoint::from_process(&arguments.client)?);
+    let url = client.endpoint().url("http", "/snapshot");
+    let answer = client
+        .post("/snapshot", &[], &[])
+        .map_err(|error| Failure::new(format!("{url}: {error}; for a stopped server give --data-dir")))?;
+    if !answer.is_success() {
+        return Err(Failure::new(format!("{url}: {}", answer.problem())));
+    }
+    let said: serde_json::Value = serde_json::from_slice(&answer.body)
+        .map_err(|error| Failure::new(format!("{url}: the answer is not JSON: {error}")))?;
+    let Some(made) = said["path"].as_str().map(Path::new) else {
+        return Err(Failure::new(format!("{url}: the answer names no path")));
+    };
+    let target = &arguments.dir;
+    move_tree(made, target).map_err(|error| {
+        Failure::new(format!(
+            "the snapshot is in {} on the server's machine; cannot move it to {}: {error}",
+            made.display(),
+            target.display()
+        ))
+    })?;
+    writeln!(io::stdout(), "snapshot of {} in {}", client.endpoint().authority, target.display())
+        .map_err(|error| Failure::output(&error))
+}
+
+/// Moves a folder; copies it when the target is on another volume.
+fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            copy_tree(from, to)?;
+            fs::remove_dir_all(from)
+        }
+        renamed => renamed,
+    }
+}
+
+fn snapshot_stopped(directory: &Path, arguments: &SnapshotArguments) -> Result<(), Failure> {
     require_directory(directory)?;
     let options = StoreOptions { disk_reserve_bytes: 0, ..StoreOptions::default() };
     let store = store_slot::open(directory, options)

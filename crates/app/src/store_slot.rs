@@ -3,7 +3,7 @@
 //! A server listens before its store has replayed its log. Until then everything here answers "unavailable", so that
 //! `/ready` and queries say 503 and nothing is ever answered from half a store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
@@ -15,8 +15,12 @@ use timberyard_store::{Store, StoreError};
 use timberyard_wire::batch_record;
 use tokio::sync::oneshot;
 
+use crate::time_argument::now;
+
 /// What is said until the store is open.
 const STARTING: &str = "server is starting: the write-ahead log is being replayed";
+/// Where snapshots of a running store are made, in its data directory.
+const SNAPSHOTS: &str = "snapshots";
 /// Seconds after which a sender that found the log's queue full is told to come back.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
@@ -88,6 +92,19 @@ impl Operations for StoreSlot {
         Box::pin(async move {
             let store = self.operated()?;
             blocking(move || store.flush()).await
+        })
+    }
+
+    fn snapshot(&self) -> OperationFuture<'_, PathBuf> {
+        Box::pin(async move {
+            let store = self.operated()?;
+            let failed = |error: std::io::Error| OperationError::Failed(error.to_string());
+            let directory = std::path::absolute(store.directory()).map_err(failed)?;
+            // Two at the same time get two names; a folder that is there already is refused by the store.
+            let path = directory.join(SNAPSHOTS).join(now().as_nanos().to_string());
+            let target = path.clone();
+            blocking(move || store.snapshot(&target)).await?;
+            Ok(path)
         })
     }
 

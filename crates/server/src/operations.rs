@@ -1,6 +1,7 @@
 //! What the server asks of the store beyond reading and writing; `app` implements it.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 /// What an operation comes to.
@@ -10,6 +11,9 @@ pub type OperationFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Operatio
 pub trait Operations: Send + Sync {
     /// Writes everything that is only in memory and log into segments.
     fn flush(&self) -> OperationFuture<'_, ()>;
+
+    /// Makes a consistent copy of the store on its own volume, and says where it lies on the server's machine.
+    fn snapshot(&self) -> OperationFuture<'_, PathBuf>;
 
     /// Numbers for health pages and metrics. Cheap: reads counters, waits for nothing.
     fn statistics(&self) -> StoreStatistics;

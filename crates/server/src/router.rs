@@ -62,7 +62,9 @@ pub fn router(state: SharedState) -> Router {
         .route("/services", get(query::build_info::services));
 
     // Need a key that may administer.
-    let admin = Router::new().route("/flush", post(admin::flush::post));
+    let admin = Router::new()
+        .route("/flush", post(admin::flush::post))
+        .route("/snapshot", post(admin::snapshot::post));
 
     // The last layer sees a request first.
     let guarded = Router::new()

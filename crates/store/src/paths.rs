@@ -4,6 +4,7 @@
 //! DIR/LOCK                                  held while a process has the directory open
 //! DIR/manifest                              what is listed; replaced atomically
 //! DIR/manifest.new                          its successor, while being written
+//! DIR/snapshots/NAME                        copies made while it runs; the store neither reads nor counts them
 //! DIR/log/000000000000002a.log              write-ahead log, by segment number
 //! DIR/undecodable/000000000000002a           payloads of log records that the application cannot read
 //! DIR/tenants/NAME/2026-11-20/0000002a.seg  segments, by tenant, UTC day and id

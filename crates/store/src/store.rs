@@ -93,6 +93,11 @@ impl Store {
         self.core.maintain(now)
     }
 
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        self.core.paths.root()
+    }
+
     /// Figures about what is stored and done.
     pub fn statistics(&self) -> StoreStatistics {
         self.core.statistics()

@@ -259,6 +259,7 @@ fn a_snapshot_of_a_running_server_is_restored_as_it_was() {
     // On the disk of the data, as hard links are.
     let copy = server.data_dir().parent().expect("a folder").join("copy").display().to_string();
     timberyard(&["snapshot", &copy, "--url", &server.url("")]).succeeded();
+    timberyard(&["snapshot", &copy, "--url", &server.url("")]).failed();
     push(&server, &json!({ "job": "s" }), &[(now(), "after the snapshot")]);
     timberyard(&["verify", &copy]).succeeded();
 

@@ -163,10 +163,12 @@ fn open_metrics_show_no_tenant_and_no_label_value() {
 }
 
 #[test]
-fn a_flush_needs_the_admin_scope() {
+fn flushes_and_snapshots_need_the_admin_scope() {
     let server = server_configured(&format!("auth:\n  secret: {SECRET}\n  admin_keys: [root]\n"));
-    server.post("/flush").send().expect_status(401);
-    server.post("/flush").header("X-API-Key", &signed_key("web")).send().expect_status(403);
+    for path in ["/flush", "/snapshot"] {
+        server.post(path).send().expect_status(401);
+        server.post(path).header("X-API-Key", &signed_key("web")).send().expect_status(403);
+    }
     let flushed = server.post("/flush").header("X-API-Key", "root").send();
     assert!((200..300).contains(&flushed.status), "{}", flushed.text());
     server.get("/labels").header("X-API-Key", "root").send().expect_status(200);

@@ -1,5 +1,6 @@
-//! For operators: readiness, health, flush.
+//! For operators: readiness, health, flush, snapshots.
 
 pub mod flush;
 pub mod health;
 pub mod readiness;
+pub mod snapshot;

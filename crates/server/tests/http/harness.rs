@@ -43,6 +43,10 @@ impl Operations for TestOperations {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    fn snapshot(&self) -> OperationFuture<'_, std::path::PathBuf> {
+        Box::pin(std::future::ready(Ok("/data/snapshots/1".into())))
+    }
+
     fn statistics(&self) -> StoreStatistics {
         StoreStatistics { disk_bytes: 1234, segments: 3, ..StoreStatistics::default() }
     }
