@@ -95,13 +95,6 @@ impl Rows {
         self.rows.iter().map(|row| u64::from(row.line.len)).sum()
     }
 
-    /// The same rows, the last first. Moves only the table of rows, no bytes.
-    #[must_use]
-    pub fn reversed(mut self) -> Self {
-        self.rows.reverse();
-        self
-    }
-
     /// The earliest and the latest timestamp; `None` without rows.
     pub fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         let first = self.rows.first()?.timestamp;
