@@ -16,6 +16,7 @@ mod counters;
 mod cut;
 pub mod disk;
 mod equality;
+mod columnar;
 pub mod error;
 mod exchange;
 mod head;

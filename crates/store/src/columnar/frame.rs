@@ -1,0 +1,136 @@
+//! Where the bytes of a column are: among the small ones, or in a compressed frame of their own with a stamp that
+//! tells what cannot be in it.
+
+use std::borrow::Cow;
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use super::cursor::{Cursor, Damaged, put_varint};
+use super::strings::{Budget, Span};
+
+const STORED: u8 = 0;
+const ZSTD: u8 = 1;
+
+/// Which kinds of bytes the values of a column have, and how long the longest is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    classes: u8,
+    len_max: u32,
+}
+
+/// The bytes of a column.
+pub(super) enum Blob<'g> {
+    /// Small columns lie in the group's head.
+    Small(Vec<u8>),
+    /// Larger ones in a frame.
+    Framed(Stamp, Frame<'g>),
+}
+
+/// Compressed or stored bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'g> {
+    kind: u8,
+    plain_len: usize,
+    bytes: &'g [u8],
+}
+
+/// The kind of each byte, one bit each.
+const CLASS: [u8; 256] = {
+    let mut class = [64_u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        class[byte] = match byte as u8 {
+            b'0'..=b'9' => 1,
+            b'a'..=b'f' => 2,
+            b'g'..=b'z' => 4,
+            b'A'..=b'Z' => 8,
+            b' ' => 16,
+            b'-' | b'.' | b'/' | b':' | b'_' => 32,
+            0x80..=0xff => 128,
+            _ => 64,
+        };
+        byte += 1;
+    }
+    class
+};
+
+fn classes(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |classes, byte| classes | CLASS[*byte as usize])
+}
+
+impl Stamp {
+    pub(super) fn of(text: &[u8], values: &[Span]) -> Self {
+        values.iter().fold(Self::default(), |stamp, value| Self {
+            classes: stamp.classes | classes(value.of(text)),
+            len_max: stamp.len_max.max(value.len),
+        })
+    }
+
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        out.push(self.classes);
+        put_varint(out, u64::from(self.len_max));
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Damaged> {
+        Ok(Self { classes: cursor.byte()?, len_max: cursor.bounded(u32::MAX as usize)? as u32 })
+    }
+}
+
+impl Blob<'_> {
+    /// Whether a value could hold these bytes; never wrong when it says no.
+    pub(super) fn may_hold(&self, needle: &[u8]) -> bool {
+        match self {
+            Self::Small(_) => true,
+            Self::Framed(stamp, _) => {
+                needle.len() <= stamp.len_max as usize && classes(needle) & !stamp.classes == 0
+            }
+        }
+    }
+
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'_, [u8]>, Damaged> {
+        match self {
+            Self::Small(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::Framed(_, frame) => frame.plain(budget),
+        }
+    }
+}
+
+impl<'g> Frame<'g> {
+    pub(super) fn write(
+        compressor: &mut Compressor<'_>,
+        plain: &[u8],
+        out: &mut Vec<u8>,
+    ) -> std::io::Result<()> {
+        let compressed = compressor.compress(plain)?;
+        let (kind, bytes) =
+            if compressed.len() < plain.len() { (ZSTD, &compressed[..]) } else { (STORED, plain) };
+        out.push(kind);
+        put_varint(out, plain.len() as u64);
+        put_varint(out, bytes.len() as u64);
+        out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    pub(super) fn read(cursor: &mut Cursor<'g>) -> Result<Self, Damaged> {
+        let kind = cursor.byte()?;
+        let plain_len = cursor.bounded(u32::MAX as usize)?;
+        let len = cursor.bounded(u32::MAX as usize)?;
+        if kind > ZSTD || (kind == STORED && plain_len != len) {
+            return Err(Damaged("a frame has no such kind"));
+        }
+        Ok(Self { kind, plain_len, bytes: cursor.take(len)? })
+    }
+
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Damaged> {
+        if self.kind == STORED {
+            return Ok(Cow::Borrowed(self.bytes));
+        }
+        budget.spend(self.plain_len)?;
+        Decompressor::new()
+            .and_then(|mut decompressor| decompressor.decompress(self.bytes, self.plain_len))
+            .ok()
+            .filter(|plain| plain.len() == self.plain_len)
+            .map(Cow::Owned)
+            .ok_or(Damaged("a frame does not decompress"))
+    }
+}

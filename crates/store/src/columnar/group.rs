@@ -1,0 +1,94 @@
+//! The bytes of a group, opened: searched and spelled out.
+//!
+//! ```text
+//! group      frame of the head, then the frames of the large columns in order
+//! head       rows varint   bytes of all lines varint   templates varint, templates
+//!            column of template numbers, columns of each template's slots in order
+//! column     1 + length varint, bytes      or 0, stamp: the next frame
+//! stamp      kinds of bytes u8, length of the longest value varint
+//! frame      kind u8 (0 stored, 1 zstd)   length varint   length as stored varint   bytes
+//! ```
+
+use super::column::Matches;
+use super::cursor::{Cursor, Damaged};
+use super::encoder::OWN_FRAME_BYTES;
+use super::frame::{Blob, Frame, Stamp};
+use super::integer;
+use super::strings::{Budget, Strings};
+use super::table::{Slot, Table};
+use super::templates::Template;
+
+/// Rows that a group may have: each costs some memory even when it is empty.
+const ROWS_MAX: usize = 1 << 24;
+
+/// An opened group.
+pub(crate) struct Group<'g> {
+    table: Table<'g>,
+    text_bytes: usize,
+    budget: Budget,
+}
+
+impl<'g> Group<'g> {
+    /// Opens a group of at most `bytes_max` bytes of lines; columns are not read yet.
+    pub(crate) fn open(group: &'g [u8], bytes_max: usize) -> Result<Self, Damaged> {
+        // A short value may cost some tens of bytes in tables; hostile bytes may not cost more than that.
+        let mut budget = Budget(bytes_max.saturating_mul(64).saturating_add(16 << 20));
+        let mut frames = Cursor::new(group);
+        let head = Frame::read(&mut frames)?.plain(&mut budget)?;
+        let mut head = Cursor::new(&head);
+        let rows = head.bounded(ROWS_MAX)?;
+        let text_bytes = head.bounded(bytes_max)?;
+        let templates = head.bounded(rows + 1)?;
+        let templates: Vec<Template> =
+            (0..templates).map(|_| Template::parse(&mut head)).collect::<Result<_, _>>()?;
+        let ids = next_blob(&mut head, &mut frames)?;
+        let ids = integer::decode(&mut Cursor::new(&ids.plain(&mut budget)?), rows)?;
+        let mut table = Table::new(templates, ids)?;
+        for filled in &mut table.templates {
+            for _ in 0..filled.template.slots() {
+                filled.slots.push(Slot::closed(next_blob(&mut head, &mut frames)?));
+            }
+        }
+        if head.is_empty() && frames.is_empty() {
+            Ok(Self { table, text_bytes, budget })
+        } else {
+            Err(Damaged("its parts do not add up"))
+        }
+    }
+
+    /// How many lines there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Lines that have the needle anywhere.
+    pub(crate) fn search(&mut self, needle: &[u8]) -> Result<Matches, Damaged> {
+        self.table.search(needle, &mut self.budget)
+    }
+
+    /// Lines that pass a test that must see them whole.
+    pub(crate) fn search_spelled(&mut self, passes: impl FnMut(&[u8]) -> bool) -> Result<Matches, Damaged> {
+        self.table.search_spelled(&mut self.budget, passes)
+    }
+
+    /// The lines that match, in their order.
+    pub(crate) fn spell(&mut self, matches: &Matches) -> Result<Strings, Damaged> {
+        let mut lines = Strings::default();
+        if *matches == Matches::All {
+            lines.bytes.reserve(self.text_bytes);
+            lines.ends.reserve(self.len());
+        }
+        self.table.spell(matches, &mut self.budget, &mut lines)?;
+        if *matches == Matches::All && lines.bytes.len() != self.text_bytes {
+            return Err(Damaged("its lines are not as long as it says"));
+        }
+        Ok(lines)
+    }
+}
+
+fn next_blob<'g>(head: &mut Cursor<'_>, frames: &mut Cursor<'g>) -> Result<Blob<'g>, Damaged> {
+    match head.bounded(OWN_FRAME_BYTES)? {
+        0 => Ok(Blob::Framed(Stamp::read(head)?, Frame::read(frames)?)),
+        len => Ok(Blob::Small(head.take(len - 1)?.to_vec())),
+    }
+}

@@ -1,0 +1,134 @@
+//! Lines as templates and typed columns, and back, byte for byte.
+//!
+//! A line is a template (its literal bytes) and the values of its slots. All values of one slot of one template lie
+//! together in a column, in the form that suits them. See `docs/format/columns.md` for the bytes.
+//!
+//! Invariants: any bytes come back as they were; a search finds exactly the lines that hold the needle; decoding
+//! hostile bytes is an error, within the memory it is allowed.
+
+mod column;
+mod column_encoder;
+mod cursor;
+mod encoder;
+mod frame;
+mod group;
+mod integer;
+mod strings;
+mod table;
+mod templates;
+mod tokenize;
+
+pub(crate) use column::Matches;
+pub(crate) use cursor::Damaged;
+pub(crate) use encoder::Encoder;
+pub(crate) use group::Group;
+pub(crate) use strings::Strings;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(lines: &Strings) -> Vec<u8> {
+        let mut out = Vec::new();
+        Encoder::new().expect("zstd works").encode(lines, &mut out).expect("memory");
+        out
+    }
+
+    #[test]
+    fn lines_come_back_byte_for_byte() {
+        let mut lines = Strings::default();
+        for i in 0..2000_u32 {
+            lines.push(
+                format!(r#"{{"n":{i},"s":"a\"b","id":"{:016x}"}}"#, u64::from(i) * 0x9E37_79B9_7F4A)
+                    .as_bytes(),
+            );
+            lines.push(format!("10.0.0.{} took {i}ms level=info", i % 256).as_bytes());
+            lines.push(&i.to_le_bytes());
+            lines.push(b"");
+        }
+        let group = encoded(&lines);
+        let mut group = Group::open(&group, lines.bytes.len()).expect("valid");
+        assert_eq!(group.spell(&Matches::All), Ok(lines));
+    }
+
+    /// Blocks of random lines in many styles, each searched for random pieces of its lines and for pieces changed in
+    /// one byte: the answers must be those of looking at every line.
+    #[test]
+    fn a_search_finds_what_looking_at_every_line_finds() {
+        let torture = std::env::var_os("TIMBERYARD_TORTURE").is_some();
+        let (blocks, searches) = if torture { (5_760, 12) } else { (58, 12) };
+        let mut found = 0;
+        for seed in 0..blocks {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let lines = random_lines(&mut rng);
+            let group = encoded(&lines);
+            let mut group = Group::open(&group, lines.bytes.len()).expect("valid");
+            assert_eq!(group.spell(&Matches::All).as_ref(), Ok(&lines), "seed {seed}");
+            for _ in 0..searches {
+                let line = lines.get(rng.usize(..lines.len()));
+                let from = rng.usize(..=line.len());
+                let mut needle = line[from..rng.usize(from..=line.len().min(from + 24))].to_vec();
+                if rng.u8(..4) == 0
+                    && let Some(byte) = needle.first_mut()
+                {
+                    *byte = rng.u8(..);
+                }
+                let matches = group.search(&needle).expect("valid");
+                for (row, line) in lines.iter().enumerate() {
+                    let truth = memchr::memmem::find(line, &needle).is_some();
+                    assert_eq!(matches.has(row), truth, "seed {seed}: {needle:?} in {line:?}");
+                    found += usize::from(truth);
+                }
+                let spelled = group.spell(&matches).expect("valid");
+                assert!(spelled.iter().all(|line| memchr::memmem::find(line, &needle).is_some()));
+            }
+        }
+        assert!(found > 0);
+    }
+
+    fn random_lines(rng: &mut fastrand::Rng) -> Strings {
+        let mut lines = Strings::default();
+        let styles = rng.u8(1..=3);
+        let first = rng.u8(..9);
+        for i in 0..rng.u64(1..600) {
+            let (a, b, c) = (rng.u32(..), rng.u64(..), rng.u8(..));
+            let word = ["alpha", "beta", "gamma-7", "x=1", "\"q\\\"z\""][usize::from(c) % 5];
+            let line = match (first + rng.u8(..styles)) % 9 {
+                0 => format!(
+                    "{{\"ts\":{i},\"level\":\"{word}\",\"id\":\"{b:016x}\",\"n\":{}.{:02}}}",
+                    a % 90,
+                    c % 100
+                ),
+                1 => format!("2026-11-01T00:{:02}:{:02}Z {word} took {c}ms id={b:x}", i / 60 % 60, i % 60),
+                2 => format!("10.0.{c}.{} - - \"GET /{word}/{a} HTTP/1.1\" {}", a % 256, 200 + c % 4),
+                3 => format!("blk_{} {word} of /var/{}/{c}", b as i64, a % 3),
+                4 => word.repeat(usize::from(c % 7)),
+                5 => format!("{:08x}-{:04x}-4{:03x} {i:05}", a, b as u16, c),
+                6 => String::from("always the same"),
+                7 => format!("{i}{word}{a}"),
+                _ => format!("k{c}={a} k={b} empty= \"\" {word}={i}"),
+            };
+            lines.push(line.as_bytes());
+            if c == 0 {
+                lines.push(&b.to_le_bytes());
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn damage_is_an_error_and_nothing_worse() {
+        let mut lines = Strings::default();
+        (0..500).for_each(|i| lines.push(format!("request {i} of user u{} done", i * i).as_bytes()));
+        let group = encoded(&lines);
+        for at in 0..group.len() {
+            let mut damaged = group.clone();
+            damaged[at] ^= 0x55;
+            if let Ok(mut group) = Group::open(&damaged, lines.bytes.len()) {
+                let _ = group.search(b"user");
+                let _ = group.spell(&Matches::All);
+            }
+            assert!(Group::open(&group[..at], lines.bytes.len()).is_err());
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Many byte strings in one buffer.
+
+use super::cursor::Damaged;
+
+/// Byte strings one after the other, with the place where each one ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Strings {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) ends: Vec<u32>,
+}
+
+/// A piece of a text: where it starts and how long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl Span {
+    #[inline]
+    pub(crate) fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.start as usize..][..self.len as usize]
+    }
+}
+
+impl Strings {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn push(&mut self, string: &[u8]) {
+        self.bytes.extend_from_slice(string);
+        self.end_one();
+    }
+
+    /// Ends the string whose bytes were appended to `bytes`.
+    pub(crate) fn end_one(&mut self) {
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+}
+
+/// How many bytes decoding may still produce, so that a few hostile bytes cannot ask for all memory.
+#[derive(Debug)]
+pub(crate) struct Budget(pub(crate) usize);
+
+impl Budget {
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Damaged> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Damaged("it decodes to more bytes than it says"))?;
+        Ok(())
+    }
+}
