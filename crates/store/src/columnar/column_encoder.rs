@@ -16,12 +16,12 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::cursor::put_varint;
 use super::integer;
 use super::strings::Span;
-use super::templates::TemplateTable;
+use super::templates::{Identity, TemplateTable};
 use super::tokenize::digit_runs;
 
 pub(super) const CONSTANT: u8 = 0;
@@ -201,7 +201,7 @@ fn hex(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
 }
 
 fn dictionary(text: &[u8], values: &[Span], distinct_max: usize, out: &mut Vec<u8>) -> bool {
-    let mut numbers: HashMap<&[u8], u64, BuildHasherDefault<Xxh3>> = HashMap::default();
+    let mut numbers: HashMap<u64, u64, BuildHasherDefault<Identity>> = HashMap::default();
     let mut known: Vec<&[u8]> = Vec::new();
     let mut ids = Vec::with_capacity(values.len());
     // Neighbours are often equal, and then nothing is hashed.
@@ -215,12 +215,15 @@ fn dictionary(text: &[u8], values: &[Span], distinct_max: usize, out: &mut Vec<u
             continue;
         }
         let next = known.len() as u64;
-        let id = *numbers.entry(bytes).or_insert(next);
+        let id = *numbers.entry(xxh3_64(bytes)).or_insert(next);
         if id == next {
             if known.len() == distinct_max {
                 return false;
             }
             known.push(bytes);
+        } else if known[id as usize] != bytes {
+            // Two values with one hash: rarer than a broken disk, so another form will do.
+            return false;
         }
         last = Some((bytes, id));
         ids.push(id);

@@ -10,6 +10,8 @@ use super::strings::{Budget, Span};
 
 const STORED: u8 = 0;
 const ZSTD: u8 = 1;
+/// Bytes of the varint for the stored length of a compressed frame, padded: up to 2^35.
+const LENGTH_BYTES: usize = 5;
 
 /// Which kinds of bytes the values of a column have, and how long the longest is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,18 +98,31 @@ impl Blob<'_> {
 }
 
 impl<'g> Frame<'g> {
+    /// Appends `plain`, compressed where that makes it smaller.
     pub(super) fn write(
         compressor: &mut Compressor<'_>,
         plain: &[u8],
         out: &mut Vec<u8>,
     ) -> std::io::Result<()> {
-        let compressed = compressor.compress(plain)?;
-        let (kind, bytes) =
-            if compressed.len() < plain.len() { (ZSTD, &compressed[..]) } else { (STORED, plain) };
-        out.push(kind);
+        let start = out.len();
+        out.push(ZSTD);
         put_varint(out, plain.len() as u64);
-        put_varint(out, bytes.len() as u64);
-        out.extend_from_slice(bytes);
+        // The length as stored is known only afterwards: five bytes hold any that fits.
+        let length_at = out.len();
+        let body_at = length_at + LENGTH_BYTES;
+        out.resize(body_at + zstd::zstd_safe::compress_bound(plain.len()), 0);
+        let len = compressor.compress_to_buffer(plain, &mut out[body_at..])?;
+        if len < plain.len() {
+            out.truncate(body_at + len);
+            for (i, byte) in out[length_at..body_at].iter_mut().enumerate() {
+                *byte = (len >> (7 * i)) as u8 & 0x7f | if i + 1 < LENGTH_BYTES { 0x80 } else { 0 };
+            }
+        } else {
+            out.truncate(length_at);
+            out[start] = STORED;
+            put_varint(out, plain.len() as u64);
+            out.extend_from_slice(plain);
+        }
         Ok(())
     }
 

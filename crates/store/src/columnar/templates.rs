@@ -53,6 +53,7 @@ pub(crate) struct TemplateTable {
     pub(crate) filled: Vec<Filled>,
     rows: usize,
     key: Template,
+    spare_columns: Vec<Vec<Span>>,
 }
 
 impl Template {
@@ -117,14 +118,30 @@ impl Template {
 
 impl TemplateTable {
     pub(crate) fn new() -> Self {
-        let mut table =
-            Self { numbers: HashMap::default(), filled: Vec::new(), rows: 0, key: Template::default() };
-        table.add(Template { bytes: Vec::new(), lens: vec![0, 0] });
+        let mut table = Self {
+            numbers: HashMap::default(),
+            filled: Vec::new(),
+            rows: 0,
+            key: Template::default(),
+            spare_columns: Vec::new(),
+        };
+        table.clear();
         table
     }
 
+    /// Forgets all templates but that of whole lines, and keeps the memory for the next group.
+    pub(crate) fn clear(&mut self) {
+        self.numbers.clear();
+        self.rows = 0;
+        for mut column in self.filled.drain(..).flat_map(|filled| filled.columns) {
+            column.clear();
+            self.spare_columns.push(column);
+        }
+        self.add(Template { bytes: Vec::new(), lens: vec![0, 0] });
+    }
+
     fn add(&mut self, template: Template) -> u32 {
-        let columns = vec![Vec::new(); template.slots()];
+        let columns = (0..template.slots()).map(|_| self.spare_columns.pop().unwrap_or_default()).collect();
         self.filled.push(Filled { template, rows: 0, columns });
         (self.filled.len() - 1) as u32
     }
