@@ -13,6 +13,7 @@ mod encoder;
 mod frame;
 mod group;
 mod integer;
+mod narrow;
 mod strings;
 mod table;
 mod templates;
@@ -22,6 +23,7 @@ pub(crate) use column::Matches;
 pub(crate) use cursor::Damaged;
 pub(crate) use encoder::Encoder;
 pub(crate) use group::Group;
+pub(crate) use narrow::{Narrowed, narrow};
 pub(crate) use strings::Strings;
 
 #[cfg(test)]
