@@ -114,6 +114,15 @@ impl<'a> Reader<'a> {
         Ok(count as usize)
     }
 
+    /// A number that must be at most `max`.
+    pub(crate) fn bounded(&mut self, max: usize) -> Result<usize, Malformed> {
+        let value = self.varint()?;
+        usize::try_from(value)
+            .ok()
+            .filter(|value| *value <= max)
+            .ok_or(Malformed("number is out of its range"))
+    }
+
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.varint()?;
         let length = usize::try_from(length).map_err(|_| Malformed("length does not fit memory"))?;

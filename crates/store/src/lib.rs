@@ -10,13 +10,14 @@
 
 mod append;
 mod codec;
+mod columnar;
 mod compaction;
 mod core;
 mod counters;
 mod cut;
 pub mod disk;
 mod equality;
-mod columnar;
+
 pub mod error;
 mod exchange;
 mod head;

@@ -55,7 +55,7 @@ impl Default for StoreOptions {
             retention: Retention::default(),
             tenant_retention: BTreeMap::new(),
             group_bytes: 4 << 20,
-            block_bytes: 1 << 20,
+            block_bytes: 4 << 20,
             segment_bytes_max: 512 << 20,
             index_cache_bytes_max: 64 << 20,
         }

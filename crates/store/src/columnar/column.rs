@@ -3,11 +3,11 @@
 use memchr::memmem;
 
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, NIBBLE, RAW};
-use super::cursor::{Cursor, Damaged};
 use super::integer;
 use super::strings::{Budget, Strings};
 use super::table::{Slot, Table};
 use super::templates::Template;
+use crate::codec::{Malformed, Reader};
 
 /// The values of one slot, still in their form.
 pub(crate) enum Column {
@@ -136,75 +136,80 @@ impl Matches {
 impl Column {
     /// Opens the column of `count` values; `depth` is 0 but for columns inside a column.
     pub(crate) fn open(
-        cursor: &mut Cursor<'_>,
+        reader: &mut Reader<'_>,
         count: usize,
         depth: usize,
         budget: &mut Budget,
-    ) -> Result<Self, Damaged> {
+    ) -> Result<Self, Malformed> {
         if count == 0 {
             return Ok(Self::Constant(Vec::new()));
         }
         budget.spend(count * size_of::<u64>())?;
-        match cursor.byte()? {
-            CONSTANT => Ok(Self::Constant(take_string(cursor)?.to_vec())),
+        match reader.byte()? {
+            CONSTANT => Ok(Self::Constant(reader.bytes()?.to_vec())),
             DIGITS => {
-                let fixed = usize::from(cursor.byte()?);
+                let fixed = usize::from(reader.byte()?);
                 if fixed > DIGITS_MAX {
-                    return Err(Damaged("a number has too many digits"));
+                    return Err(Malformed("a number has too many digits"));
                 }
-                Ok(Self::Digits { fixed, numbers: integer::decode(cursor, count)? })
+                Ok(Self::Digits { fixed, numbers: integer::decode(reader, count)? })
             }
             HEX => {
-                let shape = take_string(cursor)?.to_vec();
+                let shape = reader.bytes()?.to_vec();
                 let digits = shape.iter().filter(|place| **place == 0).count();
                 if digits < 2 || digits % 2 != 0 {
-                    return Err(Damaged("a hex column has half a byte"));
+                    return Err(Malformed("a hex column has half a byte"));
                 }
-                let packed = cursor.take((digits / 2).saturating_mul(count))?.to_vec();
+                let packed = reader.take((digits / 2).saturating_mul(count))?.to_vec();
                 Ok(Self::Hex { shape, packed })
             }
             DICTIONARY => {
-                let size = cursor.bounded(count)?;
+                let size = reader.bounded(count)?;
                 let mut known = Strings::default();
                 for _ in 0..size {
-                    known.push(take_string(cursor)?);
+                    known.push(reader.bytes()?);
                 }
-                let ids = integer::decode(cursor, count)?;
+                let ids = integer::decode(reader, count)?;
                 if ids.iter().any(|id| *id >= size as u64) {
-                    return Err(Damaged("a value is not in its dictionary"));
+                    return Err(Malformed("a value is not in its dictionary"));
                 }
                 Ok(Self::Dictionary { known, ids })
             }
             NESTED if depth < DEPTH_MAX => {
-                let size = cursor.bounded(count + 1)?;
+                let size = reader.bounded(count + 1)?;
                 let templates: Vec<Template> =
-                    (0..size).map(|_| Template::parse(cursor)).collect::<Result<_, _>>()?;
-                let ids = integer::decode(cursor, count)?;
+                    (0..size).map(|_| Template::parse(reader)).collect::<Result<_, _>>()?;
+                let ids = integer::decode(reader, count)?;
                 let mut table = Table::new(templates, ids)?;
                 for filled in &mut table.templates {
                     for _ in 0..filled.template.slots() {
-                        filled.slots.push(Slot::open(Self::open(cursor, filled.rows, depth + 1, budget)?));
+                        filled.slots.push(Slot::open(Self::open(reader, filled.rows, depth + 1, budget)?));
                     }
                 }
                 Ok(Self::Nested(table))
             }
             RAW => {
                 let mut end = 0_u64;
-                let ends = integer::decode(cursor, count)?
+                let ends = integer::decode(reader, count)?
                     .into_iter()
                     .map(|len| {
                         end = end.saturating_add(len);
-                        u32::try_from(end).map_err(|_| Damaged("a column is too long"))
+                        u32::try_from(end).map_err(|_| Malformed("a column is too long"))
                     })
                     .collect::<Result<Vec<u32>, _>>()?;
-                Ok(Self::Raw(Strings { bytes: cursor.take(end as usize)?.to_vec(), ends }))
+                Ok(Self::Raw(Strings { bytes: reader.take(end as usize)?.to_vec(), ends }))
             }
-            _ => Err(Damaged("a column has no such form")),
+            _ => Err(Malformed("a column has no such form")),
         }
     }
 
     /// Which values pass the test.
-    pub(crate) fn test(&self, test: Test<'_>, count: usize, budget: &mut Budget) -> Result<Matches, Damaged> {
+    pub(crate) fn test(
+        &self,
+        test: Test<'_>,
+        count: usize,
+        budget: &mut Budget,
+    ) -> Result<Matches, Malformed> {
         match self {
             Self::Constant(value) => Ok(if test.passes(value) { Matches::All } else { Matches::None }),
             Self::Digits { .. } if !test.needle().iter().all(u8::is_ascii_digit) => Ok(Matches::None),
@@ -228,13 +233,13 @@ impl Column {
         }
     }
 
-    fn test_spelled(&self, test: Test<'_>, count: usize, budget: &mut Budget) -> Result<Matches, Damaged> {
+    fn test_spelled(&self, test: Test<'_>, count: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
         let values = self.spell(count, budget)?;
         Ok(Matches::from_rows(values.iter().map(|value| test.passes(value)).collect()))
     }
 
     /// All values.
-    pub(crate) fn spell(&self, count: usize, budget: &mut Budget) -> Result<Strings, Damaged> {
+    pub(crate) fn spell(&self, count: usize, budget: &mut Budget) -> Result<Strings, Malformed> {
         let mut strings = Strings::default();
         strings.ends.reserve(count);
         match self {
@@ -267,11 +272,6 @@ impl Column {
         }
         Ok(strings)
     }
-}
-
-fn take_string<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], Damaged> {
-    let len = cursor.bounded(u32::MAX as usize)?;
-    cursor.take(len)
 }
 
 fn spell_number(mut number: u64, fixed: usize, digits: &mut [u8; 20]) -> &[u8] {
@@ -328,7 +328,7 @@ fn test_hex(
     count: usize,
     test: Test<'_>,
     budget: &mut Budget,
-) -> Result<Matches, Damaged> {
+) -> Result<Matches, Malformed> {
     let needle = test.needle();
     let possible = |byte: &u8| NIBBLE[*byte as usize] != 0xff || shape.contains(byte);
     if needle.len() > shape.len() || !needle.iter().all(possible) {

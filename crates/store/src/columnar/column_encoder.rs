@@ -18,11 +18,11 @@ use std::hash::BuildHasherDefault;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::cursor::put_varint;
 use super::integer;
 use super::strings::Span;
 use super::templates::{Identity, TemplateTable};
 use super::tokenize::digit_runs;
+use crate::codec::{put_bytes, put_varint};
 
 pub(super) const CONSTANT: u8 = 0;
 pub(super) const DIGITS: u8 = 1;
@@ -52,7 +52,7 @@ fn encode_at(text: &[u8], values: &[Span], depth: usize, out: &mut Vec<u8>) {
     let first = first.of(text);
     if values.iter().all(|value| value.of(text) == first) {
         out.push(CONSTANT);
-        put_string(first, out);
+        put_bytes(out, first);
         return;
     }
     let sample = Sample::of(text, values);
@@ -102,11 +102,6 @@ impl Sample {
             hex: hex && letters,
         }
     }
-}
-
-fn put_string(string: &[u8], out: &mut Vec<u8>) {
-    put_varint(out, string.len() as u64);
-    out.extend_from_slice(string);
 }
 
 fn digits(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
@@ -171,7 +166,7 @@ fn hex(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
     }
     let start = out.len();
     out.push(HEX);
-    put_string(&shape, out);
+    put_bytes(out, &shape);
     let literals: Vec<usize> = (0..len).filter(|i| shape[*i] != 0).collect();
     for value in values {
         let bytes = value.of(text);
@@ -230,7 +225,7 @@ fn dictionary(text: &[u8], values: &[Span], distinct_max: usize, out: &mut Vec<u
     }
     out.push(DICTIONARY);
     put_varint(out, known.len() as u64);
-    known.iter().for_each(|string| put_string(string, out));
+    known.iter().for_each(|string| put_bytes(out, string));
     integer::encode(&ids, out);
     true
 }
@@ -269,9 +264,9 @@ fn raw(text: &[u8], values: &[Span], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::super::column::Column;
-    use super::super::cursor::Cursor;
     use super::super::strings::Budget;
     use super::*;
+    use crate::codec::Reader;
 
     fn round_trip(values: &[&str]) -> u8 {
         let mut text = Vec::new();
@@ -282,11 +277,11 @@ mod tests {
         }
         let mut out = Vec::new();
         encode(&text, &spans, &mut out);
-        let mut cursor = Cursor::new(&out);
+        let mut reader = Reader::new(&out);
         let mut budget = Budget(1 << 20);
-        let column = Column::open(&mut cursor, values.len(), 0, &mut budget).expect("valid");
+        let column = Column::open(&mut reader, values.len(), 0, &mut budget).expect("valid");
         let back = column.spell(values.len(), &mut budget).expect("valid");
-        assert!(cursor.is_empty());
+        assert!(reader.is_empty());
         assert_eq!(back.iter().collect::<Vec<_>>(), values.iter().map(|v| v.as_bytes()).collect::<Vec<_>>());
         out[0]
     }

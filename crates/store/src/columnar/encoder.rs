@@ -3,12 +3,12 @@
 use zstd::bulk::Compressor;
 
 use super::column_encoder;
-use super::cursor::put_varint;
 use super::frame::{Frame, Stamp};
 use super::integer;
 use super::strings::{Span, Strings};
 use super::templates::TemplateTable;
 use super::tokenize::tokenize;
+use crate::codec::put_varint;
 
 /// Columns smaller than this lie together in the head.
 pub(super) const OWN_FRAME_BYTES: usize = 4096;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::cursor::{Cursor, Damaged, put_varint};
 use super::strings::{Budget, Span};
+use crate::codec::{Malformed, Reader, put_varint};
 
 const STORED: u8 = 0;
 const ZSTD: u8 = 1;
@@ -73,8 +73,8 @@ impl Stamp {
         put_varint(out, u64::from(self.len_max));
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Self, Damaged> {
-        Ok(Self { classes: cursor.byte()?, len_max: cursor.bounded(u32::MAX as usize)? as u32 })
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { classes: reader.byte()?, len_max: reader.bounded(u32::MAX as usize)? as u32 })
     }
 }
 
@@ -89,7 +89,7 @@ impl Blob<'_> {
         }
     }
 
-    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'_, [u8]>, Damaged> {
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'_, [u8]>, Malformed> {
         match self {
             Self::Small(bytes) => Ok(Cow::Borrowed(bytes)),
             Self::Framed(_, frame) => frame.plain(budget),
@@ -126,17 +126,17 @@ impl<'g> Frame<'g> {
         Ok(())
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'g>) -> Result<Self, Damaged> {
-        let kind = cursor.byte()?;
-        let plain_len = cursor.bounded(u32::MAX as usize)?;
-        let len = cursor.bounded(u32::MAX as usize)?;
+    pub(super) fn read(reader: &mut Reader<'g>) -> Result<Self, Malformed> {
+        let kind = reader.byte()?;
+        let plain_len = reader.bounded(u32::MAX as usize)?;
+        let len = reader.bounded(u32::MAX as usize)?;
         if kind > ZSTD || (kind == STORED && plain_len != len) {
-            return Err(Damaged("a frame has no such kind"));
+            return Err(Malformed("a frame has no such kind"));
         }
-        Ok(Self { kind, plain_len, bytes: cursor.take(len)? })
+        Ok(Self { kind, plain_len, bytes: reader.take(len)? })
     }
 
-    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Damaged> {
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Malformed> {
         if self.kind == STORED {
             return Ok(Cow::Borrowed(self.bytes));
         }
@@ -146,6 +146,6 @@ impl<'g> Frame<'g> {
             .ok()
             .filter(|plain| plain.len() == self.plain_len)
             .map(Cow::Owned)
-            .ok_or(Damaged("a frame does not decompress"))
+            .ok_or(Malformed("a frame does not decompress"))
     }
 }

@@ -10,13 +10,13 @@
 //! ```
 
 use super::column::Matches;
-use super::cursor::{Cursor, Damaged};
 use super::encoder::OWN_FRAME_BYTES;
 use super::frame::{Blob, Frame, Stamp};
 use super::integer;
 use super::strings::{Budget, Strings};
 use super::table::{Slot, Table};
 use super::templates::Template;
+use crate::codec::{Malformed, Reader};
 
 /// Rows that a group may have: each costs some memory even when it is empty.
 const ROWS_MAX: usize = 1 << 24;
@@ -30,19 +30,19 @@ pub(crate) struct Group<'g> {
 
 impl<'g> Group<'g> {
     /// Opens a group of at most `bytes_max` bytes of lines; columns are not read yet.
-    pub(crate) fn open(group: &'g [u8], bytes_max: usize) -> Result<Self, Damaged> {
+    pub(crate) fn open(group: &'g [u8], bytes_max: usize) -> Result<Self, Malformed> {
         // A short value may cost some tens of bytes in tables; hostile bytes may not cost more than that.
         let mut budget = Budget(bytes_max.saturating_mul(64).saturating_add(16 << 20));
-        let mut frames = Cursor::new(group);
+        let mut frames = Reader::new(group);
         let head = Frame::read(&mut frames)?.plain(&mut budget)?;
-        let mut head = Cursor::new(&head);
+        let mut head = Reader::new(&head);
         let rows = head.bounded(ROWS_MAX)?;
         let text_bytes = head.bounded(bytes_max)?;
         let templates = head.bounded(rows + 1)?;
         let templates: Vec<Template> =
             (0..templates).map(|_| Template::parse(&mut head)).collect::<Result<_, _>>()?;
         let ids = next_blob(&mut head, &mut frames)?;
-        let ids = integer::decode(&mut Cursor::new(&ids.plain(&mut budget)?), rows)?;
+        let ids = integer::decode(&mut Reader::new(&ids.plain(&mut budget)?), rows)?;
         let mut table = Table::new(templates, ids)?;
         for filled in &mut table.templates {
             for _ in 0..filled.template.slots() {
@@ -52,7 +52,7 @@ impl<'g> Group<'g> {
         if head.is_empty() && frames.is_empty() {
             Ok(Self { table, text_bytes, budget })
         } else {
-            Err(Damaged("its parts do not add up"))
+            Err(Malformed("its parts do not add up"))
         }
     }
 
@@ -62,17 +62,12 @@ impl<'g> Group<'g> {
     }
 
     /// Lines that have the needle anywhere.
-    pub(crate) fn search(&mut self, needle: &[u8]) -> Result<Matches, Damaged> {
+    pub(crate) fn search(&mut self, needle: &[u8]) -> Result<Matches, Malformed> {
         self.table.search(needle, &mut self.budget)
     }
 
-    /// Lines that pass a test that must see them whole.
-    pub(crate) fn search_spelled(&mut self, passes: impl FnMut(&[u8]) -> bool) -> Result<Matches, Damaged> {
-        self.table.search_spelled(&mut self.budget, passes)
-    }
-
     /// The lines that match, in their order.
-    pub(crate) fn spell(&mut self, matches: &Matches) -> Result<Strings, Damaged> {
+    pub(crate) fn spell(&mut self, matches: &Matches) -> Result<Strings, Malformed> {
         let mut lines = Strings::default();
         if *matches == Matches::All {
             lines.bytes.reserve(self.text_bytes);
@@ -80,13 +75,13 @@ impl<'g> Group<'g> {
         }
         self.table.spell(matches, &mut self.budget, &mut lines)?;
         if *matches == Matches::All && lines.bytes.len() != self.text_bytes {
-            return Err(Damaged("its lines are not as long as it says"));
+            return Err(Malformed("its lines are not as long as it says"));
         }
         Ok(lines)
     }
 }
 
-fn next_blob<'g>(head: &mut Cursor<'_>, frames: &mut Cursor<'g>) -> Result<Blob<'g>, Damaged> {
+fn next_blob<'g>(head: &mut Reader<'_>, frames: &mut Reader<'g>) -> Result<Blob<'g>, Malformed> {
     match head.bounded(OWN_FRAME_BYTES)? {
         0 => Ok(Blob::Framed(Stamp::read(head)?, Frame::read(frames)?)),
         len => Ok(Blob::Small(head.take(len - 1)?.to_vec())),

@@ -4,7 +4,7 @@
 //! mode u8 (0 = to the least, 1 = zigzag to the value before)   base varint   width u8   width × count bytes, lowest plane first
 //! ```
 
-use super::cursor::{Cursor, Damaged, put_varint};
+use crate::codec::{Malformed, Reader, put_varint};
 
 const TO_LEAST: u8 = 0;
 const TO_PREVIOUS: u8 = 1;
@@ -71,15 +71,15 @@ fn planes(numbers: &[u64], width: usize, out: &mut Vec<u8>, mut difference: impl
 }
 
 /// Reads `count` numbers.
-pub(crate) fn decode(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<u64>, Damaged> {
-    let mode = cursor.byte()?;
-    let base = cursor.varint()?;
-    let width = usize::from(cursor.byte()?);
+pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, Malformed> {
+    let mode = reader.byte()?;
+    let base = reader.varint()?;
+    let width = usize::from(reader.byte()?);
     if width > 8 || mode > TO_PREVIOUS {
-        return Err(Damaged("a number column has no such form"));
+        return Err(Malformed("a number column has no such form"));
     }
-    let size = width.checked_mul(count).ok_or(Damaged("a number column is too long"))?;
-    let body = cursor.take(size)?;
+    let size = width.checked_mul(count).ok_or(Malformed("a number column is too long"))?;
+    let body = reader.take(size)?;
     let mut numbers = vec![0_u64; count];
     for plane in 0..width {
         let bytes = &body[plane * count..][..count];
@@ -112,7 +112,7 @@ mod tests {
         ] {
             let mut bytes = Vec::new();
             encode(&numbers, &mut bytes);
-            assert_eq!(decode(&mut Cursor::new(&bytes), numbers.len()), Ok(numbers));
+            assert_eq!(decode(&mut Reader::new(&bytes), numbers.len()), Ok(numbers));
         }
     }
 }

@@ -8,7 +8,6 @@
 
 mod column;
 mod column_encoder;
-mod cursor;
 mod encoder;
 mod frame;
 mod group;
@@ -19,12 +18,18 @@ mod table;
 mod templates;
 mod tokenize;
 
-pub(crate) use column::Matches;
-pub(crate) use cursor::Damaged;
+pub(crate) use column::{Column, Matches};
+pub(crate) use column_encoder::encode as encode_column;
 pub(crate) use encoder::Encoder;
 pub(crate) use group::Group;
-pub(crate) use narrow::{Narrowed, narrow};
-pub(crate) use strings::Strings;
+pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
+pub(crate) use narrow::narrow;
+pub(crate) use strings::{Span, Strings};
+
+/// What columns read from a section of this length may spell out to.
+pub(crate) fn column_budget(section_bytes: usize) -> strings::Budget {
+    strings::Budget(section_bytes.saturating_mul(1024).saturating_add(256 << 20))
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 use timberyard_model::matcher::{LineFilter, LinePattern};
 
 use super::column::Matches;
-use super::cursor::Damaged;
 use super::group::Group;
+use crate::codec::Malformed;
 
 /// What a group's columns said.
 pub(crate) struct Narrowed<'f> {
@@ -15,7 +15,10 @@ pub(crate) struct Narrowed<'f> {
 }
 
 /// Asks the filters in turn, until no line is left.
-pub(crate) fn narrow<'f>(group: &mut Group<'_>, filters: &'f [LineFilter]) -> Result<Narrowed<'f>, Damaged> {
+pub(crate) fn narrow<'f>(
+    group: &mut Group<'_>,
+    filters: &'f [LineFilter],
+) -> Result<Narrowed<'f>, Malformed> {
     let mut narrowed = Narrowed { matches: Matches::All, remaining: Vec::new() };
     for filter in filters {
         if narrowed.matches == Matches::None {
@@ -31,7 +34,7 @@ pub(crate) fn narrow<'f>(group: &mut Group<'_>, filters: &'f [LineFilter]) -> Re
 }
 
 /// Lines that may pass one filter, and whether they surely do.
-fn ask(group: &mut Group<'_>, filter: &LineFilter) -> Result<(Matches, bool), Damaged> {
+fn ask(group: &mut Group<'_>, filter: &LineFilter) -> Result<(Matches, bool), Malformed> {
     let mut found = Matches::None;
     let mut exact = true;
     for pattern in &filter.any_of {

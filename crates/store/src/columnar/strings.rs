@@ -1,6 +1,6 @@
 //! Many byte strings in one buffer.
 
-use super::cursor::Damaged;
+use crate::codec::Malformed;
 
 /// Byte strings one after the other, with the place where each one ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,12 @@ impl Strings {
         self.end_one();
     }
 
+    /// Forgets all strings and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
     /// Ends the string whose bytes were appended to `bytes`.
     pub(crate) fn end_one(&mut self) {
         self.ends.push(self.bytes.len() as u32);
@@ -54,8 +60,8 @@ impl Strings {
 pub(crate) struct Budget(pub(crate) usize);
 
 impl Budget {
-    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Damaged> {
-        self.0 = self.0.checked_sub(bytes).ok_or(Damaged("it decodes to more bytes than it says"))?;
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Malformed> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Malformed("it decodes to more bytes than it says"))?;
         Ok(())
     }
 }

@@ -9,10 +9,10 @@ use std::cell::OnceCell;
 use memchr::memmem;
 
 use super::column::{Column, Matches, Test, search_strings};
-use super::cursor::{Cursor, Damaged};
 use super::frame::Blob;
 use super::strings::{Budget, Strings};
 use super::templates::Template;
+use crate::codec::{Malformed, Reader};
 
 /// Ways to lay a needle along a template before its rows are spelled out instead.
 const WAYS_MAX: usize = 64;
@@ -48,17 +48,17 @@ impl<'g> Slot<'g> {
         Self { column: OnceCell::new(), blob: Some(blob) }
     }
 
-    fn column(&self, rows: usize, budget: &mut Budget) -> Result<&Column, Damaged> {
+    fn column(&self, rows: usize, budget: &mut Budget) -> Result<&Column, Malformed> {
         if let Some(column) = self.column.get() {
             return Ok(column);
         }
-        let blob = self.blob.as_ref().ok_or(Damaged("a column is missing"))?;
+        let blob = self.blob.as_ref().ok_or(Malformed("a column is missing"))?;
         let plain = blob.plain(budget)?;
-        let column = Column::open(&mut Cursor::new(&plain), rows, 0, budget)?;
+        let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
         Ok(self.column.get_or_init(|| column))
     }
 
-    fn test(&self, test: Test<'_>, rows: usize, budget: &mut Budget) -> Result<Matches, Damaged> {
+    fn test(&self, test: Test<'_>, rows: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
         if self.blob.as_ref().is_some_and(|blob| !blob.may_hold(test.needle())) {
             return Ok(Matches::None);
         }
@@ -68,11 +68,11 @@ impl<'g> Slot<'g> {
 
 impl<'g> Table<'g> {
     /// Rows of these templates, still without columns.
-    pub(super) fn new(templates: Vec<Template>, ids: Vec<u64>) -> Result<Self, Damaged> {
+    pub(super) fn new(templates: Vec<Template>, ids: Vec<u64>) -> Result<Self, Malformed> {
         let mut templates: Vec<Filled<'g>> =
             templates.into_iter().map(|template| Filled { template, rows: 0, slots: Vec::new() }).collect();
         for id in &ids {
-            templates.get_mut(*id as usize).ok_or(Damaged("a template does not exist"))?.rows += 1;
+            templates.get_mut(*id as usize).ok_or(Malformed("a template does not exist"))?.rows += 1;
         }
         Ok(Self { ids, templates })
     }
@@ -83,23 +83,9 @@ impl<'g> Table<'g> {
     }
 
     /// Rows that have the needle anywhere.
-    pub(crate) fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Damaged> {
+    pub(crate) fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Malformed> {
         let each: Vec<Matches> =
             self.templates.iter().map(|filled| filled.search(needle, budget)).collect::<Result<_, _>>()?;
-        Ok(self.in_order(&each))
-    }
-
-    /// Rows whose text passes any test that must see it whole.
-    pub(crate) fn search_spelled(
-        &self,
-        budget: &mut Budget,
-        mut passes: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Matches, Damaged> {
-        let mut each = Vec::with_capacity(self.templates.len());
-        for filled in &self.templates {
-            let rows = filled.spell_all(budget)?;
-            each.push(Matches::from_rows(rows.iter().map(&mut passes).collect()));
-        }
         Ok(self.in_order(&each))
     }
 
@@ -123,7 +109,7 @@ impl<'g> Table<'g> {
         matches: &Matches,
         budget: &mut Budget,
         out: &mut Strings,
-    ) -> Result<(), Damaged> {
+    ) -> Result<(), Malformed> {
         if *matches == Matches::None {
             return Ok(());
         }
@@ -149,7 +135,7 @@ impl<'g> Table<'g> {
 }
 
 impl Filled<'_> {
-    fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Damaged> {
+    fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Malformed> {
         if self.rows == 0 {
             return Ok(Matches::None);
         }
@@ -167,7 +153,7 @@ impl Filled<'_> {
                 if passing == Matches::None {
                     break;
                 }
-                let slot = self.slots.get(slot).ok_or(Damaged("a column is missing"))?;
+                let slot = self.slots.get(slot).ok_or(Malformed("a column is missing"))?;
                 passing = passing.and(slot.test(test, self.rows, budget)?);
             }
             found = found.or(passing);
@@ -175,11 +161,11 @@ impl Filled<'_> {
         Ok(found)
     }
 
-    fn spell_slots(&self, budget: &mut Budget) -> Result<Vec<Strings>, Damaged> {
+    fn spell_slots(&self, budget: &mut Budget) -> Result<Vec<Strings>, Malformed> {
         self.slots.iter().map(|slot| slot.column(self.rows, budget)?.spell(self.rows, budget)).collect()
     }
 
-    fn spell_all(&self, budget: &mut Budget) -> Result<Strings, Damaged> {
+    fn spell_all(&self, budget: &mut Budget) -> Result<Strings, Malformed> {
         let parts = self.spell_slots(budget)?;
         let mut rows = Strings::default();
         (0..self.rows).try_for_each(|row| join(&self.template, &parts, row, budget, &mut rows))?;
@@ -194,7 +180,7 @@ fn join(
     row: usize,
     budget: &mut Budget,
     out: &mut Strings,
-) -> Result<(), Damaged> {
+) -> Result<(), Malformed> {
     let before = out.bytes.len();
     let mut literals = template.literals();
     out.bytes.extend_from_slice(literals.next().unwrap_or_default());

@@ -6,8 +6,8 @@ use std::hash::Hasher;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::cursor::{Cursor, Damaged, put_varint};
 use super::strings::Span;
+use crate::codec::{Malformed, Reader, put_varint};
 
 /// Templates that may exist before most lines must be known ones.
 const FREE_TEMPLATES: usize = 512;
@@ -103,16 +103,16 @@ impl Template {
         out.extend_from_slice(&self.bytes);
     }
 
-    pub(crate) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, Damaged> {
-        let slots = cursor.bounded(super::tokenize::SLOTS_MAX)?;
+    pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let slots = reader.bounded(super::tokenize::SLOTS_MAX)?;
         let mut lens = Vec::with_capacity(slots + 1);
         let mut total = 0;
         for _ in 0..=slots {
-            let len = cursor.bounded(u32::MAX as usize)?;
+            let len = reader.bounded(u32::MAX as usize)?;
             total += len;
             lens.push(len as u32);
         }
-        Ok(Self { bytes: cursor.take(total)?.to_vec(), lens })
+        Ok(Self { bytes: reader.take(total)?.to_vec(), lens })
     }
 }
 

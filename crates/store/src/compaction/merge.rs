@@ -12,7 +12,7 @@ use timberyard_model::{Labels, Rows, Timestamp};
 
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
-use crate::segment::{Group, Sections, SegmentIndex, SegmentReader, SegmentWriter};
+use crate::segment::{Group, SegmentIndex, SegmentReader, SegmentWriter};
 
 /// A segment that is merged.
 pub(super) struct Input {
@@ -122,7 +122,7 @@ impl Cursor<'_> {
             let Some(entry) = group.blocks.get(self.next_block) else { return Ok(None) };
             self.next_block += 1;
             self.place = 0;
-            let block = self.source.input.reader.block(group, entry, Sections::ALL)?;
+            let block = self.source.input.reader.block(group, entry)?;
             let mut rows = RowsBuilder::default();
             let mut merging = Vec::with_capacity(block.rows());
             for row in 0..block.rows() {

@@ -6,6 +6,7 @@ use timberyard_model::pattern::Pattern;
 
 /// All filters of a scan.
 pub(super) struct LineFilters {
+    asked: Vec<LineFilter>,
     filters: Vec<Filter>,
 }
 
@@ -20,20 +21,21 @@ enum Prepared {
 }
 
 impl LineFilters {
-    pub(super) fn new(filters: &[LineFilter]) -> Self {
+    pub(super) fn new(asked: &[LineFilter]) -> Self {
         let prepare = |pattern: &LinePattern| match pattern {
             LinePattern::Literal(bytes) => Prepared::Literal(Box::new(Finder::new(bytes).into_owned())),
             LinePattern::Regex(pattern) => Prepared::Regex(pattern.clone()),
         };
-        let filters = filters.iter().map(|filter| Filter {
+        let filters = asked.iter().map(|filter| Filter {
             negated: filter.negated,
             any_of: filter.any_of.iter().map(prepare).collect(),
         });
-        Self { filters: filters.collect() }
+        Self { asked: asked.to_vec(), filters: filters.collect() }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+    /// As they were asked, for a block to answer from its columns.
+    pub(super) fn asked(&self) -> &[LineFilter] {
+        &self.asked
     }
 
     /// Whether a line passes all filters.
@@ -44,17 +46,6 @@ impl LineFilters {
                 Prepared::Regex(pattern) => pattern.is_match(line),
             });
             found != filter.negated
-        })
-    }
-
-    /// Whether no line among these, which follow each other without anything between, can pass: a
-    /// literal that must be there is nowhere. One search over a buffer is far cheaper than one a line.
-    pub(super) fn rule_out(&self, lines: &[u8]) -> bool {
-        self.filters.iter().filter(|filter| !filter.negated).any(|filter| {
-            filter.any_of.iter().all(|pattern| match pattern {
-                Prepared::Literal(finder) => finder.find(lines).is_none(),
-                Prepared::Regex(_) => false,
-            })
         })
     }
 }
@@ -85,10 +76,6 @@ mod tests {
             let prepared = LineFilters::new(&set);
             let accepted = lines.map(|line| prepared.accept(line));
             assert_eq!(accepted, lines.map(|line| set.iter().all(|filter| filter.accepts(line))), "{set:?}");
-            if prepared.rule_out(&lines.concat()) {
-                assert!(!accepted.contains(&true));
-            }
         }
-        assert!(LineFilters::new(&[filter(false, &["nowhere"])]).rule_out(&lines.concat()));
     }
 }

@@ -28,14 +28,14 @@ impl Query {
         }
     }
 
-    /// Rows are only counted.
+    /// Rows and their bytes are only counted.
     pub(super) fn count(request: &SeriesRequest, range: TimeRange) -> Self {
         Self {
             range,
             selectors: request.selectors.clone(),
             filters: LineFilters::new(&[]),
             direction: Direction::Forward,
-            columns: Columns { line: false, metadata: false },
+            columns: Columns { line: true, metadata: false },
         }
     }
 

@@ -11,7 +11,7 @@ use super::day_plan::{DayPlan, PlannedStream, PlannedUnit, UnitPlace, pass_over_
 use super::query::Query;
 use crate::core::Core;
 use crate::equality::RowIdentity;
-use crate::segment::{Block, Sections, SegmentReader};
+use crate::segment::{Block, SegmentReader, Wanted};
 
 /// Rows that were handed over and may come again. Forgotten as the scan goes on.
 #[derive(Default)]
@@ -116,8 +116,9 @@ impl UnitReader<'_> {
         let group = planned.group(plan);
         let entry = &group.blocks[block];
         let compares = planned.streams.iter().any(|stream| stream.accepted && stream.contested.is_some());
-        let sections = Sections {
-            lines: self.query.columns.line || compares || !self.query.filters.is_empty(),
+        let wanted = Wanted {
+            filters: self.query.filters.asked(),
+            lines: self.query.columns.line || compares,
             metadata: self.query.columns.metadata || compares,
         };
         if self.open.as_ref().is_none_or(|(open, _)| *open != planned.segment) {
@@ -127,23 +128,28 @@ impl UnitReader<'_> {
             }
         }
         let Some((_, reader)) = self.open.as_ref() else { return Ok(()) };
-        let decoded = match reader.block(group, entry, sections) {
+        let decoded = match reader.narrowed_block(group, entry, &wanted) {
             Ok(decoded) => decoded,
             Err(error) => return pass_over_damage(self.core, &segment.segment, &error, self.statistics),
         };
         self.statistics.blocks_read += 1;
-        self.statistics.compressed_bytes += sections.stored_bytes(entry);
-        self.statistics.decompressed_bytes += sections.raw_bytes(entry);
+        self.statistics.compressed_bytes += wanted.stored_bytes(entry);
+        let Some(decoded) = decoded else {
+            // Every line was looked at, in the columns.
+            self.statistics.rows_scanned += u64::from(entry.rows);
+            return Ok(());
+        };
+        self.statistics.decompressed_bytes += decoded.decompressed_bytes();
         let times = decoded.timestamps();
         let start = times.partition_point(|time| *time < self.query.range.start);
         let end = times.partition_point(|time| *time < self.query.range.end);
-        if self.query.filters.rule_out(decoded.lines()) {
-            // Every line was looked at, all at once.
-            self.statistics.rows_scanned += end.saturating_sub(start) as u64;
-            return Ok(());
-        }
+        self.statistics.rows_scanned += end.saturating_sub(start) as u64;
+        let judged = decoded.is_judged();
         let direction = self.query.direction;
         let mut row = |row: usize| {
+            if !decoded.passes(row) {
+                return Ok(());
+            }
             let number = decoded.stream(row) as usize;
             let Some(stream) = planned.streams.get(number).filter(|stream| stream.accepted) else {
                 return Ok(());
@@ -154,10 +160,13 @@ impl UnitReader<'_> {
             let passed = PassedRow {
                 labels,
                 timestamp: times[row],
-                line_bytes: decoded.line_bytes(row),
+                line_bytes: decoded.line(row).len(),
                 content: Content::Block(&decoded, row),
             };
-            self.judge(&passed, stream, decoded.merges(row), visit)
+            if !judged && !self.query.filters.accept(decoded.line(row)) {
+                return Ok(());
+            }
+            self.hand_over(&passed, stream, decoded.merges(row), visit)
         };
         match direction {
             Direction::Forward => (start..end).try_for_each(&mut row),
@@ -186,7 +195,11 @@ impl UnitReader<'_> {
                 line_bytes: row.line().len(),
                 content: Content::Head(row),
             };
-            self.judge(&passed, stream, planned.entry.merges(), visit)
+            self.statistics.rows_scanned += 1;
+            if !self.query.filters.accept(row.line()) {
+                return Ok(());
+            }
+            self.hand_over(&passed, stream, planned.entry.merges(), visit)
         };
         match direction {
             Direction::Forward => places.try_for_each(&mut row),
@@ -194,18 +207,14 @@ impl UnitReader<'_> {
         }
     }
 
-    /// Applies the line filters, and leaves out a row that was handed over before.
-    fn judge(
+    /// Hands over a row that passed the filters, unless it was handed over before.
+    fn hand_over(
         &mut self,
         row: &PassedRow<'_>,
         stream: &PlannedStream,
         merges: bool,
         visit: Visit<'_>,
     ) -> Result<(), ScanError> {
-        self.statistics.rows_scanned += 1;
-        if !self.query.filters.is_empty() && !self.query.filters.accept(row.content.line()) {
-            return Ok(());
-        }
         if merges
             && let Some(stretches) = &stream.contested
             && contains(stretches, row.timestamp)

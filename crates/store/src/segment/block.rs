@@ -1,37 +1,40 @@
-//! The bytes of a block: some rows of a group, as three compressed sections.
+//! The bytes of a block: some rows of a group, as three sections.
 //!
-//! Everything about the encoding of rows is in this file and its counterpart,
-//! [`super::block_builder`]. Reading checks every length before it is used.
+//! Everything about the encoding of rows is in this file, its counterpart [`super::block_builder`], and in
+//! [`super::metadata`]; that of lines is [`crate::columnar`]'s. Reading checks every length before it is used.
 
 use timberyard_model::Timestamp;
+use timberyard_model::matcher::LineFilter;
 
 use super::index::BlockEntry;
+use super::metadata::Metadata;
 use crate::codec::{Malformed, Reader};
+use crate::columnar::{Group as LineGroup, Matches, Strings, decode_numbers, narrow};
 
-/// Which sections of a block are wanted. Times, streams and lengths always are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sections {
+/// What of a block is wanted. Times and streams always are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'f> {
+    /// Only rows whose line passes; where columns cannot tell, [`Block::is_judged`] says so.
+    pub(crate) filters: &'f [LineFilter],
+    /// The lines' bytes.
     pub(crate) lines: bool,
     pub(crate) metadata: bool,
 }
 
-impl Sections {
-    pub(crate) const ALL: Self = Self { lines: true, metadata: true };
+impl Wanted<'_> {
+    /// Every row, whole.
+    pub(crate) const ALL: Self = Self { filters: &[], lines: true, metadata: true };
 
-    /// How many bytes they have after decompression.
-    pub(crate) fn raw_bytes(self, entry: &BlockEntry) -> u64 {
-        let wanted = |wanted: bool, raw: u32| if wanted { u64::from(raw) } else { 0 };
-        u64::from(entry.row_frame.raw)
-            + wanted(self.lines, entry.line_frame.raw)
-            + wanted(self.metadata, entry.metadata_frame.raw)
+    fn looks_at_lines(&self) -> bool {
+        self.lines || !self.filters.is_empty()
     }
 
-    /// How many bytes from a block's start have to be read for them.
-    pub(crate) fn stored_bytes(self, entry: &BlockEntry) -> u64 {
+    /// How many bytes from a block's start have to be read for that.
+    pub(crate) fn stored_bytes(&self, entry: &BlockEntry) -> u64 {
         let rows = u64::from(entry.row_frame.stored);
         let lines = u64::from(entry.line_frame.stored);
         let metadata = u64::from(entry.metadata_frame.stored);
-        match (self.lines, self.metadata && entry.metadata_frame.raw > 0) {
+        match (self.looks_at_lines(), self.metadata && entry.metadata_frame.raw > 0) {
             (_, true) => rows + lines + metadata,
             (true, false) => rows + lines,
             (false, false) => rows,
@@ -45,18 +48,11 @@ pub(crate) struct Block {
     /// Ascending.
     timestamps: Vec<Timestamp>,
     /// Numbers within the group.
-    streams: Streams,
+    streams: Vec<u64>,
     merging: Merging,
-    /// Where each line ends; one more than rows, the first is 0.
-    line_ends: Vec<u32>,
-    lines: Vec<u8>,
+    lines: Lines,
     metadata: Option<Metadata>,
-}
-
-#[derive(Debug)]
-enum Streams {
-    One(u32),
-    Each(Vec<u32>),
+    decompressed_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -66,93 +62,72 @@ enum Merging {
     Some(Vec<u8>),
 }
 
+/// The lines that may pass, spelled out if they are wanted.
 #[derive(Debug)]
-struct Metadata {
-    names: Vec<Box<str>>,
-    /// The first pair of each row; one more than rows.
-    starts: Vec<u32>,
-    pair_names: Vec<u32>,
-    /// Where each value starts; one more than pairs.
-    value_starts: Vec<u32>,
-    values: Vec<u8>,
+struct Lines {
+    passing: Matches,
+    judged: bool,
+    spelled: Strings,
+    /// Which of the spelled lines is a row's; empty when every row has one.
+    places: Vec<u32>,
 }
 
 impl Block {
-    /// Decodes what was read from the block's start. `streams` is how many the group has.
+    /// Decodes what was read from the block's start; `None` when no line passes the filters. `streams` is how many
+    /// the group has.
     pub(crate) fn decode(
         entry: &BlockEntry,
         stored: &[u8],
-        sections: Sections,
+        wanted: &Wanted<'_>,
         streams: usize,
-    ) -> Result<Self, Malformed> {
+    ) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader::new(stored);
-        let rows = entry.row_frame.read(reader.take(entry.row_frame.stored as usize)?)?;
-        let mut block = Self::decode_rows(&rows, entry, streams)?;
-        let wants_metadata = sections.metadata && entry.metadata_frame.raw > 0;
-        if sections.lines || wants_metadata {
+        let rows = reader.take(entry.row_frame.stored as usize)?;
+        let mut lines = Lines::unread();
+        let mut decompressed_bytes = u64::from(entry.row_frame.raw);
+        if wanted.looks_at_lines() {
             let stored = reader.take(entry.line_frame.stored as usize)?;
-            if sections.lines {
-                block.lines = entry.line_frame.read(stored)?;
-                if block.line_ends.last().map(|end| *end as usize) != Some(block.lines.len()) {
-                    return Err(Malformed("lines are not as long as their lengths say"));
-                }
+            lines = Lines::read(entry, stored, wanted)?;
+            decompressed_bytes += lines.spelled.bytes.len() as u64;
+            if lines.passing == Matches::None {
+                return Ok(None);
             }
         }
-        if wants_metadata {
+        let metadata = if wanted.metadata && entry.metadata_frame.raw > 0 {
+            if !wanted.looks_at_lines() {
+                reader.take(entry.line_frame.stored as usize)?;
+            }
+            decompressed_bytes += u64::from(entry.metadata_frame.raw);
             let bytes = entry.metadata_frame.read(reader.take(entry.metadata_frame.stored as usize)?)?;
-            block.metadata = Some(Metadata::decode(&bytes, block.rows())?);
-        }
-        Ok(block)
-    }
-
-    fn decode_rows(bytes: &[u8], entry: &BlockEntry, group_streams: usize) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes);
-        let rows = entry.rows as usize;
-        if rows > bytes.len() {
-            return Err(Malformed("block has fewer bytes than rows"));
-        }
-        let merging = match reader.byte()? {
-            0 => Merging::None,
-            1 => Merging::All,
-            2 => Merging::Some(reader.take(rows.div_ceil(8))?.to_vec()),
-            _ => return Err(Malformed("unknown way of merging")),
+            Some(Metadata::decode(&bytes, entry.rows as usize)?)
+        } else {
+            None
         };
-        let unit = reader.varint()?;
-        let mut timestamps = Vec::with_capacity(rows);
-        let mut time = entry.first.as_nanos();
-        for _ in 0..rows {
-            let step = reader.varint()?.checked_mul(unit).ok_or(Malformed("time is out of range"))?;
-            time = time.checked_add_unsigned(step).ok_or(Malformed("time is out of range"))?;
-            timestamps.push(Timestamp::from_nanos(time));
-        }
-        if timestamps.last().is_some_and(|last| *last != entry.last) {
-            return Err(Malformed("last time is not the one in the footer"));
-        }
-        let known = |stream: u32| {
-            let known = (stream as usize) < group_streams;
-            if known { Ok(stream) } else { Err(Malformed("stream is not in the group")) }
+        let rows = entry.row_frame.read(rows)?;
+        let mut reader = Reader::new(&rows);
+        let count = entry.rows as usize;
+        let block = Self {
+            merging: Merging::decode(&mut reader, count)?,
+            timestamps: decode_times(&mut reader, entry)?,
+            streams: decode_numbers(&mut reader, count)?,
+            lines,
+            metadata,
+            decompressed_bytes,
         };
-        let streams = match reader.byte()? {
-            0 => Streams::One(known(reader.varint_u32()?)?),
-            1 => {
-                let streams = (0..rows).map(|_| known(reader.varint_u32()?));
-                Streams::Each(streams.collect::<Result<_, _>>()?)
-            }
-            _ => return Err(Malformed("unknown way of writing streams")),
-        };
-        let mut line_ends = Vec::with_capacity(rows + 1);
-        let mut end = 0u32;
-        line_ends.push(end);
-        for _ in 0..rows {
-            end = end.checked_add(reader.varint_u32()?).ok_or(Malformed("lines are over 4 GiB"))?;
-            line_ends.push(end);
-        }
         reader.end()?;
-        Ok(Self { timestamps, streams, merging, line_ends, lines: Vec::new(), metadata: None })
+        if block.streams.iter().any(|stream| *stream >= streams as u64) {
+            return Err(Malformed("stream is not in the group"));
+        }
+        Ok(Some(block))
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.timestamps.len()
+    }
+
+    /// Bytes that were decompressed or put together to read this.
+    pub(crate) fn decompressed_bytes(&self) -> u64 {
+        self.decompressed_bytes
     }
 
     /// Ascending.
@@ -162,10 +137,7 @@ impl Block {
 
     /// The number within the group of a row's stream.
     pub(crate) fn stream(&self, row: usize) -> u32 {
-        match &self.streams {
-            Streams::One(stream) => *stream,
-            Streams::Each(streams) => streams.get(row).copied().unwrap_or_default(),
-        }
+        self.streams.get(row).copied().unwrap_or_default() as u32
     }
 
     /// Whether the row is one with equal rows elsewhere.
@@ -177,81 +149,83 @@ impl Block {
         }
     }
 
-    pub(crate) fn line_bytes(&self, row: usize) -> usize {
-        let (start, end) = self.line_span(row);
-        end - start
+    /// Whether the row may pass the filters; surely, if the block [is judged](Block::is_judged).
+    pub(crate) fn passes(&self, row: usize) -> bool {
+        self.lines.passing.has(row)
     }
 
-    /// The line; empty when lines were not read.
+    /// Whether the rows that pass are exactly those whose lines pass all filters.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.lines.judged
+    }
+
+    /// The line; empty when lines were not wanted, or when the row does not pass.
     pub(crate) fn line(&self, row: usize) -> &[u8] {
-        let (start, end) = self.line_span(row);
-        self.lines.get(start..end).unwrap_or_default()
+        let place = if self.lines.places.is_empty() { row } else { self.lines.places[row] as usize };
+        if place < self.lines.spelled.len() { self.lines.spelled.get(place) } else { &[] }
     }
 
-    /// All lines without anything between them.
-    pub(crate) fn lines(&self) -> &[u8] {
-        &self.lines
-    }
-
-    /// Name and value of each pair, in the order sent; none when metadata was not read.
+    /// Name and value of each pair, in the order sent; none when metadata was not wanted.
     pub(crate) fn metadata(&self, row: usize) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
-        let pairs = self.metadata.as_ref().map_or(0..0, |metadata| metadata.pairs_of(row));
-        pairs.map(|pair| self.metadata.as_ref().map_or(("", &[][..]), |metadata| metadata.pair(pair)))
-    }
-
-    fn line_span(&self, row: usize) -> (usize, usize) {
-        let at = |place: usize| self.line_ends.get(place).copied().unwrap_or_default() as usize;
-        (at(row), at(row + 1))
+        static NONE: Metadata = Metadata::NONE;
+        self.metadata.as_ref().unwrap_or(&NONE).of_row(row)
     }
 }
 
-impl Metadata {
-    fn decode(bytes: &[u8], rows: usize) -> Result<Self, Malformed> {
-        let mut reader = Reader::new(bytes);
-        let name_count = reader.count()?;
-        let mut names = Vec::with_capacity(name_count);
-        for _ in 0..name_count {
-            names.push(reader.text()?.into());
+impl Merging {
+    fn decode(reader: &mut Reader<'_>, rows: usize) -> Result<Self, Malformed> {
+        match reader.byte()? {
+            0 => Ok(Self::None),
+            1 => Ok(Self::All),
+            2 => Ok(Self::Some(reader.take(rows.div_ceil(8))?.to_vec())),
+            _ => Err(Malformed("unknown way of merging")),
         }
-        let mut starts = Vec::with_capacity(rows + 1);
-        let mut pairs = 0u32;
-        starts.push(pairs);
-        for _ in 0..rows {
-            pairs = pairs.checked_add(reader.varint_u32()?).ok_or(Malformed("too many metadata pairs"))?;
-            starts.push(pairs);
+    }
+}
+
+impl Lines {
+    fn unread() -> Self {
+        Self { passing: Matches::All, judged: true, spelled: Strings::default(), places: Vec::new() }
+    }
+
+    fn read(entry: &BlockEntry, stored: &[u8], wanted: &Wanted<'_>) -> Result<Self, Malformed> {
+        entry.line_frame.check(stored)?;
+        let mut group = LineGroup::open(stored, entry.line_frame.raw as usize)?;
+        if group.len() != entry.rows as usize {
+            return Err(Malformed("lines are not as many as rows"));
         }
-        // Every pair takes a byte for its name and one for its length.
-        if pairs as usize > bytes.len() {
-            return Err(Malformed("metadata has fewer bytes than pairs"));
-        }
-        let mut pair_names = Vec::with_capacity(pairs as usize);
-        for _ in 0..pairs {
-            let name = reader.varint_u32()?;
-            if name as usize >= name_count {
-                return Err(Malformed("metadata name is not in the block"));
+        let narrowed = narrow(&mut group, wanted.filters)?;
+        let judged = narrowed.remaining.is_empty();
+        let mut lines =
+            Self { passing: narrowed.matches, judged, spelled: Strings::default(), places: Vec::new() };
+        if wanted.lines || !judged {
+            lines.spelled = group.spell(&lines.passing)?;
+            if let Matches::Some(rows) = &lines.passing {
+                let mut next = 0;
+                lines.places = rows
+                    .iter()
+                    .map(|passes| {
+                        next += u32::from(*passes);
+                        if *passes { next - 1 } else { u32::MAX }
+                    })
+                    .collect();
             }
-            pair_names.push(name);
         }
-        let mut value_starts = Vec::with_capacity(pairs as usize + 1);
-        let mut end = 0u32;
-        value_starts.push(end);
-        for _ in 0..pairs {
-            end = end.checked_add(reader.varint_u32()?).ok_or(Malformed("metadata is over 4 GiB"))?;
-            value_starts.push(end);
-        }
-        let values = reader.take(end as usize)?.to_vec();
-        reader.end()?;
-        Ok(Self { names, starts, pair_names, value_starts, values })
+        Ok(lines)
     }
+}
 
-    fn pairs_of(&self, row: usize) -> std::ops::Range<usize> {
-        let at = |place: usize| self.starts.get(place).copied().unwrap_or_default() as usize;
-        at(row)..at(row + 1)
+fn decode_times(reader: &mut Reader<'_>, entry: &BlockEntry) -> Result<Vec<Timestamp>, Malformed> {
+    let unit = reader.varint()?;
+    let mut time = entry.first.as_nanos();
+    let mut timestamps = Vec::with_capacity(entry.rows as usize);
+    for step in decode_numbers(reader, entry.rows as usize)? {
+        let step = step.checked_mul(unit).ok_or(Malformed("time is out of range"))?;
+        time = time.checked_add_unsigned(step).ok_or(Malformed("time is out of range"))?;
+        timestamps.push(Timestamp::from_nanos(time));
     }
-
-    fn pair(&self, pair: usize) -> (&str, &[u8]) {
-        let name = self.pair_names.get(pair).and_then(|name| self.names.get(*name as usize));
-        let at = |place: usize| self.value_starts.get(place).copied().unwrap_or_default() as usize;
-        (name.map_or("", |name| name), self.values.get(at(pair)..at(pair + 1)).unwrap_or_default())
+    if timestamps.last().is_some_and(|last| *last != entry.last) {
+        return Err(Malformed("last time is not the one in the footer"));
     }
+    Ok(timestamps)
 }

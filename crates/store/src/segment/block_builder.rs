@@ -6,7 +6,9 @@ use timberyard_model::{Labels, RowRef, Timestamp};
 
 use super::frame::FrameWriter;
 use super::index::{BlockEntry, Group, GroupStream};
-use crate::codec::{Malformed, put_bytes, put_varint};
+use super::metadata::MetadataBuilder;
+use crate::codec::{Malformed, put_varint};
+use crate::columnar::{Strings, encode_numbers};
 
 /// A block has no more rows than this, however short they are.
 const BLOCK_ROWS_MAX: usize = 1 << 17;
@@ -31,14 +33,8 @@ struct Columns {
     timestamps: Vec<Timestamp>,
     streams: Vec<u32>,
     merging: Vec<bool>,
-    line_lengths: Vec<u32>,
-    lines: Vec<u8>,
-    names: Vec<Box<str>>,
-    name_numbers: HashMap<Box<str>, u32>,
-    pair_counts: Vec<u32>,
-    pair_names: Vec<u32>,
-    value_lengths: Vec<u32>,
-    values: Vec<u8>,
+    lines: Strings,
+    metadata: MetadataBuilder,
 }
 
 /// A group whose blocks are written; its stream numbers are still its own.
@@ -150,8 +146,8 @@ impl GroupBuilder {
             first: *first,
             last: *last,
             row_frame: frames.write(&columns.encode_rows(), out)?,
-            line_frame: frames.write(&columns.lines, out)?,
-            metadata_frame: frames.write(&columns.encode_metadata(), out)?,
+            line_frame: frames.write_lines(&columns.lines, out)?,
+            metadata_frame: frames.write(&columns.metadata.encode(), out)?,
         };
         self.blocks.push(entry);
         self.columns.clear();
@@ -165,45 +161,23 @@ impl Columns {
     }
 
     fn bytes(&self) -> usize {
-        self.lines.len() + self.values.len() + self.len() * ROW_OVERHEAD_BYTES
+        self.lines.bytes.len() + self.metadata.bytes() + self.len() * ROW_OVERHEAD_BYTES
     }
 
     fn push(&mut self, row: RowRef<'_>, stream: u32, merges: bool) {
         self.timestamps.push(row.timestamp());
         self.streams.push(stream);
         self.merging.push(merges);
-        self.line_lengths.push(row.line().len() as u32);
-        self.lines.extend_from_slice(row.line());
-        let metadata = row.metadata();
-        self.pair_counts.push(metadata.len() as u32);
-        for (name, value) in metadata {
-            let number = match self.name_numbers.get(name) {
-                Some(number) => *number,
-                None => {
-                    let number = self.names.len() as u32;
-                    self.names.push(name.into());
-                    self.name_numbers.insert(name.into(), number);
-                    number
-                }
-            };
-            self.pair_names.push(number);
-            self.value_lengths.push(value.len() as u32);
-            self.values.extend_from_slice(value);
-        }
+        self.lines.push(row.line());
+        self.metadata.push(row.metadata());
     }
 
     fn clear(&mut self) {
         self.timestamps.clear();
         self.streams.clear();
         self.merging.clear();
-        self.line_lengths.clear();
         self.lines.clear();
-        self.names.clear();
-        self.name_numbers.clear();
-        self.pair_counts.clear();
-        self.pair_names.clear();
-        self.value_lengths.clear();
-        self.values.clear();
+        self.metadata = MetadataBuilder::default();
     }
 
     fn encode_rows(&self) -> Vec<u8> {
@@ -227,24 +201,10 @@ impl Columns {
             .find(|unit| steps.iter().all(|step| step % unit == 0));
         let unit = unit.unwrap_or(1);
         put_varint(&mut out, unit);
-        for step in steps {
-            put_varint(&mut out, step / unit);
-        }
-        match self.streams.first() {
-            Some(first) if self.streams.iter().all(|stream| stream == first) => {
-                out.push(0);
-                put_varint(&mut out, u64::from(*first));
-            }
-            _ => {
-                out.push(1);
-                for stream in &self.streams {
-                    put_varint(&mut out, u64::from(*stream));
-                }
-            }
-        }
-        for length in &self.line_lengths {
-            put_varint(&mut out, u64::from(*length));
-        }
+        let steps: Vec<u64> = steps.into_iter().map(|step| step / unit).collect();
+        encode_numbers(&steps, &mut out);
+        let streams: Vec<u64> = self.streams.iter().map(|stream| u64::from(*stream)).collect();
+        encode_numbers(&streams, &mut out);
         out
     }
 
@@ -258,23 +218,5 @@ impl Columns {
             step
         };
         self.timestamps.iter().map(step).collect()
-    }
-
-    fn encode_metadata(&self) -> Vec<u8> {
-        if self.pair_names.is_empty() {
-            return Vec::new();
-        }
-        let mut out = Vec::with_capacity(self.values.len() + self.pair_names.len() * 3 + self.len() + 64);
-        put_varint(&mut out, self.names.len() as u64);
-        for name in &self.names {
-            put_bytes(&mut out, name.as_bytes());
-        }
-        for column in [&self.pair_counts, &self.pair_names, &self.value_lengths] {
-            for number in column {
-                put_varint(&mut out, u64::from(*number));
-            }
-        }
-        out.extend_from_slice(&self.values);
-        out
     }
 }

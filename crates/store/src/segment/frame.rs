@@ -3,6 +3,7 @@
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
+use crate::columnar::{Encoder, Strings};
 
 /// zstd's fastest level keeps about as little of logs as the next ones.
 const LEVEL: i32 = 1;
@@ -23,12 +24,13 @@ pub(crate) struct Frame {
 /// Compresses one stretch after the other with the same working memory.
 pub(crate) struct FrameWriter {
     compressor: Option<Compressor<'static>>,
+    lines: Option<Encoder>,
 }
 
 impl FrameWriter {
     pub(crate) fn new() -> Self {
         // Without memory for a compressor everything is stored as it is.
-        Self { compressor: Compressor::new(LEVEL).ok() }
+        Self { compressor: Compressor::new(LEVEL).ok(), lines: Encoder::new().ok() }
     }
 
     /// Appends `raw`, compressed if that helps, to `out`.
@@ -45,17 +47,40 @@ impl FrameWriter {
             Some(bytes) if bytes.len() < raw.len() => out.extend_from_slice(&bytes),
             _ => out.extend_from_slice(raw),
         }
-        let written = out.get(start..).unwrap_or_default();
-        Ok(Frame { stored: written.len() as u32, raw: raw.len() as u32, checksum: checksum(written) })
+        Ok(Frame::of(out, start, raw.len()))
+    }
+
+    /// Appends lines as templates and columns. Its length after decompression is that of the lines.
+    pub(crate) fn write_lines(&mut self, lines: &Strings, out: &mut Vec<u8>) -> Result<Frame, Malformed> {
+        if lines.bytes.len() > RAW_BYTES_MAX {
+            return Err(Malformed("lines are longer than 1 GiB"));
+        }
+        let start = out.len();
+        let encoder = self.lines.as_mut().ok_or(Malformed("no memory to compress"))?;
+        encoder.encode(lines, out).map_err(|_| Malformed("lines do not compress"))?;
+        Ok(Frame::of(out, start, lines.bytes.len()))
     }
 }
 
 impl Frame {
+    /// What was appended to `out` from `start` on.
+    fn of(out: &[u8], start: usize, raw: usize) -> Self {
+        let written = out.get(start..).unwrap_or_default();
+        Self { stored: written.len() as u32, raw: raw as u32, checksum: checksum(written) }
+    }
+
+    /// Compares length and checksum with what is in the file.
+    pub(crate) fn check(&self, stored: &[u8]) -> Result<(), Malformed> {
+        if stored.len() == self.stored as usize && checksum(stored) == self.checksum {
+            Ok(())
+        } else {
+            Err(Malformed("checksum does not hold"))
+        }
+    }
+
     /// The bytes before compression, after the checksum was compared.
     pub(crate) fn read(&self, stored: &[u8]) -> Result<Vec<u8>, Malformed> {
-        if stored.len() != self.stored as usize || checksum(stored) != self.checksum {
-            return Err(Malformed("checksum does not hold"));
-        }
+        self.check(stored)?;
         if self.stored == self.raw {
             return Ok(stored.to_vec());
         }

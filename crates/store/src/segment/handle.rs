@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use timberyard_model::{TenantId, Timestamp};
 
-use super::block::{Block, Sections};
+use super::block::{Block, Wanted};
 use super::footer::{self, TRAILER_BYTES, Trailer};
 use super::index::{BlockEntry, Group, SegmentIndex};
 use super::index_cache::IndexCache;
@@ -147,7 +147,7 @@ impl Segment {
             let mut rows = vec![0u64; group.streams.len()];
             let mut before = group.first;
             for entry in &group.blocks {
-                let block = reader.block(group, entry, Sections::ALL)?;
+                let block = reader.block(group, entry)?;
                 for (row, time) in block.timestamps().iter().enumerate() {
                     let stream = block.stream(row) as usize;
                     let member = group.streams.get(stream);
@@ -249,15 +249,23 @@ pub(crate) struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// Reads and decodes one block of a group.
-    pub(crate) fn block(
+    /// Reads and decodes one block of a group, every row of it.
+    pub(crate) fn block(&self, group: &Group, entry: &BlockEntry) -> Result<Block, StoreError> {
+        let block = self.narrowed_block(group, entry, &Wanted::ALL)?;
+        block.ok_or_else(|| {
+            StoreError::corrupt(&self.path, format!("block at byte {} is empty", entry.offset))
+        })
+    }
+
+    /// Reads and decodes what is wanted of one block of a group; `None` when no row passes its filters.
+    pub(crate) fn narrowed_block(
         &self,
         group: &Group,
         entry: &BlockEntry,
-        sections: Sections,
-    ) -> Result<Block, StoreError> {
-        let stored = self.bytes(entry.offset, sections.stored_bytes(entry) as usize)?;
-        Block::decode(entry, &stored, sections, group.streams.len()).map_err(|error| {
+        wanted: &Wanted<'_>,
+    ) -> Result<Option<Block>, StoreError> {
+        let stored = self.bytes(entry.offset, wanted.stored_bytes(entry) as usize)?;
+        Block::decode(entry, &stored, wanted, group.streams.len()).map_err(|error| {
             StoreError::corrupt(&self.path, format!("block at byte {}: {}", entry.offset, error.0))
         })
     }

@@ -13,9 +13,10 @@ mod handle;
 mod index;
 mod index_cache;
 mod keys;
+mod metadata;
 mod writer;
 
-pub(crate) use block::{Block, Sections};
+pub(crate) use block::{Block, Wanted};
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary};
 pub(crate) use index::{Group, GroupStream, SegmentIndex};
 pub(crate) use index_cache::IndexCache;

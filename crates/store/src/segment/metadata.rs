@@ -1,0 +1,154 @@
+//! The structured metadata of a block, as columns.
+//!
+//! Rows with the same names in the same order have one *shape*; each place of a shape is a column. Rows without
+//! metadata cost nothing when all are without, and one number otherwise.
+
+use std::collections::HashMap;
+
+use crate::codec::{Malformed, Reader, put_bytes, put_varint};
+use crate::columnar::{Column, Span, Strings, column_budget, decode_numbers, encode_column, encode_numbers};
+
+/// Pairs that one row may have: far more than the record limits allow.
+const PAIRS_MAX: usize = 1 << 16;
+
+/// Collects the metadata of the rows of a block.
+#[derive(Default)]
+pub(super) struct MetadataBuilder {
+    names: Vec<Box<str>>,
+    name_numbers: HashMap<Box<str>, u32>,
+    shapes: Vec<Shape>,
+    shape_numbers: HashMap<Box<[u32]>, u32>,
+    /// The shape of each row.
+    rows: Vec<u64>,
+    values: Vec<u8>,
+    row: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Shape {
+    names: Box<[u32]>,
+    columns: Vec<Vec<Span>>,
+}
+
+impl MetadataBuilder {
+    /// Adds the next row.
+    pub(super) fn push<'m>(&mut self, metadata: impl Iterator<Item = (&'m str, &'m [u8])> + Clone) {
+        self.row.clear();
+        for (name, _) in metadata.clone() {
+            let number = match self.name_numbers.get(name) {
+                Some(number) => *number,
+                None => {
+                    let number = self.names.len() as u32;
+                    self.names.push(name.into());
+                    self.name_numbers.insert(name.into(), number);
+                    number
+                }
+            };
+            self.row.push(number);
+        }
+        let shape = match self.shape_numbers.get(self.row.as_slice()) {
+            Some(shape) => *shape,
+            None => {
+                let number = self.shapes.len() as u32;
+                let names: Box<[u32]> = self.row.as_slice().into();
+                self.shapes.push(Shape { names: names.clone(), columns: vec![Vec::new(); names.len()] });
+                self.shape_numbers.insert(names, number);
+                number
+            }
+        };
+        self.rows.push(u64::from(shape));
+        if let Some(shape) = self.shapes.get_mut(shape as usize) {
+            for (column, (_, value)) in shape.columns.iter_mut().zip(metadata) {
+                column.push(Span { start: self.values.len() as u32, len: value.len() as u32 });
+                self.values.extend_from_slice(value);
+            }
+        }
+    }
+
+    /// Bytes of all values so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The section; empty when no row has any metadata.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.names.is_empty() {
+            return out;
+        }
+        put_varint(&mut out, self.names.len() as u64);
+        self.names.iter().for_each(|name| put_bytes(&mut out, name.as_bytes()));
+        put_varint(&mut out, self.shapes.len() as u64);
+        for shape in &self.shapes {
+            put_varint(&mut out, shape.names.len() as u64);
+            shape.names.iter().for_each(|name| put_varint(&mut out, u64::from(*name)));
+        }
+        encode_numbers(&self.rows, &mut out);
+        for column in self.shapes.iter().flat_map(|shape| &shape.columns) {
+            encode_column(&self.values, column, &mut out);
+        }
+        out
+    }
+}
+
+/// The metadata of the rows of a block.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    names: Vec<Box<str>>,
+    shapes: Vec<(Vec<u32>, Vec<Strings>)>,
+    /// The shape of each row, and its place among the rows of that shape.
+    rows: Vec<(u32, u32)>,
+}
+
+impl Metadata {
+    /// Of a block whose metadata nobody wants.
+    pub(super) const NONE: Self = Self { names: Vec::new(), shapes: Vec::new(), rows: Vec::new() };
+
+    /// Reads a section of `rows` rows.
+    pub(super) fn decode(bytes: &[u8], rows: usize) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let names =
+            (0..reader.count()?).map(|_| Ok(reader.text()?.into())).collect::<Result<Vec<Box<str>>, _>>()?;
+        let mut shapes = Vec::new();
+        for _ in 0..reader.count()? {
+            let pairs = reader.bounded(PAIRS_MAX)?;
+            let known = |name: u32| ((name as usize) < names.len()).then_some(name);
+            let shape = (0..pairs)
+                .map(|_| known(reader.varint_u32()?).ok_or(Malformed("metadata name is not in the block")))
+                .collect::<Result<Vec<u32>, _>>()?;
+            shapes.push((shape, Vec::new()));
+        }
+        let mut counts = vec![0_u32; shapes.len()];
+        let rows = decode_numbers(&mut reader, rows)?
+            .into_iter()
+            .map(|shape| {
+                let count =
+                    counts.get_mut(shape as usize).ok_or(Malformed("metadata shape is not in the block"))?;
+                *count += 1;
+                Ok((shape as u32, *count - 1))
+            })
+            .collect::<Result<Vec<_>, Malformed>>()?;
+        let mut budget = column_budget(bytes.len());
+        for ((names, columns), count) in shapes.iter_mut().zip(counts) {
+            for _ in 0..names.len() {
+                let column = Column::open(&mut reader, count as usize, 0, &mut budget)?;
+                columns.push(column.spell(count as usize, &mut budget)?);
+            }
+        }
+        reader.end()?;
+        Ok(Self { names, shapes, rows })
+    }
+
+    /// Name and value of each pair of a row, in the order sent.
+    pub(super) fn of_row(&self, row: usize) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
+        let (shape, place) = self.rows.get(row).copied().unwrap_or_default();
+        let (names, columns) = self
+            .shapes
+            .get(shape as usize)
+            .map_or((&[][..], &[][..]), |(names, columns)| (names.as_slice(), columns.as_slice()));
+        names.iter().zip(columns).map(move |(name, column)| {
+            let name = self.names.get(*name as usize).map_or("", |name| name);
+            (name, column.get(place as usize))
+        })
+    }
+}
