@@ -161,7 +161,7 @@ fn hex(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
         }
     }
     let digits: Vec<usize> = (0..len).filter(|i| shape[*i] == 0).collect();
-    if digits.len() < 8 || digits.len() % 2 != 0 {
+    if digits.len() < 8 || !digits.len().is_multiple_of(2) {
         return false;
     }
     let start = out.len();
