@@ -69,9 +69,8 @@ impl ScanRequest {
 /// Some rows of a scan.
 #[derive(Debug)]
 pub struct RowBlock {
-    /// The rows, in any order, except that rows of one stream with equal timestamps come in the direction of
-    /// the scan, within a block and from block to block: stored first comes first when scanning forward, and
-    /// last when scanning backward.
+    /// The rows, in any order, except that rows of one stream with equal timestamps lie in the order in
+    /// which they were stored (also when scanning backward, where an earlier block holds the later ones).
     /// Equal entries that merge are there once in the whole scan.
     pub rows: Rows,
     /// How far the scan has come: no later block holds a row beyond it (newer than it when

@@ -164,10 +164,10 @@ impl LogSource for MemorySource {
             let Some(last) = chunk.last() else { continue };
             let mut builder = RowsBuilder::default();
             // Against the direction of the scan, since rows of a block come in any order; only rows of
-            // equal time lie in its direction.
+            // equal time lie in the order in which they were stored.
             let mut chunk: Vec<&Entry> = chunk.iter().collect();
             match request.direction {
-                Direction::Backward => chunk.sort_by_key(|entry| entry.timestamp),
+                Direction::Backward => chunk.reverse(),
                 Direction::Forward => chunk.sort_by_key(|entry| Reverse(entry.timestamp)),
             }
             for entry in chunk {

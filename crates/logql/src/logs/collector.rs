@@ -22,15 +22,16 @@ use crate::result::Entry;
 pub(super) struct Rank {
     time: i64,
     block: u64,
-    row: usize,
+    row: i64,
 }
 
 impl Rank {
     pub(super) fn new(direction: Direction, timestamp: Timestamp, block: u64, row: usize) -> Self {
         let time = timestamp.as_nanos();
+        let row = row as i64;
         match direction {
             Direction::Forward => Self { time, block, row },
-            Direction::Backward => Self { time: !time, block, row },
+            Direction::Backward => Self { time: !time, block, row: !row },
         }
     }
 }

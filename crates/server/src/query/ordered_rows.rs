@@ -133,14 +133,17 @@ impl<'s, P: FnMut(RowRef<'_>) -> bool> OrderedRows<'s, P> {
             return Ok(());
         }
         match direction {
-            Direction::Backward => fresh.sort_by_key(|row| Reverse(row.timestamp())),
+            Direction::Backward => {
+                fresh.reverse();
+                fresh.sort_by_key(|row| Reverse(row.timestamp()));
+            }
             Direction::Forward => fresh.sort_by_key(|row| row.timestamp()),
         }
         let pending = std::mem::take(&mut self.pending);
         let mut held = pending.iter().peekable();
         let mut fresh = fresh.into_iter().peekable();
         let merged = std::iter::from_fn(|| match (held.peek(), fresh.peek()) {
-            // Rows of equal time come in the direction of the scan, so those of an earlier block first.
+            // Among equal times an earlier block comes first.
             (Some(old), Some(new)) if precedes(direction, *new, old.timestamp()) => fresh.next(),
             (Some(_), _) => held.next(),
             (None, _) => fresh.next(),
