@@ -42,10 +42,17 @@ pub enum RecordError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The batch has as many records as one can have.
+    #[error("request has more than {BATCH_RECORDS_MAX} records, the most that one can have")]
+    TooManyRecords,
     /// The batch is full.
     #[error(transparent)]
     Full(#[from] RowsFull),
 }
+
+/// The most records of one batch. Empty records take a few bytes on the wire and tens in memory, so
+/// that a limit on the body's bytes alone would let a small body become a large batch.
+pub const BATCH_RECORDS_MAX: usize = 4 << 20;
 
 /// Collects rows for one [`LogBatch`].
 #[derive(Debug)]
@@ -76,6 +83,11 @@ impl BatchBuilder {
         }
     }
 
+    /// Makes room for `bytes` of lines and metadata: a decoder knows its body's length.
+    pub fn reserve_bytes(&mut self, bytes: usize) {
+        self.rows.reserve_bytes(bytes);
+    }
+
     /// The number of a stream, adding it if it is new. Label rules differ between
     /// protocols and are the decoder's business.
     pub fn stream(&mut self, labels: &Labels) -> u32 {
@@ -91,6 +103,9 @@ impl BatchBuilder {
         metadata: &[(&str, &[u8])],
     ) -> Result<(), RecordError> {
         let limits = &self.limits;
+        if self.rows.len() >= BATCH_RECORDS_MAX {
+            return Err(RecordError::TooManyRecords);
+        }
         if line.len() > limits.line_bytes_max {
             return Err(RecordError::LineTooLong { bytes: line.len(), limit: limits.line_bytes_max });
         }

@@ -215,6 +215,11 @@ pub struct RowsBuilder {
 }
 
 impl RowsBuilder {
+    /// Makes room for `bytes` of lines and metadata, so that the arena need not grow step by step.
+    pub fn reserve_bytes(&mut self, bytes: usize) {
+        self.rows.arena.reserve(bytes.min(ROWS_BYTES_MAX));
+    }
+
     /// The number of a stream, adding it if it is new.
     pub fn stream(&mut self, labels: &Labels) -> u32 {
         if let Some(number) = self.stream_numbers.get(labels) {
@@ -270,7 +275,11 @@ impl RowsBuilder {
     }
 
     /// The rows, no longer changeable.
-    pub fn finish(self) -> Rows {
+    pub fn finish(mut self) -> Rows {
+        let arena = &mut self.rows.arena;
+        if arena.capacity() / 2 > arena.len() {
+            arena.shrink_to_fit();
+        }
         self.rows
     }
 

@@ -63,7 +63,8 @@ enum StreamState {
 }
 
 impl<'c, 'a> Push<'c, 'a> {
-    pub(crate) fn new(context: &'c DecodeContext<'c>) -> Self {
+    /// For a body of `body_bytes`.
+    pub(crate) fn new(context: &'c DecodeContext<'c>, body_bytes: usize) -> Self {
         let record = &context.limits.record;
         // The level that is added here does not count against the sender's metadata.
         let limits = RecordLimits {
@@ -73,14 +74,13 @@ impl<'c, 'a> Push<'c, 'a> {
                 .saturating_add(DETECTED_LEVEL.len() + record.label_value_bytes_max.max(16)),
             ..record.clone()
         };
+        let mut batch =
+            BatchBuilder::new(context.tenant.clone(), context.received_at, EqualEntries::Merge, &limits);
+        // What surrounds an entry in either form is longer than the level that is added to it.
+        batch.reserve_bytes(body_bytes);
         Self {
             context,
-            batch: BatchBuilder::new(
-                context.tenant.clone(),
-                context.received_at,
-                EqualEntries::Merge,
-                &limits,
-            ),
+            batch,
             rejected: Rejections::default(),
             streams: Vec::new(),
             by_text: HashMap::new(),
@@ -265,7 +265,7 @@ impl Refusal {
             Self::Record(RecordError::MetadataTooLarge { bytes, limit }) => format!(
                 "stream '{stream}' has structured metadata too large: '{bytes}' bytes, limit: '{limit}' bytes"
             ),
-            Self::Record(error @ RecordError::Full(_)) => error.to_string(),
+            Self::Record(error @ (RecordError::TooManyRecords | RecordError::Full(_))) => error.to_string(),
         }
     }
 }

@@ -23,7 +23,7 @@ type Result<T> = std::result::Result<T, DecodeError>;
 pub fn decode(body: &[u8], context: &DecodeContext<'_>) -> Result<Decoded> {
     let mut decoder = Decoder {
         reader: JsonReader::new(body, context.limits.request.json_depth_max),
-        push: Push::new(context),
+        push: Push::new(context, body.len()),
         metadata: Vec::new(),
         scratch: Vec::new(),
     };

@@ -33,7 +33,7 @@ pub fn decode(body: &[u8], context: &DecodeContext<'_>) -> Result<Decoded> {
 
 /// Decodes a message that is not compressed.
 pub fn decode_message(message: &[u8], context: &DecodeContext<'_>) -> Result<Decoded> {
-    let mut push = Push::new(context);
+    let mut push = Push::new(context, message.len());
     let mut metadata = Vec::new();
     let mut fields = Message::new(message).fields();
     let mut index = 0;
