@@ -93,11 +93,7 @@ impl ServerSettings {
     }
 
     fn command(&self, address: &str, folder: &Path) -> Command {
-        let mut command = Command::new(&self.binary);
-        // Settings come from the test alone, not from the shell that runs it.
-        for name in ["PORT", "AUTH_SECRET", "API_KEYS", "LOGPULSE_API_KEY", "LOGPULSE_PORT", "RUST_LOG"] {
-            command.env_remove(name);
-        }
+        let mut command = clean_command(&self.binary);
         command
             .args(["server", "--listen", address, "--data-dir"])
             .arg(data_path(folder))
@@ -203,6 +199,19 @@ impl Drop for ServerProcess {
             let _ = self.child.wait();
         }
     }
+}
+
+/// A command whose settings come from the test alone, not from the environment of the shell that runs it.
+pub fn clean_command(binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.env_clear();
+    // What programs, temporary files, backtraces and coverage need.
+    for name in ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
 }
 
 fn data_path(folder: &Path) -> PathBuf {

@@ -244,7 +244,7 @@ fn bad_events_are_refused_with_each_field_named() {
 #[test]
 fn a_batch_is_taken_whole_or_not_at_all() {
     let server = server_with(&[("MAX_BATCH_SIZE", "3")]);
-    let answer = ingest_all(&server, &[event("a"), event("b")]).expect_status(201).json();
+    let answer = ingest_all(&server, &[event("known-1"), event("known-2")]).expect_status(201).json();
     assert_eq!(answer["success"], true);
     assert_eq!(answer["data"]["logs_processed"], 2);
     assert_eq!(answer["data"]["total_received"], 2);
@@ -259,14 +259,9 @@ fn a_batch_is_taken_whole_or_not_at_all() {
     assert_eq!(answer["error"], "validation_error");
     assert_eq!(answer["details"][0]["field"], "logs[1].event_type", "{answer}");
 
-    let known = error(&[event("e"), event("a")], 409);
+    let known = error(&[event("e"), event("known-1")], 409);
     assert_eq!(known["error"], "duplicate_event");
-    assert!(
-        known.to_string().contains("\\\"a\\\"")
-            || known.to_string().contains("`a`")
-            || known["message"].as_str().is_some_and(|m| m.contains('a')),
-        "{known}"
-    );
+    assert!(known.to_string().contains("known-1"), "{known}");
     let repeated = error(&[event("repeated-id"), event("repeated-id")], 409);
     assert_eq!(repeated["error"], "duplicate_event");
     assert!(repeated.to_string().contains("repeated-id"), "{repeated}");
@@ -274,7 +269,7 @@ fn a_batch_is_taken_whole_or_not_at_all() {
 
     let mut kept = ids(&server, &[]);
     kept.sort();
-    assert_eq!(kept, ["a", "b"], "of refused batches nothing is kept");
+    assert_eq!(kept, ["known-1", "known-2"], "of refused batches nothing is kept");
     ingest_all(&server, &[event("d"), event("e"), event("repeated-id")]).expect_status(201);
 }
 

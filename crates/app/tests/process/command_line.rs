@@ -365,6 +365,10 @@ fn settings_are_checked_and_shown_with_where_each_came_from() {
     assert!(line("node_id").contains("default"), "{shown}");
     assert!(!shown.contains("pulse-key"), "secrets are masked: {shown}");
 
+    let server = settings().argument("--config").argument(&file).start();
+    server.get("/labels").send().expect_status(401);
+    server.get("/labels").header("X-API-Key", "pulse-key").send().expect_status(200);
+
     for (yaml, named) in [
         ("listn: 127.0.0.1:1\n", "listn"),
         ("storage:\n  retention_day: 3\n", "retention_day"),

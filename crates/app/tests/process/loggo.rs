@@ -6,8 +6,8 @@ use timberyard_testkit::server_process::ServerProcess;
 
 use crate::clock::{SECOND, now};
 use crate::logql::array;
-use crate::start::server;
-use crate::terminal::curl;
+use crate::start::{SECRET, server, server_with};
+use crate::terminal::{curl, timberyard};
 
 fn post(server: &ServerProcess, entries: &Value) -> Answer {
     server.post("/v1/logs").json(entries).send()
@@ -153,4 +153,48 @@ fn entries_of_both_kinds_are_read_with_the_fields_of_both() {
         }
     }
     assert_eq!(found[0]["service"], "topus");
+}
+
+#[test]
+fn an_org_id_names_the_tenant_where_the_key_allows_it() {
+    let server = server_with(&[("AUTH_SECRET", SECRET), ("API_KEYS", "operator")]);
+    let time = now() / 1_000_000;
+    let entries = json!([
+        { "timestamp": time, "service": "s", "message": "of red", "org_id": "red" },
+        { "timestamp": time, "service": "s", "message": "of nobody" },
+    ]);
+    let send = |key: &str| server.post("/v1/logs").header("X-API-Key", key).json(&entries).send();
+    send("operator").expect_status(202);
+    let signed = timberyard(&["keys", "issue", "--client", "web", "--secret", SECRET]).succeeded().text();
+    let refused = send(signed.trim());
+    assert!(matches!(refused.status, 400 | 403), "{} {}", refused.status, refused.text());
+    let seen = |tenant: &str| {
+        let request = server.get("/v1/logs").query("service", "s").header("X-API-Key", "operator");
+        let request = if tenant.is_empty() { request } else { request.header("X-Scope-OrgID", tenant) };
+        request.send().expect_status(200).json()
+    };
+    assert_eq!(messages(&seen("red")), ["of red"]);
+    assert_eq!(messages(&seen("")), ["of nobody"], "nothing of the refused body is kept either");
+}
+
+#[test]
+fn a_forwarded_address_is_believed_from_a_trusted_proxy_alone() {
+    let time = now() / 1_000_000;
+    let entries = json!([{ "timestamp": time, "service": "s", "message": "m" }]);
+    let client_ip = |server: &ServerProcess, forwarded: &str| {
+        server.post("/v1/logs").header("X-Forwarded-For", forwarded).json(&entries).send().expect_status(202);
+        read(server, &[("service", "s"), ("limit", "1")])[0]["client_ip"].clone()
+    };
+    assert_eq!(client_ip(&server(), "203.0.113.7"), "127.0.0.1");
+    let behind = server_with(&[("TIMBERYARD_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")]);
+    assert_eq!(client_ip(&behind, "203.0.113.7"), "203.0.113.7");
+    let behind = server_with(&[("TIMBERYARD_TRUSTED_PROXIES", "127.0.0.1,10.0.0.0/8")]);
+    assert_eq!(
+        client_ip(&behind, "1.2.3.4, 203.0.113.7, 10.1.2.3"),
+        "203.0.113.7",
+        "what the client made up does not count"
+    );
+    let behind = server_with(&[("TIMBERYARD_TRUSTED_PROXIES", "127.0.0.1")]);
+    let unreadable = client_ip(&behind, "not an address");
+    assert_eq!(unreadable, "127.0.0.1");
 }

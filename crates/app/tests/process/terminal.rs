@@ -1,9 +1,10 @@
 //! Commands as a user types them.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use timberyard_testkit::server_process::ServerProcess;
+use timberyard_testkit::server_process::{ServerProcess, clean_command};
 
 /// What a command said.
 #[derive(Debug)]
@@ -54,17 +55,9 @@ impl From<Output> for Said {
     }
 }
 
-/// The command `timberyard` with arguments, its environment without settings of the shell that runs the test.
+/// The command `timberyard` with arguments, in an environment without settings.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(crate::start::binary());
-    for (name, _) in std::env::vars() {
-        if name.starts_with("TIMBERYARD_") || name.starts_with("LOGPULSE_") {
-            command.env_remove(name);
-        }
-    }
-    for name in ["PORT", "AUTH_SECRET", "API_KEYS"] {
-        command.env_remove(name);
-    }
+    let mut command = clean_command(Path::new(crate::start::binary()));
     command.args(arguments);
     command
 }
