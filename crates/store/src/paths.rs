@@ -5,7 +5,7 @@
 //! DIR/manifest                              what is listed; replaced atomically
 //! DIR/manifest.new                          its successor, while being written
 //! DIR/snapshots/NAME                        copies made while it runs; the store neither reads nor counts them
-//! DIR/log/000000000000002a.log              write-ahead log, by segment number
+//! DIR/wal/000000000000002a.wal              write-ahead log, by segment number
 //! DIR/undecodable/000000000000002a           payloads of log records that the application cannot read
 //! DIR/tenants/NAME/2026-11-20/0000002a.seg  segments, by tenant, UTC day and id
 //! DIR/tenants/NAME/2026-11-20/0000002a.new  the same, while being written
@@ -44,11 +44,11 @@ impl Paths {
     }
 
     pub(crate) fn log_directory(&self) -> PathBuf {
-        self.root.join("log")
+        self.root.join("wal")
     }
 
     pub(crate) fn log_segment(&self, number: u64) -> PathBuf {
-        self.log_directory().join(format!("{number:016x}.log"))
+        self.log_directory().join(format!("{number:016x}.wal"))
     }
 
     pub(crate) fn undecodable_directory(&self) -> PathBuf {
@@ -78,7 +78,7 @@ impl Paths {
 
 /// The number in the name of a log segment.
 pub(crate) fn log_segment_number(name: &str) -> Option<u64> {
-    u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()
+    u64::from_str_radix(name.strip_suffix(".wal")?, 16).ok()
 }
 
 /// The file name of a segment.

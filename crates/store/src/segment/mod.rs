@@ -14,6 +14,8 @@ mod index;
 mod index_cache;
 mod keys;
 mod metadata;
+#[cfg(test)]
+mod round_trips;
 mod writer;
 
 pub(crate) use block::{Block, Wanted};

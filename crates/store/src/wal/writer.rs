@@ -376,11 +376,11 @@ mod tests {
             append(&mut writer, &[&payload(number)]);
         }
         writer.files.release(30, 8).expect("released");
-        let before = std::fs::read_dir(directory.path().join("log")).expect("listed").count();
+        let before = std::fs::read_dir(directory.path().join("wal")).expect("listed").count();
         for number in 41..=60 {
             append(&mut writer, &[&payload(number)]);
         }
-        let after = std::fs::read_dir(directory.path().join("log")).expect("listed").count();
+        let after = std::fs::read_dir(directory.path().join("wal")).expect("listed").count();
         assert_eq!(before, after, "files are used again");
         let (records, contents) = read(directory.path(), 30);
         assert_eq!(records, (31..=60).map(|number| (number, payload(number))).collect::<Vec<_>>());

@@ -80,7 +80,7 @@ fn rows_survive_a_drop_and_a_close() {
         }
         if round % 2 == 1 {
             store.close().expect("closed");
-            assert!(files(directory.path(), "log").is_empty(), "a closed store needs no log");
+            assert!(files(directory.path(), "wal").is_empty(), "a closed store needs no log");
             assert!(matches!(append(&store, &source.next(1)), Err(StoreError::Closed)));
         }
         for tenant in plain.tenants() {
@@ -350,7 +350,7 @@ fn a_damaged_log_record_is_counted_and_its_neighbours_are_kept() {
         append(&store, &Arc::new(batch)).expect("appended");
     }
     drop(store);
-    let log = files(directory.path(), "log");
+    let log = files(directory.path(), "wal");
     let mut bytes = std::fs::read(&log[0]).expect("readable");
     let place = bytes.windows(6).position(|window| window == b"line 2").expect("there");
     bytes[place] ^= 1;

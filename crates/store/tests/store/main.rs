@@ -2,6 +2,7 @@
 
 mod crashes;
 mod durability;
+mod fixtures;
 mod harness;
 mod random_operations;
 mod record;

@@ -1,0 +1,191 @@
+//! Properties of the encoding: what goes in comes out, and bytes that are not a block are an error.
+
+use proptest::prelude::*;
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::{Labels, Rows, Timestamp};
+
+use super::block::{Block, Wanted};
+use super::block_builder::{BuiltGroup, GroupBuilder};
+use super::footer;
+use super::frame::{Frame, FrameWriter};
+use super::handle::SegmentSummary;
+use super::index::{BlockEntry, SegmentIndex};
+use crate::codec::checksum;
+
+type Metadata = Vec<(String, Vec<u8>)>;
+
+#[derive(Clone, Debug)]
+struct PlainRow {
+    time: i64,
+    stream: u8,
+    line: Vec<u8>,
+    metadata: Metadata,
+    merges: bool,
+}
+
+fn plain_row() -> impl Strategy<Value = PlainRow> {
+    let time = prop_oneof![
+        any::<i64>(),
+        0..3i64,
+        (0..1000i64).prop_map(|second| second * 1_000_000_000),
+        (0..1000i64).prop_map(|milli| milli * 1_000_000),
+    ];
+    let line = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..60),
+        "[a-z]{0,8} [a-z]{0,8}".prop_map(String::into_bytes),
+        Just(Vec::new()),
+    ];
+    let pair = ("[a-c]{0,2}", prop::collection::vec(any::<u8>(), 0..9));
+    let metadata = prop_oneof![Just(Vec::new()), prop::collection::vec(pair, 0..4)];
+    (time, 0..5u8, line, metadata, any::<bool>())
+        .prop_map(|(time, stream, line, metadata, merges)| PlainRow { time, stream, line, metadata, merges })
+}
+
+fn plain_rows() -> impl Strategy<Value = Vec<PlainRow>> {
+    let rows = prop::collection::vec(plain_row(), 1..200);
+    (rows, 0..3u8).prop_map(|(mut rows, merging)| {
+        rows.sort_by_key(|row| row.time);
+        for row in &mut rows {
+            row.merges = match merging {
+                0 => false,
+                1 => true,
+                _ => row.merges,
+            };
+        }
+        rows
+    })
+}
+
+fn rows_of(plain: &[PlainRow]) -> Rows {
+    let mut rows = RowsBuilder::default();
+    for row in plain {
+        let name = format!("stream-{}", row.stream);
+        let stream = rows.stream(&Labels::from_pairs([("service_name", "api"), ("name", &*name)]));
+        let metadata = row.metadata.iter().map(|(name, value)| (&**name, &**value));
+        rows.push(stream, Timestamp::from_nanos(row.time), &row.line, metadata).expect("fits");
+    }
+    rows.finish()
+}
+
+fn encode(plain: &[PlainRow], block_bytes: usize) -> (BuiltGroup, Vec<u8>) {
+    let mut frames = FrameWriter::new();
+    let mut builder = GroupBuilder::new("api", block_bytes);
+    let mut out = Vec::new();
+    for (row, plain) in rows_of(plain).iter().zip(plain) {
+        builder.push(row, plain.merges, &mut frames, 0, &mut out).expect("fits");
+    }
+    let built = builder.finish(&mut frames, 0, &mut out).expect("fits").expect("there are rows");
+    (built, out)
+}
+
+fn stored<'a>(bytes: &'a [u8], entry: &BlockEntry) -> &'a [u8] {
+    &bytes[entry.offset as usize..][..entry.stored_bytes() as usize]
+}
+
+proptest! {
+    #[test]
+    fn blocks_give_back_the_rows_they_were_built_from(plain in plain_rows(), block_bytes in 1..2000usize) {
+        let (built, bytes) = encode(&plain, block_bytes);
+        let group = &built.group;
+        let mut expected = plain.iter();
+        for entry in &group.blocks {
+            let stored = stored(&bytes, entry);
+            let decode = |stored, wanted| Block::decode(entry, stored, wanted, group.streams.len());
+            let block = decode(stored, &Wanted::ALL).expect("decodes").expect("nothing is filtered");
+            let bare = Wanted { lines: false, metadata: false, ..Wanted::ALL };
+            let rows_only = &stored[..bare.stored_bytes(entry) as usize];
+            let times = decode(rows_only, &bare).expect("decodes").expect("nothing is filtered");
+            prop_assert_eq!(times.timestamps(), block.timestamps());
+            for row in 0..block.rows() {
+                let plain = expected.next().expect("no row more than there were");
+                prop_assert_eq!(block.timestamps()[row].as_nanos(), plain.time);
+                let labels = &built.labels[block.stream(row) as usize];
+                let name = format!("stream-{}", plain.stream);
+                prop_assert_eq!(labels.get("name"), Some(&*name));
+                prop_assert_eq!(block.line(row), &plain.line[..]);
+                prop_assert_eq!(block.merges(row), plain.merges);
+                let metadata: Metadata =
+                    block.metadata(row).map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+                prop_assert_eq!(&metadata, &plain.metadata);
+            }
+        }
+        prop_assert!(expected.next().is_none());
+        prop_assert_eq!(group.rows(), plain.len() as u64);
+    }
+
+    #[test]
+    fn a_flipped_bit_in_a_block_is_noticed(plain in plain_rows(), place in any::<usize>(), bit in 0..8u8) {
+        let (built, mut bytes) = encode(&plain, usize::MAX);
+        let entry = &built.group.blocks[0];
+        let place = place % bytes.len();
+        bytes[place] ^= 1 << bit;
+        prop_assert!(Block::decode(entry, &bytes, &Wanted::ALL, built.group.streams.len()).is_err());
+    }
+
+    /// With checksums that hold, so that the decoders behind them see the bytes.
+    #[test]
+    fn any_bytes_are_a_block_or_an_error(
+        sections in prop::collection::vec(prop::collection::vec(0..6u8, 0..60), 3),
+        rows in 0..40u32,
+        streams in 0..4usize,
+    ) {
+        let frame = |bytes: &[u8]| {
+            Frame { stored: bytes.len() as u32, raw: bytes.len() as u32, checksum: checksum(bytes) }
+        };
+        let entry = BlockEntry {
+            offset: 0,
+            rows,
+            first: Timestamp::from_nanos(0),
+            last: Timestamp::from_nanos(0),
+            row_frame: frame(&sections[0]),
+            line_frame: frame(&sections[1]),
+            metadata_frame: frame(&sections[2]),
+        };
+        if let Ok(Some(block)) = Block::decode(&entry, &sections.concat(), &Wanted::ALL, streams) {
+            for row in 0..block.rows() {
+                let _ = (block.line(row), block.merges(row), block.stream(row), block.metadata(row).count());
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_footer_is_a_footer_or_an_error(
+        plain in plain_rows(),
+        changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4),
+    ) {
+        let (built, _) = encode(&plain, 300);
+        let mut order: Vec<usize> = (0..built.labels.len()).collect();
+        order.sort_by(|a, b| built.labels[*a].cmp(&built.labels[*b]));
+        let streams: Vec<Labels> = order.iter().map(|place| built.labels[*place].clone()).collect();
+        let mut group = built.group;
+        for stream in &mut group.streams {
+            let place = order.iter().position(|place| *place == stream.stream as usize);
+            stream.stream = place.expect("every stream is there") as u32;
+        }
+        let index = SegmentIndex { postings: footer::postings_of(&streams), streams, groups: vec![group] };
+        let summary = SegmentSummary {
+            tenant: timberyard_model::TenantId::default(),
+            day: 3,
+            id: 4,
+            file_bytes: 0,
+            rows: plain.len() as u64,
+            line_bytes: index.groups[0].line_bytes(),
+            first: index.groups[0].first,
+            last: index.groups[0].last,
+            groups: 1,
+            keys: 0,
+        };
+        let mut bytes = footer::encode(&summary, &index);
+        let decoded = footer::decode(&bytes).expect("decodes");
+        prop_assert_eq!(&decoded.index, &index);
+        prop_assert_eq!((decoded.rows, decoded.day, decoded.id), (summary.rows, 3, 4));
+        for (place, value) in changes {
+            let place = place % bytes.len();
+            bytes[place] = value;
+        }
+        // Whatever it says now: reading it neither panics nor asks for more memory than there is.
+        if let Ok(changed) = footer::decode(&bytes) {
+            changed.index.select(&[]);
+        }
+    }
+}

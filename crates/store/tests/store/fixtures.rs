@@ -1,0 +1,110 @@
+//! Data directories that older versions of this program wrote are still read.
+//!
+//! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats. A new version of
+//! a format gets a fixture of its own (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old
+//! fixture is never written again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
+use timberyard_store::{Store, StoreError, StoreOptions, verify};
+
+use crate::harness::{PlainStore, append, decoder, everything, small_options};
+
+const NOW: i64 = 1_795_132_800_000_000_000;
+const DAY: i64 = 86_400_000_000_000;
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats-1")
+}
+
+fn options() -> StoreOptions {
+    StoreOptions { log_bytes_max: 32 << 10, log_segment_bytes: 4 << 10, ..small_options() }
+}
+
+/// The rows of the fixture: two tenants, two days, both ways of treating equal entries, metadata, keys,
+/// bytes that are no text.
+fn batches() -> Vec<LogBatch> {
+    let batch = |number: i64, tenant: &str, equal_entries| {
+        let mut rows = RowsBuilder::default();
+        for row in 0..40 {
+            let service = ["api", "web"][row as usize % 2];
+            let stream = rows.stream(&Labels::from_pairs([("service_name", service), ("env", "prod")]));
+            let time = NOW + row / 2 * 1_000_000 + row % 3 / 2 * DAY;
+            let line = [format!("batch {number} row {row} ").as_bytes(), &[0xff, 0x00, row as u8]].concat();
+            let user = format!("user-{}", row % 4);
+            let metadata = [("trace_id", &b"\xfe\xed"[..]), ("user", user.as_bytes())];
+            let pairs = metadata.into_iter().take(row as usize % 3);
+            rows.push(stream, Timestamp::from_nanos(time), &line, pairs).expect("fits");
+        }
+        LogBatch {
+            tenant: TenantId::new(tenant).expect("valid"),
+            received_at: Timestamp::from_nanos(NOW),
+            equal_entries,
+            rows: rows.finish(),
+            unique_keys: vec![UniqueKey { row: 7, key: format!("event-{number}").into() }],
+        }
+    };
+    vec![
+        batch(0, "default", EqualEntries::Merge),
+        batch(1, "default", EqualEntries::Keep),
+        batch(2, "other", EqualEntries::Merge),
+        // The last ones are in the log only.
+        batch(3, "default", EqualEntries::Merge),
+        batch(4, "default", EqualEntries::Keep),
+    ]
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("listed") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn the_fixture_of_version_1_is_read() {
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture().exists() {
+        write_fixture();
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    copy(&fixture(), directory.path());
+    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let store = Store::open(directory.path(), options(), decoder()).expect("opens");
+    let statistics = store.statistics();
+    assert_eq!((statistics.segments, statistics.head_rows), (4, 80));
+    let mut plain = PlainStore::default();
+    let batches = batches();
+    for batch in &batches {
+        plain.append(batch);
+    }
+    for tenant in plain.tenants() {
+        assert_eq!(everything(&store, &tenant), plain.rows(&tenant, |_| true));
+    }
+    for batch in batches {
+        let key = &batch.unique_keys[0].key.clone();
+        let refused = append(&store, &Arc::new(batch)).expect_err("the key exists");
+        assert!(matches!(refused, StoreError::Duplicate { key: known, row: 7 } if known == *key));
+    }
+}
+
+fn write_fixture() {
+    let store = Store::open(&fixture(), options(), decoder()).expect("opens");
+    for (number, batch) in batches().into_iter().enumerate() {
+        if number == 3 {
+            store.flush().expect("flushed");
+        }
+        append(&store, &Arc::new(batch)).expect("appended");
+    }
+    drop(store);
+    std::fs::remove_file(fixture().join("LOCK")).expect("removed");
+}
