@@ -90,6 +90,13 @@ impl Rows {
             + self.metadata.capacity() * size_of::<(u32, Span)>()
     }
 
+    /// The same rows, the last first. Moves only the table of rows, no bytes.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        self.rows.reverse();
+        self
+    }
+
     /// Bytes of all lines together.
     pub fn line_bytes(&self) -> u64 {
         self.rows.iter().map(|row| u64::from(row.line.len)).sum()

@@ -121,7 +121,12 @@ impl BlockStream for StoreScan<'_> {
         }
         let frontier = self.frontier();
         self.seen.forget_beyond(frontier, self.query.direction);
-        Ok(Some(RowBlock { rows: rows.finish(), frontier }))
+        let rows = match self.query.direction {
+            Direction::Forward => rows.finish(),
+            // Read from the newest to the oldest; handed over with equal times in the order of storing.
+            Direction::Backward => rows.finish().reversed(),
+        };
+        Ok(Some(RowBlock { rows, frontier }))
     }
 
     fn statistics(&self) -> ScanStatistics {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{LogSource, ScanError, ScanRequest, SeriesRequest};
+use timberyard_model::scan::{Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
 use timberyard_model::{Labels, LogBatch, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
 use timberyard_store::{Retention, Store, StoreError, StoreOptions, verify};
@@ -201,19 +201,31 @@ fn equal_times_keep_the_order_in_which_they_were_sent() {
     let sent: Vec<String> = (0..500).map(|number| format!("{number} {}", "x".repeat(50))).collect();
     let rows: Vec<_> = sent.iter().map(|line| ("api", NOW, &**line)).collect();
     append(&store, &Arc::new(batch_of(&rows, EqualEntries::Keep))).expect("appended");
-    let in_order = |store: &Store| {
-        let mut request = ScanRequest::all(TenantId::default(), TimeRange::ALL);
-        request.direction = timberyard_model::scan::Direction::Forward;
+    let in_order = |store: &Store, direction: Direction| {
+        let request = ScanRequest { direction, ..ScanRequest::all(TenantId::default(), TimeRange::ALL) };
         let mut blocks = store.scan(&request).expect("starts");
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         while let Some(block) = blocks.next_block().expect("goes on") {
-            lines.extend(block.rows.iter().map(|row| String::from_utf8_lossy(row.line()).into_owned()));
+            let rows = block.rows.iter().map(|row| String::from_utf8_lossy(row.line()).into_owned());
+            let place = if direction == Direction::Forward { lines.len() } else { 0 };
+            // Scanning backward an earlier block holds the rows that were stored later.
+            lines.splice(place..place, rows.collect::<Vec<_>>());
         }
         lines
     };
-    assert_eq!(in_order(&store), sent);
+    for direction in [Direction::Forward, Direction::Backward] {
+        assert_eq!(in_order(&store, direction), sent, "from the head, {direction:?}");
+    }
     store.flush().expect("flushed");
-    assert_eq!(in_order(&store), sent);
+    append(&store, &Arc::new(batch_of(&[("api", NOW, "last")], EqualEntries::Keep))).expect("appended");
+    let sent = [sent, vec!["last".to_owned()]].concat();
+    for direction in [Direction::Forward, Direction::Backward] {
+        assert_eq!(in_order(&store, direction), sent, "from segment and head, {direction:?}");
+    }
+    store.flush().expect("flushed");
+    for direction in [Direction::Forward, Direction::Backward] {
+        assert_eq!(in_order(&store, direction), sent, "from two segments, {direction:?}");
+    }
 }
 
 #[test]
@@ -596,7 +608,7 @@ fn times_at_the_ends_of_the_range_are_kept() {
     store.close().expect("closed");
     assert_eq!(lines(&store), ["first", "middle", "last"]);
     let mut request = ScanRequest::all(TenantId::default(), TimeRange::ALL);
-    request.direction = timberyard_model::scan::Direction::Forward;
+    request.direction = Direction::Forward;
     assert_eq!(scan(&store, &request).len(), 3);
     drop(store);
     let disk: Arc<dyn Disk> = Arc::new(disk);
