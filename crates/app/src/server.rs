@@ -1,5 +1,6 @@
 //! `timberyard server`: starts, serves until it is told to stop, stops in reverse order.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -70,19 +71,20 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     // Requests are answered with 503 while the store opens.
     let (failed, opening_failed) = oneshot::channel();
     let opening = tokio::spawn(open(settings.clone(), address, Arc::clone(&wiring.slot), failed));
+    let has_failed = Cell::new(false);
     let stop = async {
         tokio::select! {
             () = signals.first() => {}
             // The opener drops its end when all went well; then only a signal counts.
-            Ok(()) = opening_failed => {}
+            Ok(()) = opening_failed => has_failed.set(true),
         }
     };
     let served = timberyard_server::serve(listener, Arc::clone(&wiring.state), stop).await;
 
     wiring.intake.close().await;
     let Some(store) = wiring.slot.store().cloned() else {
-        // Told to stop during replay, or the store did not open.
-        return if opening.is_finished() { finished(opening.await).map(drop) } else { Ok(()) };
+        // The store did not open; or the server was told to stop during replay, which is not waited for.
+        return if has_failed.get() { finished(opening.await).map(drop) } else { Ok(()) };
     };
     let maintenance = finished(opening.await)?;
     let closed = tokio::task::spawn_blocking(move || {

@@ -1,7 +1,8 @@
 //! Tests that hold `.env.example` and the guide to the table of settings.
 
+use super::apply::{Shown, show};
 use super::environment::FOREIGN;
-use super::keys::{KEYS, Key};
+use super::keys::{Found, KEYS, Key};
 use super::{Configuration, Sources};
 
 const ENV_EXAMPLE: &str = include_str!("../../../../.env.example");
@@ -41,11 +42,19 @@ fn the_example_can_be_used_with_every_default_uncommented() {
 }
 
 #[test]
-fn the_guide_says_what_every_key_means() {
-    for key in KEYS {
+fn the_guide_says_what_every_key_means_and_its_default() {
+    let mut defaults = super::Settings::default();
+    for (number, key) in KEYS.iter().enumerate() {
         let row = GUIDE.lines().find(|line| line.starts_with(&format!("| `{}`", key.path)));
         let row = row.unwrap_or_else(|| panic!("{} has no row", key.path));
         assert!(row.contains(key.meaning), "{}: {row}", key.path);
+        let default = match show(&mut defaults, &Found { number, tenant: None }) {
+            // It depends on the machine.
+            _ if key.path == "query.workers" => "twice the cores".to_owned(),
+            Shown::Nothing | Shown::List(_) => "none".to_owned(),
+            Shown::Text(text) | Shown::Bare(text) => format!("`{text}`"),
+        };
+        assert!(row.contains(&format!(" | {default} | ")), "{} is {default}: {row}", key.path);
     }
     for (name, _) in FOREIGN {
         assert!(GUIDE.contains(&format!("`{name}")), "{name}");

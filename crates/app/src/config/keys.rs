@@ -319,7 +319,12 @@ pub(crate) const KEYS: &[Key] = &[
     key!(
         "limits.load.stall_seconds_max",
         U64(Seconds, |s| &mut s.load.stall_seconds_max),
-        "for the head of a request to arrive, and for a reader to take some of an answer"
+        "for the head of a request to arrive, and for a connection to be idle"
+    ),
+    key!(
+        "limits.load.unread_seconds_max",
+        U64(Seconds, |s| &mut s.load.unread_seconds_max),
+        "after which a reader that takes nothing of an answer is given up"
     ),
     key!(
         "limits.load.drain_seconds_max",

@@ -1,4 +1,7 @@
 //! `timberyard loadgen`: sends made-up logs in the format of any of the systems, and prints the rate.
+//!
+//! A request that fails is sent again. In formats whose equal entries are never merged, what was sent again after a
+//! lost connection may be there twice; the number of retries is printed.
 
 mod entries;
 mod formats;

@@ -85,3 +85,34 @@ impl Batch {
         encoder.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_go_on_from_batch_to_batch_and_past_lines_left_out() {
+        let mut batch = Batch::new(Labels::default(), Timestamp::from_nanos(7));
+        batch.push(1, b"one");
+        batch.skip();
+        batch.push(3, b"three");
+        let first = batch.take();
+        assert_eq!((first.len(), first.bytes(), first.first_number()), (2, 8, 1));
+        assert!(batch.is_empty());
+        batch.push(4, b"four");
+        let times: Vec<i64> =
+            first.lines.iter().chain(&batch.lines).map(|line| line.timestamp.as_nanos()).collect();
+        assert_eq!(times, [7, 9, 10]);
+    }
+
+    #[test]
+    fn a_body_is_the_same_whenever_it_is_made() {
+        let mut batch = Batch::new(Labels::from_pairs([("a", "b")]), Timestamp::from_nanos(7));
+        batch.push(1, b"one\xff");
+        batch.push(2, b"");
+        assert_eq!(batch.body(), batch.body());
+        let [first, second] = batch.halves();
+        assert_eq!((first.first_number(), second.first_number()), (1, 2));
+        assert_ne!(first.body(), second.body());
+    }
+}

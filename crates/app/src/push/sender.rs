@@ -90,3 +90,105 @@ fn advice(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use timberyard_model::{Labels, Limits, TenantId, Timestamp};
+    use timberyard_wire::{DecodeContext, loki_push_proto};
+
+    use super::*;
+    use crate::client::Endpoint;
+
+    /// The lines of a push body, each with its nanosecond.
+    fn decode(body: &[u8]) -> Vec<(i64, String)> {
+        let (tenant, limits) = (TenantId::default(), Limits::default());
+        let context = DecodeContext {
+            tenant: &tenant,
+            received_at: Timestamp::from_nanos(0),
+            client_ip: None,
+            node_id: "test",
+            limits: &limits,
+            discover_service_name: false,
+            detect_level: false,
+        };
+        let batch = loki_push_proto::decode(body, &context).expect("a push").batch;
+        let line = |row: timberyard_model::RowRef<'_>| String::from_utf8_lossy(row.line()).into_owned();
+        batch.rows.iter().map(|row| (row.timestamp().as_nanos(), line(row))).collect()
+    }
+
+    /// A server that refuses every push with a line `bad` in it, as long as it is asked, and remembers what it took.
+    fn picky_server() -> (Client, std::thread::JoinHandle<Vec<(i64, String)>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let authority = listener.local_addr().expect("an address").to_string();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut taken = Vec::new();
+            let mut received = Vec::new();
+            let mut chunk = [0; 4096];
+            loop {
+                let head_end = received.windows(4).position(|bytes: &[u8]| bytes == b"\r\n\r\n");
+                let length = head_end.and_then(|end| {
+                    let head = String::from_utf8_lossy(&received[..end]).to_ascii_lowercase();
+                    let length =
+                        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+                    length.map(|length: usize| (end + 4, length))
+                });
+                match length {
+                    Some((start, length)) if received.len() >= start + length => {
+                        let lines = decode(&received[start..start + length]);
+                        let status = if lines.iter().any(|(_, line)| line == "bad") {
+                            "400 Bad\r\nContent-Length: 3\r\n\r\nbad"
+                        } else {
+                            taken.extend(lines);
+                            "204 Fine\r\n\r\n"
+                        };
+                        stream.write_all(format!("HTTP/1.1 {status}").as_bytes()).expect("writable");
+                        received.drain(..start + length);
+                    }
+                    _ => match stream.read(&mut chunk).expect("readable") {
+                        0 => return taken,
+                        bytes => received.extend_from_slice(&chunk[..bytes]),
+                    },
+                }
+            }
+        });
+        (Client::new(Endpoint { authority, path: String::new(), api_key: None, tenant: None }), server)
+    }
+
+    fn batch(lines: &[&str]) -> Batch {
+        let mut batch = Batch::new(Labels::from_pairs([("job", "t")]), Timestamp::from_nanos(100));
+        for (number, line) in (1..).zip(lines) {
+            batch.push(number, line.as_bytes());
+        }
+        batch
+    }
+
+    const RETRY: RetryLimits = RetryLimits { total: Duration::ZERO };
+
+    #[test]
+    fn lines_that_are_refused_are_named_and_their_neighbours_keep_their_times() {
+        let (client, server) = picky_server();
+        let mut sender = Sender::new(&client, RETRY);
+        let refused = sender.send(&batch(&["a", "bad", "b", "c", "bad"]), |_, _| {}).expect("sent");
+        let lines: Vec<u64> = refused.iter().map(|refused| refused.line).collect();
+        assert_eq!((lines, sender.acknowledged()), (vec![2, 5], 3));
+        assert_eq!(refused[0].reason, "status 400: bad");
+        drop(client);
+        let expected = [(100, "a"), (102, "b"), (103, "c")].map(|(time, line)| (time, line.to_owned()));
+        assert_eq!(server.join().expect("the server ends"), expected);
+    }
+
+    #[test]
+    fn a_server_that_refuses_everything_is_not_asked_for_ever() {
+        let (client, server) = picky_server();
+        let mut sender = Sender::new(&client, RETRY);
+        let failure = sender.send(&batch(&["bad"; 1000]), |_, _| {}).expect_err("all refused");
+        assert!(failure.to_string().contains("refuses every line: status 400: bad"), "{failure}");
+        assert_eq!(sender.acknowledged(), 0);
+        drop(client);
+        assert!(server.join().expect("the server ends").is_empty());
+    }
+}

@@ -274,6 +274,45 @@ fn tail_prints_lines_as_they_come() {
 }
 
 #[test]
+fn tail_goes_on_after_the_server_was_killed_and_misses_nothing() {
+    let mut server = server();
+    let mut child = command(&[
+        "tail",
+        r#"{job="reconnected"}"#,
+        "--output",
+        "raw",
+        "--since",
+        "1m",
+        "--url",
+        &server.url(""),
+    ])
+    .stdout(Stdio::piped())
+    .stderr(Stdio::null())
+    .spawn()
+    .expect("the binary starts");
+    let output = child.stdout.take().expect("a pipe");
+    let (sender, lines) = std::sync::mpsc::channel();
+    let reader = std::thread::spawn(move || {
+        for line in std::io::BufRead::lines(std::io::BufReader::new(output)) {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let labels = json!({ "job": "reconnected" });
+    push(&server, &labels, &[(now(), "before")]);
+    assert_eq!(lines.recv_timeout(Duration::from_secs(20)).expect("a line"), "before");
+    server.kill();
+    server.start_again();
+    push(&server, &labels, &[(now(), "after")]);
+    assert_eq!(lines.recv_timeout(Duration::from_secs(20)).expect("a line"), "after");
+    child.kill().expect("the process can be killed");
+    child.wait().expect("the process ends");
+    reader.join().expect("the reader ends");
+}
+
+#[test]
 fn keys_are_issued_and_verified_with_the_secret_of_flag_or_environment() {
     let issued = timberyard(&["keys", "issue", "--client", "web", "--secret", "s"]).succeeded().text();
     // HMAC-SHA256("s", "web"), computed with another tool.
