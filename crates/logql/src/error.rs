@@ -18,9 +18,6 @@ pub enum QueryError {
     /// The query is wrong in itself, such as an expression that does not compile.
     #[error("{0}")]
     Invalid(String),
-    /// It is LogQL, but this version cannot run it; says which part and its place.
-    #[error("{0}")]
-    Unsupported(String),
     /// It would exceed a limit; narrow it.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -107,10 +104,7 @@ impl From<ScanError> for QueryError {
 
 impl From<StageError> for QueryError {
     fn from(error: StageError) -> Self {
-        match error {
-            StageError::Invalid { .. } => Self::Invalid(error.to_string()),
-            StageError::Unsupported { .. } => Self::Unsupported(error.to_string()),
-        }
+        Self::Invalid(error.to_string())
     }
 }
 

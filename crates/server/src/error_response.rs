@@ -198,7 +198,6 @@ impl From<QueryError> for ErrorResponse {
         let message = error.to_string();
         match error {
             QueryError::Invalid(_) | QueryError::Syntax(_) => Self::bad_request("invalid_query", message),
-            QueryError::Unsupported(_) => Self::bad_request("not_supported", message),
             QueryError::Limit(_) => Self::bad_request("query_limit", message),
             QueryError::Pipeline { .. } | QueryError::Execution(_) => {
                 Self::bad_request("query_failed", message)

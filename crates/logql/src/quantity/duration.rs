@@ -127,6 +127,11 @@ pub fn parse_go(text: &str) -> Result<i64, QuantityError> {
     i64::try_from(if negative { -nanos } else { nanos }).map_err(|_| invalid())
 }
 
+/// A duration in seconds, as Go's `Duration.Seconds` computes it.
+pub fn as_seconds(nanos: i64) -> f64 {
+    (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / 1e9
+}
+
 /// Writes a duration as Go's `Duration.String` does: `1h0m0s`, `1.5s`, `100ms`, `2µs`.
 pub fn format_go(nanos: i64) -> String {
     let sign = if nanos < 0 { "-" } else { "" };

@@ -1,5 +1,7 @@
 //! Floating point numbers as text.
 
+use std::borrow::Cow;
+
 use super::QuantityError;
 
 /// Reads a number as Go's `strconv.ParseFloat` does: decimal or hexadecimal, `inf`, `nan`, with a sign.
@@ -10,7 +12,7 @@ pub fn parse(text: &str) -> Result<f64, QuantityError> {
         let magnitude = parse_hexadecimal(hex).ok_or_else(invalid)?;
         if text.starts_with('-') { -magnitude } else { magnitude }
     } else {
-        text.parse::<f64>().map_err(|_| invalid())?
+        without_separators(text).and_then(|text| text.parse::<f64>().ok()).ok_or_else(invalid)?
     };
     if value.is_infinite() && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return Err(QuantityError(format!(
@@ -19,6 +21,19 @@ pub fn parse(text: &str) -> Result<f64, QuantityError> {
         )));
     }
     Ok(value)
+}
+
+/// The text without `_` between digits; `None` when one stands elsewhere.
+fn without_separators(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('_') {
+        return Some(Cow::Borrowed(text));
+    }
+    let bytes = text.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let well_placed = (0..bytes.len())
+        .filter(|at| bytes[*at] == b'_')
+        .all(|at| is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1)));
+    well_placed.then(|| Cow::Owned(text.replace('_', "")))
 }
 
 /// `1.8p3` behind `0x`. The exponent is required, as in Go.
@@ -38,7 +53,7 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
 }
 
 /// Writes a number as Go's `%v` does: the fewest digits that give it back, with an exponent when
-/// it is below 1e-4 or at least 1e21.
+/// it is below 1e-4 or at least 1e6.
 pub fn format(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -46,17 +61,18 @@ pub fn format(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
     }
-    let magnitude = value.abs();
-    if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) {
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = match exponent.strip_prefix('-') {
-            Some(digits) => ('-', digits),
-            None => ('+', exponent),
-        };
-        return format!("{mantissa}e{sign}{digits:0>2}");
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    match exponent.parse::<i32>() {
+        Ok(-4..=5) => format!("{value}"),
+        _ => {
+            let (sign, digits) = match exponent.strip_prefix('-') {
+                Some(digits) => ('-', digits),
+                None => ('+', exponent),
+            };
+            format!("{mantissa}e{sign}{digits:0>2}")
+        }
     }
-    format!("{value}")
 }
 
 /// Quotes a text as Go's `strconv.Quote` does.
@@ -91,7 +107,9 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_go_reads_them() {
-        for (text, value) in [("1", 1.0), ("-1.5e3", -1500.0), (".5", 0.5), ("5.", 5.0), ("0x1p-2", 0.25)] {
+        for (text, value) in
+            [("1", 1.0), ("1_000", 1000.0), ("-1.5e3", -1500.0), (".5", 0.5), ("5.", 5.0), ("0x1p-2", 0.25)]
+        {
             assert_eq!(parse(text), Ok(value), "{text}");
         }
         assert_eq!(parse("+Inf"), Ok(f64::INFINITY));
@@ -112,7 +130,8 @@ mod tests {
             (0.0, "0"),
             (1.0, "1"),
             (-2.5, "-2.5"),
-            (1e20, "100000000000000000000"),
+            (123456.7, "123456.7"),
+            (2_097_152.0, "2.097152e+06"),
             (1e21, "1e+21"),
             (0.00001, "1e-05"),
             (f64::INFINITY, "+Inf"),

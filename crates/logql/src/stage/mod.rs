@@ -3,6 +3,7 @@
 mod clean_text;
 mod decolorize;
 mod drop_keep;
+mod format;
 mod ip;
 mod json;
 mod label_filter;
@@ -14,6 +15,7 @@ mod pattern_expression;
 pub mod pipeline;
 pub(crate) mod regexp;
 pub mod row;
+mod template;
 #[cfg(test)]
 mod tests;
 mod value_expression;

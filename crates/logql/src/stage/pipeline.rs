@@ -2,6 +2,7 @@
 
 use super::decolorize::DecolorizeStage;
 use super::drop_keep::{DropStage, KeepStage};
+use super::format::{LabelFormatStage, LineFormatStage};
 use super::json::{JsonExtractionStage, JsonStage, UnpackStage};
 use super::label_filter::LabelFilterStage;
 use super::line_filter::LineFilterStage;
@@ -17,35 +18,20 @@ pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
 }
 
-/// A stage that cannot run.
+/// A stage that cannot run: a bad expression, pattern, template or address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StageError {
-    /// Its argument is wrong: a bad expression, pattern, template or address.
-    #[error("parse error : stage '{stage}' : {reason}")]
-    Invalid {
-        /// The stage as LogQL.
-        stage: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// It is part of the language but not of this version.
-    #[error("parse error : stage '{stage}' is not supported yet (stage {position} of the pipeline)")]
-    Unsupported {
-        /// The stage as LogQL.
-        stage: String,
-        /// Its place, from 1.
-        position: usize,
-    },
+#[error("parse error : stage '{stage}' : {reason}")]
+pub struct StageError {
+    /// The stage as LogQL.
+    pub stage: String,
+    /// What is wrong with it.
+    pub reason: String,
 }
 
 impl Pipeline {
     /// Compiles the stages. Consecutive ones keep their order.
     pub fn new(stages: &[PipelineStage]) -> Result<Self, StageError> {
-        let stages = stages
-            .iter()
-            .enumerate()
-            .map(|(index, stage)| compile(stage, index + 1))
-            .collect::<Result<Vec<_>, _>>()?;
+        let stages = stages.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { stages })
     }
 
@@ -65,7 +51,7 @@ impl Pipeline {
     }
 }
 
-fn compile(stage: &PipelineStage, position: usize) -> Result<Box<dyn Stage>, StageError> {
+fn compile(stage: &PipelineStage) -> Result<Box<dyn Stage>, StageError> {
     fn boxed<S: Stage + 'static>(stage: Result<S, String>) -> Result<Box<dyn Stage>, String> {
         stage.map(|stage| Box::new(stage) as Box<dyn Stage>)
     }
@@ -86,7 +72,8 @@ fn compile(stage: &PipelineStage, position: usize) -> Result<Box<dyn Stage>, Sta
         PipelineStage::Keep(labels) => boxed(Ok(KeepStage::new(labels))),
         PipelineStage::Decolorize => boxed(DecolorizeStage::new()),
         PipelineStage::Unpack => boxed(Ok(UnpackStage)),
-        _ => return Err(StageError::Unsupported { stage: stage.to_string(), position }),
+        PipelineStage::LineFormat(template) => boxed(LineFormatStage::new(template)),
+        PipelineStage::LabelFormat(formats) => boxed(LabelFormatStage::new(formats)),
     };
-    compiled.map_err(|reason| StageError::Invalid { stage: stage.to_string(), reason })
+    compiled.map_err(|reason| StageError { stage: stage.to_string(), reason })
 }

@@ -46,6 +46,7 @@ struct Added {
 #[derive(Debug)]
 pub struct WorkingRow<'a> {
     timestamp: Timestamp,
+    now: Option<Timestamp>,
     stream: &'a Labels,
     line: Cow<'a, [u8]>,
     spare: Vec<u8>,
@@ -64,6 +65,7 @@ impl<'a> WorkingRow<'a> {
     pub fn new(stream: &'a Labels) -> Self {
         Self {
             timestamp: Timestamp::default(),
+            now: None,
             stream,
             line: Cow::Borrowed(&[]),
             spare: Vec::new(),
@@ -112,6 +114,16 @@ impl<'a> WorkingRow<'a> {
     /// When it happened.
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
+    }
+
+    /// The time at which the query was asked, for templates that use `now`; `None` unless it was set.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// Sets that time, for this row and all that follow.
+    pub fn set_now(&mut self, now: Timestamp) {
+        self.now = Some(now);
     }
 
     /// The line as it is now.

@@ -257,3 +257,47 @@ fn escape_sequences_are_taken_out() {
         ("| decolorize", "plain é", ""),
     ]);
 }
+
+#[test]
+fn lines_and_labels_are_formatted() {
+    check(&[
+        ("| logfmt | line_format \"{{.a}}-{{.nope}}-{{.app}}\"", "a=1", "a=1 -> 1--x"),
+        (
+            "| json | line_format \"{{.__error__}}|\"",
+            "text",
+            "__error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol -> JSONParserErr|",
+        ),
+        (
+            "| json | line_format \"{{.__error__}}\"",
+            "text",
+            "__error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol -> ",
+        ),
+        ("| line_format \"{{__line__}}!\" |= \"a!\"", "a", " -> a!"),
+        ("| line_format \"{{ __timestamp__ | unixEpoch }}\"", "a", " -> 1793494923"),
+        (
+            "| line_format \"{{ div 1 0 }}\"",
+            "a",
+            "__error__=TemplateFormatErr __error_details__=template: line:1:3: executing \"line\" at <div 1 0>: error calling div: runtime error: integer divide by zero",
+        ),
+        (
+            "| line_format \"{{.a\"",
+            "",
+            "parse error : stage '| line_format \"{{.a\"' : invalid line template: template: line:1: unclosed action",
+        ),
+        ("| logfmt | label_format c=a, d=\"{{.b}}{{.a}}\"", "a=1 b=2", "b=2 c=1 d=2"),
+        ("| logfmt | label_format x=\"{{.a}}\", a=\"9\", y=\"{{.a}}\"", "a=1", "a=9 x=1 y=1"),
+        ("| label_format app2=app, t=trace", "", "app2=x t=t no app no trace"),
+        ("| label_format x=nope", "", ""),
+        (
+            "| label_format x=\"1\", x=\"2\"",
+            "",
+            "parse error : stage '| label_format x=\"1\",x=\"2\"' : multiple label name 'x' not allowed in a single format operation",
+        ),
+        (
+            "| label_format __error__=\"1\"",
+            "",
+            "parse error : stage '| label_format __error__=\"1\"' : __error__ cannot be formatted",
+        ),
+        ("| label_format a=\"1\" | logfmt", "a=2 b=3", "a=1 b=3"),
+    ]);
+}
