@@ -1,6 +1,6 @@
 //! Unique keys of a segment: a filter that answers most questions, sorted pages that answer the rest.
 //!
-//! In memory are the filter and one entry a page, about 11 bits a key; a page is read only when the
+//! In memory are the filter and one entry a page, about 12 bits for a key as long as a UUID; a page is read only when the
 //! filter says the key may be there.
 
 use timberyard_model::batch::UniqueKey;
