@@ -16,8 +16,10 @@ pub(crate) struct ShownLine {
     pub(crate) timestamp: Timestamp,
     /// Its labels, by name.
     pub(crate) labels: Map<String, Value>,
-    /// The line.
+    /// The line, with U+FFFD for what is not UTF-8.
     pub(crate) text: String,
+    /// The line's bytes, when they are not UTF-8 and the server gave them.
+    pub(crate) bytes: Option<Vec<u8>>,
 }
 
 /// Writes lines to standard output.
@@ -37,6 +39,10 @@ impl LineWriter {
 
     /// Writes one line.
     pub(crate) fn write(&mut self, line: &ShownLine) -> Result<(), Failure> {
+        if let (Output::Raw, Some(bytes)) = (self.output, &line.bytes) {
+            let written = self.out.write_all(bytes).and_then(|()| self.out.write_all(b"\n"));
+            return written.map_err(|error| Failure::output(&error));
+        }
         let text = format(line, self.output, self.is_terminal);
         writeln!(self.out, "{text}").map_err(|error| Failure::output(&error))
     }
@@ -79,8 +85,12 @@ mod tests {
     #[test]
     fn each_output_shows_what_it_says() {
         let labels = Map::from_iter([("app".to_owned(), Value::from("a\"b"))]);
-        let line =
-            ShownLine { timestamp: Timestamp::from_nanos(1_500_000_000), labels, text: "hi".to_owned() };
+        let line = ShownLine {
+            timestamp: Timestamp::from_nanos(1_500_000_000),
+            labels,
+            text: "hi".to_owned(),
+            bytes: None,
+        };
         assert_eq!(format(&line, Output::Raw, true), "hi");
         assert_eq!(format(&line, Output::Default, false), r#"1970-01-01T00:00:01.5Z {app="a\"b"} hi"#);
         assert_eq!(

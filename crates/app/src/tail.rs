@@ -158,6 +158,7 @@ fn read(text: &str) -> Result<(Vec<ShownLine>, u64), String> {
             let text = value.get(1).and_then(Value::as_str);
             let (nanos, text) = nanos.zip(text).ok_or_else(bad)?;
             lines.push(ShownLine {
+                bytes: None,
                 timestamp: Timestamp::from_nanos(nanos),
                 labels: labels.clone(),
                 text: text.to_owned(),

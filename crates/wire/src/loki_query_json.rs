@@ -1,10 +1,12 @@
 //! Loki's answers to queries: streams, matrix, vector and scalar, label lists and series.
 //!
 //! Answers are written piece by piece from iterators, so that nothing is built only to be printed. Bytes
-//! that are not UTF-8 come out as U+FFFD.
+//! that are not UTF-8 come out as U+FFFD; who asks for [`EXACT_LINES`] gets the bytes of such lines beside them.
 //!
 //! <https://grafana.com/docs/loki/latest/reference/loki-http-api/#query-logs-within-a-range-of-time>
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use timberyard_model::Timestamp;
 
 use crate::json_text::{write_integer, write_key, write_string};
@@ -15,6 +17,20 @@ use crate::prometheus_text::{write_seconds, write_value};
 pub const ENCODING_FLAGS_HEADER: &str = "X-Loki-Response-Encoding-Flags";
 /// The value of that header, and its echo in the answer.
 pub const CATEGORIZE_LABELS: &str = "categorize-labels";
+
+/// Timberyard's own flag in the same header, which Loki passes over: a line that is not UTF-8 is followed by an
+/// object with its bytes, `[time, line, {"lineBase64":…}]`.
+pub const EXACT_LINES: &str = "exact-lines";
+
+/// Whether the value of the header asks for [`EXACT_LINES`].
+pub fn wants_exact_lines(header: &str) -> bool {
+    header.split(',').any(|flag| flag.trim() == EXACT_LINES)
+}
+
+/// The bytes of a line from its `lineBase64`; `None` when that is not base64.
+pub fn decode_line(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
 
 /// Whether the labels of lines are written with their stream or beside each line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +56,7 @@ impl LabelEncoding {
 pub struct StreamsWriter {
     out: Vec<u8>,
     encoding: LabelEncoding,
+    exact_lines: bool,
     streams: usize,
     entries: usize,
 }
@@ -47,7 +64,7 @@ pub struct StreamsWriter {
 impl StreamsWriter {
     pub(crate) fn new(mut out: Vec<u8>, encoding: LabelEncoding) -> Self {
         out.push(b'[');
-        Self { out, encoding, streams: 0, entries: 0 }
+        Self { out, encoding, exact_lines: false, streams: 0, entries: 0 }
     }
 
     /// Begins a stream with these labels, each name once.
@@ -77,10 +94,18 @@ impl StreamsWriter {
         write_integer(out, timestamp.as_nanos());
         out.extend_from_slice(b"\",");
         write_string(out, line);
-        if self.encoding == LabelEncoding::Categorized {
+        let adds_bytes = self.exact_lines && std::str::from_utf8(line).is_err();
+        if self.encoding == LabelEncoding::Categorized || adds_bytes {
             out.extend_from_slice(b",{");
-            let has_metadata = write_category(out, "structuredMetadata", metadata, false);
-            write_category(out, "parsed", parsed, has_metadata);
+            if adds_bytes {
+                write_key(out, "lineBase64");
+                write_string(out, STANDARD.encode(line).as_bytes());
+            }
+            if self.encoding == LabelEncoding::Categorized {
+                let has_members =
+                    write_category(out, "structuredMetadata", metadata, adds_bytes) || adds_bytes;
+                write_category(out, "parsed", parsed, has_members);
+            }
             out.push(b'}');
         }
         out.push(b']');
@@ -118,6 +143,13 @@ impl StreamsAnswer {
         }
         write_key(&mut out, "result");
         Self(StreamsWriter::new(out, encoding))
+    }
+
+    /// Whether lines that are not UTF-8 are followed by their bytes.
+    #[must_use]
+    pub fn with_exact_lines(mut self, exact_lines: bool) -> Self {
+        self.0.exact_lines = exact_lines;
+        self
     }
 
     /// Where streams and lines go.
@@ -349,6 +381,29 @@ mod tests {
         );
         let empty = StreamsAnswer::new(LabelEncoding::Merged, &[]).finish(&QueryStats::default());
         assert_eq!(data(&empty), json!({"resultType": "streams", "result": []}));
+    }
+
+    #[test]
+    fn bytes_of_lines_that_are_not_utf8_stand_beside_them_when_asked_for() {
+        assert_eq!((decode_line("/w=="), decode_line("-")), (Some(vec![0xff]), None));
+        assert!(wants_exact_lines("categorize-labels, exact-lines") && !wants_exact_lines("exact"));
+        for (encoding, metadata) in [
+            (LabelEncoding::Merged, json!({})),
+            (LabelEncoding::Categorized, json!({"structuredMetadata": {"m": "1"}})),
+        ] {
+            let mut answer = StreamsAnswer::new(encoding, &[]).with_exact_lines(true);
+            answer.streams().stream([("a", "b")]);
+            answer.streams().entry(TIME, b"\xff", [("m", &b"1"[..])], NONE);
+            answer.streams().entry(TIME, b"text", NONE, NONE);
+            let values = data(&answer.finish(&QueryStats::default()))["result"][0]["values"].clone();
+            let mut expected = json!({"lineBase64": "/w=="});
+            for (name, value) in metadata.as_object().expect("an object") {
+                expected[name] = value.clone();
+            }
+            assert_eq!(values[0][1], "\u{fffd}");
+            assert_eq!(values[0][2], expected, "{encoding:?}");
+            assert!(values[1].get(2).is_none_or(|object| object.get("lineBase64").is_none()), "{values}");
+        }
     }
 
     #[test]

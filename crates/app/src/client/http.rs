@@ -70,11 +70,14 @@ impl Client {
         &self.endpoint
     }
 
-    /// `GET path`.
-    pub(crate) fn get(&self, path: &str) -> Result<Answer, SendError> {
+    /// `GET path` with extra headers.
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer, SendError> {
         let mut request = ureq::http::Request::get(self.endpoint.url("http", path));
         for (name, value) in self.endpoint.headers() {
             request = request.header(name, value);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(()).map_err(|error| SendError(error.to_string()))?;
         read(self.agent.run(request))

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 use timberyard_model::Timestamp;
+use timberyard_wire::loki_query_json::decode_line;
 
 use crate::show::{ShownLine, selector};
 
@@ -82,7 +83,11 @@ fn lines(stream: &Value) -> Result<Vec<ShownLine>, String> {
     let line = |value: &Value| {
         let nanos = value.get(0)?.as_str()?.parse().ok()?;
         let text = value.get(1)?.as_str()?.to_owned();
-        Some(ShownLine { timestamp: Timestamp::from_nanos(nanos), labels: labels.clone(), text })
+        let bytes = match value.get(2).and_then(|object| object.get("lineBase64")) {
+            Some(bytes) => Some(decode_line(bytes.as_str()?)?),
+            None => None,
+        };
+        Some(ShownLine { timestamp: Timestamp::from_nanos(nanos), labels: labels.clone(), text, bytes })
     };
     values.iter().map(|value| line(value).ok_or_else(bad)).collect()
 }

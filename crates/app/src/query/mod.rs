@@ -8,6 +8,7 @@ mod pages;
 use std::io::{self, Write};
 
 use timberyard_model::Timestamp;
+use timberyard_wire::loki_query_json::{ENCODING_FLAGS_HEADER, EXACT_LINES};
 
 use crate::cli::{Direction, Output, QueryArguments};
 use crate::client::{Client, Endpoint, with_parameters};
@@ -97,7 +98,9 @@ pub(crate) fn run(arguments: &QueryArguments) -> Result<(), Failure> {
     while let Some(page) = pages.next_page() {
         let path = plan.path(&page);
         let url = || client.endpoint().url("http", path.split('?').next().unwrap_or_default());
-        let answer = client.get(&path).map_err(|error| Failure::new(format!("{}: {error}", url())))?;
+        let answer = client
+            .get(&path, &[(ENCODING_FLAGS_HEADER, EXACT_LINES)])
+            .map_err(|error| Failure::new(format!("{}: {error}", url())))?;
         if !answer.is_success() {
             return Err(Failure::new(format!("{}: {}", url(), answer.problem())));
         }

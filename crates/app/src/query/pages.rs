@@ -105,6 +105,7 @@ mod tests {
                 timestamp: Timestamp::from_nanos(*nanos),
                 labels: Map::new(),
                 text: format!("{number}"),
+                bytes: None,
             })
             .collect();
         stored.sort_by_key(|line| line.timestamp);

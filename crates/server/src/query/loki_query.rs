@@ -9,7 +9,7 @@ use timberyard_logql::{QueryRequest, syntax};
 use timberyard_model::Cancellation;
 
 use super::form::Form;
-use super::loki_reply::{label_encoding, query_response};
+use super::loki_reply::{exact_lines, label_encoding, query_response};
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
@@ -69,8 +69,9 @@ async fn answer(
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
     let encoding = label_encoding(headers);
+    let exact_lines = exact_lines(headers);
     run::answer(state, request, move |state, result| {
-        query_response(state, &result, encoding, started.elapsed())
+        query_response(state, &result, encoding, exact_lines, started.elapsed())
     })
     .await
 }

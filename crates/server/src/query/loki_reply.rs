@@ -8,7 +8,7 @@ use timberyard_logql::{QueryResult, QueryStatistics, QueryValue, Streams};
 use timberyard_model::Timestamp;
 use timberyard_wire::loki_query_json::{
     ENCODING_FLAGS_HEADER, LabelEncoding, MatrixAnswer, StreamsAnswer, StreamsWriter, VectorAnswer,
-    scalar_answer,
+    scalar_answer, wants_exact_lines,
 };
 use timberyard_wire::loki_query_stats::QueryStats;
 use timberyard_wire::loki_tail::{MissedEntries, TailFrame};
@@ -17,8 +17,16 @@ use crate::state::ServerState;
 
 /// How a client wants the labels of lines.
 pub(super) fn label_encoding(headers: &HeaderMap) -> LabelEncoding {
-    let flags = headers.get(ENCODING_FLAGS_HEADER).and_then(|value| value.to_str().ok());
-    LabelEncoding::from_flags(flags.unwrap_or(""))
+    LabelEncoding::from_flags(encoding_flags(headers))
+}
+
+/// Whether a client wants the bytes of lines that are not UTF-8.
+pub(super) fn exact_lines(headers: &HeaderMap) -> bool {
+    wants_exact_lines(encoding_flags(headers))
+}
+
+fn encoding_flags(headers: &HeaderMap) -> &str {
+    headers.get(ENCODING_FLAGS_HEADER).and_then(|value| value.to_str().ok()).unwrap_or("")
 }
 
 /// A body of JSON under Loki's content type.
@@ -31,13 +39,14 @@ pub(super) fn query_response(
     state: &ServerState,
     result: &QueryResult,
     encoding: LabelEncoding,
+    exact_lines: bool,
     took: Duration,
 ) -> Response {
     let statistics = statistics(&result.statistics, took);
     let warnings = &result.warnings;
     json(match &result.value {
         QueryValue::Streams(streams) => {
-            let mut answer = StreamsAnswer::new(encoding, warnings);
+            let mut answer = StreamsAnswer::new(encoding, warnings).with_exact_lines(exact_lines);
             write_streams(state, answer.streams(), streams, encoding);
             answer.finish(&statistics)
         }
