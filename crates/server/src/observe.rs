@@ -33,11 +33,13 @@ pub async fn observe(State(state): State<SharedState>, mut request: Request, nex
     let status = response.status().as_u16();
     state.metrics.count_answer(method, endpoint, status, took);
     span.in_scope(|| {
-        let took_ms = took.as_secs_f64() * 1e3;
-        if status >= 500 {
-            tracing::warn!(status, took_ms, "request failed");
+        let took_us = took.as_micros() as u64;
+        // Whoever waits for the start asks again and again; "not yet" is no failure.
+        let waits = status == 503 && matches!(endpoint, "/ready" | "/readiness");
+        if status >= 500 && !waits {
+            tracing::warn!(status, took_us, "request failed");
         } else {
-            tracing::debug!(status, took_ms, "request answered");
+            tracing::debug!(status, took_us, "request answered");
         }
     });
     response.headers_mut().insert(HEADER, id.0);
