@@ -103,9 +103,28 @@ fn equal_entries_of_a_push_are_one_and_those_of_other_surfaces_are_two() {
     server.post("/flush").send();
     assert_eq!(count(&server, r#"{job="same"}"#), 3);
 
+    for _ in 0..2 {
+        let value = |trace: &str| json!([time.to_string(), "m", { "trace": trace }]);
+        let values = [value("1"), value("2")];
+        let body = json!({ "streams": [{ "stream": { "job": "metadata" }, "values": values }] });
+        server.post("/loki/api/v1/push").json(&body).send().expect_status(204);
+    }
+    assert_eq!(count(&server, r#"{job="metadata"}"#), 2, "entries of unequal metadata are not equal");
+
     let event = json!({ "timestamp": time / 1_000_000, "service": "same-go", "message": "x" });
     server.post("/v1/logs").json(&json!([event, event])).send().expect_status(202);
     assert_eq!(count(&server, r#"{service="same-go"}"#), 2);
+
+    let labels = json!({ "app": "both" });
+    let entry = json!([{ "ts": crate::clock::rfc3339(time), "line": "x" }]);
+    let body = json!({ "streams": [{ "labels": labels, "entries": entry }] });
+    for _ in 0..2 {
+        push(&server, &labels, &[(time, "x")]);
+        server.post("/ingest").json(&body).send().expect_status(200);
+    }
+    assert_eq!(lines(&server, r#"{app="both"}"#).len(), 3, "one of Loki's and two of LogPulse's");
+    server.post("/flush").send();
+    assert_eq!(count(&server, r#"{app="both"}"#), 3);
 }
 
 #[test]
