@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod batch_builder;
 pub mod cancellation;
+mod go_expression;
 pub mod labels;
 pub mod level;
 pub mod limits;

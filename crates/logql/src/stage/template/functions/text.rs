@@ -100,6 +100,17 @@ fn upper_char(c: char) -> char {
     }
 }
 
+/// As upper case, but for the letters that are two in one.
+fn title_char(c: char) -> char {
+    match c {
+        'Ǆ'..='ǆ' => 'ǅ',
+        'Ǉ'..='ǉ' => 'ǈ',
+        'Ǌ'..='ǌ' => 'ǋ',
+        'Ǳ'..='ǳ' => 'ǲ',
+        c => upper_char(c),
+    }
+}
+
 fn upper(value: &Value) -> String {
     string(value).chars().map(upper_char).collect()
 }
@@ -129,7 +140,7 @@ fn title(value: &Value) -> String {
                 c => !c.is_alphanumeric() && c.is_whitespace(),
             };
             before = c;
-            if starts_word { upper_char(c) } else { c }
+            if starts_word { title_char(c) } else { c }
         })
         .collect()
 }
