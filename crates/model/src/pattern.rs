@@ -6,6 +6,7 @@ use std::sync::Arc;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::go_expression::{self, Rewritten};
+use crate::required_literals::required_literals;
 
 /// A compiled regular expression over bytes, with its source text.
 ///
@@ -54,7 +55,9 @@ impl Pattern {
                 }
             })
         })?;
-        let accepts_any_character = rewritten.accepts_any_character;
+        // An expression that asks for U+FFFD by name must find it, not a byte that is shown as it.
+        let accepts_any_character =
+            rewritten.accepts_any_character && !rewritten.text.contains(char::REPLACEMENT_CHARACTER);
         Ok(Self { source: source.into(), regex, accepts_any_character })
     }
 
@@ -72,6 +75,12 @@ impl Pattern {
         self.accepts_any_character
             && std::str::from_utf8(bytes).is_err()
             && self.regex.is_match(&with_replacements(bytes))
+    }
+
+    /// Byte strings of which everything that matches contains at least one; `None` when nothing is known. Parses the
+    /// expression, so ask once a query.
+    pub fn required_literals(&self) -> Option<Vec<Box<[u8]>>> {
+        required_literals(self.regex.as_str())
     }
 
     /// The compiled expression, for captures and replacement.
