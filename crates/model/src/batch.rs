@@ -20,6 +20,19 @@ pub struct LogBatch {
     pub unique_keys: Vec<UniqueKey>,
 }
 
+impl LogBatch {
+    /// A batch with everything of this one but its rows.
+    pub fn clone_without_rows(&self) -> Self {
+        Self {
+            tenant: self.tenant.clone(),
+            received_at: self.received_at,
+            equal_entries: self.equal_entries,
+            rows: Rows::default(),
+            unique_keys: self.unique_keys.clone(),
+        }
+    }
+}
+
 /// A key that at most one row of a tenant may ever have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UniqueKey {

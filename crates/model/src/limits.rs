@@ -40,6 +40,8 @@ pub struct RecordLimits {
     pub label_name_bytes_max: usize,
     /// A label value, in bytes.
     pub label_value_bytes_max: usize,
+    /// Values of one label of a tenant and day; the label that has more becomes structured metadata. 0: no limit.
+    pub label_values_max: usize,
     /// Structured metadata pairs of a record.
     pub metadata_pairs_max: usize,
     /// Structured metadata of a record, names and values, in bytes.
@@ -88,6 +90,7 @@ impl Default for RecordLimits {
             label_names_max: 15,
             label_name_bytes_max: 1024,
             label_value_bytes_max: 2048,
+            label_values_max: 100_000,
             metadata_pairs_max: 128,
             metadata_bytes_max: 65_536,
             future_seconds_max: 600,

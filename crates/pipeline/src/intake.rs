@@ -10,6 +10,7 @@ use timberyard_model::sink::SinkError;
 use crate::admission::Admission;
 use crate::broker::Broker;
 use crate::counters::IntakeCounters;
+use crate::process::label_demotion::LabelDemotion;
 use crate::tail_hub::TailHub;
 
 /// Admission, broker and tail hub, in that order.
@@ -18,6 +19,7 @@ pub struct Intake {
     broker: Broker,
     tail_hub: Arc<TailHub>,
     counters: IntakeCounters,
+    demotion: Option<Arc<LabelDemotion>>,
 }
 
 /// What was made durable.
@@ -40,7 +42,15 @@ impl Intake {
             broker,
             tail_hub,
             counters: IntakeCounters::default(),
+            demotion: None,
         }
+    }
+
+    /// Demotes labels with too many values before batches are stored; tails see batches as they were sent.
+    #[must_use]
+    pub fn with_demotion(mut self, demotion: Arc<LabelDemotion>) -> Self {
+        self.demotion = Some(demotion);
+        self
     }
 
     /// Stores the batch, all of it or nothing. An empty one is stored at once.
@@ -51,7 +61,13 @@ impl Intake {
         if batch.rows.is_empty() {
             return Ok(receipt);
         }
-        let batch = Arc::new(batch);
+        let sent = Arc::new(batch);
+        let demoted = self.demotion.as_ref().map_or(Ok(None), |demotion| demotion.apply(&sent));
+        let batch = match demoted {
+            Ok(Some(changed)) => Arc::new(changed),
+            Ok(None) => Arc::clone(&sent),
+            Err(full) => return Err(SinkError::Unavailable(full.to_string())),
+        };
         let stored = match self.admission.admit(batch.rows.bytes()) {
             Ok(_permit) => self.broker.write_required(&batch).await,
             Err(refused) => Err(refused),
@@ -60,7 +76,7 @@ impl Intake {
             self.counters.rows_refused.add(receipt.rows);
             return Err(error);
         }
-        self.tail_hub.publish(&batch);
+        self.tail_hub.publish(&sent);
         self.broker.write_best_effort(&batch);
         self.counters.rows_accepted.add(receipt.rows);
         self.counters.line_bytes_accepted.add(receipt.line_bytes);
@@ -76,6 +92,11 @@ impl Intake {
     /// The sinks, for metrics.
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// Labels that became structured metadata because they had too many values.
+    pub fn demoted_labels(&self) -> usize {
+        self.demotion.as_ref().map_or(0, |demotion| demotion.demoted_count())
     }
 
     /// Bytes admitted and not yet durable.

@@ -7,10 +7,14 @@
 pub mod admission;
 pub mod broker;
 pub mod counters;
+pub mod demoted_labels_source;
 pub mod intake;
+pub mod process;
 pub mod sink_driver;
 pub mod tail_hub;
 
 pub use broker::Broker;
+pub use demoted_labels_source::DemotedLabelsSource;
 pub use intake::{Intake, IntakeError, Receipt};
+pub use process::label_demotion::LabelDemotion;
 pub use tail_hub::{TailEvent, TailHub, TailSubscription};
