@@ -8,6 +8,7 @@ use timberyard_store::{StoreOptions, verify};
 
 use crate::cli::SnapshotArguments;
 use crate::client::{Client, Endpoint};
+use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::store_slot;
 
@@ -94,9 +95,11 @@ fn snapshot_stopped(directory: &Path, arguments: &SnapshotArguments) -> Result<(
     let options = StoreOptions { disk_reserve_bytes: 0, ..StoreOptions::default() };
     let store = store_slot::open(directory, options)
         .map_err(|error| Failure::new(format!("cannot open {}: {error}", directory.display())))?;
-    store.snapshot(&arguments.dir).map_err(|error| {
+    let cannot = |error: &dyn std::fmt::Display| {
         Failure::new(format!("cannot make a snapshot in {}: {error}", arguments.dir.display()))
-    })?;
+    };
+    store.snapshot(&arguments.dir).map_err(|error| cannot(&error))?;
+    DemotedLabelsFile::new(directory).copy_to(&arguments.dir).map_err(|error| cannot(&error))?;
     writeln!(io::stdout(), "snapshot of {} in {}", directory.display(), arguments.dir.display())
         .map_err(|error| Failure::output(&error))
 }

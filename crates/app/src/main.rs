@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod config_command;
 mod data;
+mod demoted_labels_file;
 mod failure;
 mod keys;
 mod loadgen;

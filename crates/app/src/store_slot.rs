@@ -15,6 +15,7 @@ use timberyard_store::{Store, StoreError};
 use timberyard_wire::batch_record;
 use tokio::sync::oneshot;
 
+use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::time_argument::now;
 
 /// What is said until the store is open.
@@ -104,6 +105,7 @@ impl Operations for StoreSlot {
             let path = directory.join(SNAPSHOTS).join(now().as_nanos().to_string());
             let target = path.clone();
             blocking(move || store.snapshot(&target)).await?;
+            DemotedLabelsFile::new(&directory).copy_to(&path).map_err(failed)?;
             Ok(path)
         })
     }

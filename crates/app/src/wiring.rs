@@ -7,13 +7,14 @@ use std::sync::Arc;
 use timberyard_model::TenantId;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
-use timberyard_pipeline::{Broker, Intake, TailHub};
+use timberyard_pipeline::{Broker, DemotedLabelsSource, Intake, LabelDemotion, TailHub};
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, Scopes, Secret};
 use timberyard_server::state::Parts;
 use timberyard_server::{Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions};
 
 use crate::config::Settings;
+use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::store_slot::StoreSlot;
 use crate::time_argument::now;
 
@@ -35,17 +36,39 @@ impl Wiring {
         let slot = Arc::new(StoreSlot::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
-        let intake = Arc::new(Intake::new(broker, Arc::clone(&tail_hub), settings.queue_bytes_max()));
+        let mut intake = Intake::new(broker, Arc::clone(&tail_hub), settings.queue_bytes_max());
+        let mut source = Arc::clone(&slot) as Arc<dyn LogSource>;
+        if settings.limits.record.label_values_max > 0 {
+            let demotion = Arc::new(label_demotion(settings));
+            intake = intake.with_demotion(Arc::clone(&demotion));
+            source = Arc::new(DemotedLabelsSource::new(source, demotion));
+        }
+        let intake = Arc::new(intake);
         let state = ServerState::new(Parts {
             intake: Arc::clone(&intake),
             tail_hub,
-            source: Arc::clone(&slot) as Arc<dyn LogSource>,
+            source,
             operations: Arc::clone(&slot) as Arc<dyn Operations>,
             clock: Arc::new(now),
             settings: server_settings(settings),
         });
         Self { slot, intake, state }
     }
+}
+
+fn label_demotion(settings: &Settings) -> LabelDemotion {
+    let file = DemotedLabelsFile::new(&settings.data_dir);
+    let demoted = file.read().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot read which labels were demoted; they are labels again until they pass the limit");
+        Vec::new()
+    });
+    let values_max = settings.limits.record.label_values_max;
+    LabelDemotion::new(values_max, demoted, move |tenant, name| {
+        tracing::warn!(%tenant, label = name, values_max, "label has too many values: it is structured metadata from now on");
+        if let Err(error) = file.add(tenant, name) {
+            tracing::warn!(%error, label = name, "cannot remember the demoted label over a restart");
+        }
+    })
 }
 
 fn server_settings(settings: &Settings) -> ServerSettings {

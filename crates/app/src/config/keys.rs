@@ -242,6 +242,11 @@ pub(crate) const KEYS: &[Key] = &[
         "a label's value"
     ),
     key!(
+        "limits.record.label_values_max",
+        Usize(Count, |s| &mut s.limits.record.label_values_max),
+        "values of a label in a tenant and day; the label that has more becomes structured metadata; 0 for no limit"
+    ),
+    key!(
         "limits.record.metadata_pairs_max",
         Usize(Count, |s| &mut s.limits.record.metadata_pairs_max),
         "structured metadata pairs of an entry"

@@ -12,6 +12,7 @@ mod command_line;
 mod disk;
 mod durability;
 mod keys;
+mod label_demotion;
 mod loggo;
 mod logpulse;
 mod logstream;

@@ -21,8 +21,10 @@ const REMEMBERED_MAX: usize = 4 << 20;
 pub struct LabelDemotion {
     values_max: usize,
     tenants: Mutex<HashMap<TenantId, Tenant>>,
-    report: Box<dyn Fn(&TenantId, &str) + Send + Sync>,
+    report: Box<Report>,
 }
+
+type Report = dyn Fn(&TenantId, &str) + Send + Sync;
 
 #[derive(Default)]
 struct Tenant {

@@ -55,6 +55,11 @@ fn of_this_moment(state: &ServerState) -> Registry {
         intake.rows_refused.get(),
     );
     page.gauge(
+        "timberyard_demoted_labels",
+        "Labels that became structured metadata because they had too many values",
+        state.intake.demoted_labels() as u64,
+    );
+    page.gauge(
         "timberyard_ingest_in_flight_bytes",
         "Bytes on their way to the store",
         state.intake.in_flight_bytes() as u64,
