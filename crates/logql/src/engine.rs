@@ -33,6 +33,8 @@ pub struct QueryRequest {
     pub limit: usize,
     /// Log queries: from which end of the range.
     pub direction: Direction,
+    /// When the query was asked: what `now` is in its templates.
+    pub now: Timestamp,
     /// Looked at between blocks of rows.
     pub cancellation: Cancellation,
 }

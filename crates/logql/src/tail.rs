@@ -43,6 +43,7 @@ impl TailFilter {
             && wanted.contains(&true)
         {
             let mut working = WorkingRow::new(first);
+            working.set_now(batch.received_at);
             for row in rows.iter() {
                 let passes = wanted.get(row.stream_index()).is_some_and(|wanted| *wanted)
                     && self.plan.line_filters.iter().all(|filter| filter.accepts(row.line()));

@@ -55,6 +55,7 @@ pub(crate) fn run(
         while let Some(block) = scan.next_block()? {
             if let Some(first) = block.rows.streams().first() {
                 let mut working = WorkingRow::new(first);
+                working.set_now(request.now);
                 for (index, row) in block.rows.iter().enumerate() {
                     let rank = Rank::new(request.direction, row.timestamp(), number, index);
                     if !collector.wants(&rank) {

@@ -163,6 +163,7 @@ impl<'a> Leaf<'a> {
         while let Some(block) = scan.next_block()? {
             let Some(first) = block.rows.streams().first() else { continue };
             let mut working = WorkingRow::new(first);
+            working.set_now(evaluation.request.now);
             let mut known = KnownSeries::new(block.rows.streams().len());
             for row in block.rows.iter() {
                 evaluation.statistics.rows_processed += 1;

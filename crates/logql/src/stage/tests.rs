@@ -24,6 +24,7 @@ fn outcome(stages: &str, line: &[u8]) -> String {
     };
     let stream = Labels::from_pairs([("app", "x")]);
     let mut row = WorkingRow::new(&stream);
+    row.set_now(NOW);
     row.reset(NOW, line, &stream, [("trace", &b"t"[..])]);
     if pipeline.process(&mut row) == Verdict::Drop {
         return "dropped".to_owned();
@@ -273,6 +274,7 @@ fn lines_and_labels_are_formatted() {
             "__error__=JSONParserErr __error_details__=Value looks like object, but can't find closing '}' symbol -> ",
         ),
         ("| line_format \"{{__line__}}!\" |= \"a!\"", "a", " -> a!"),
+        ("| line_format \"{{ now | unixEpochMillis }}\"", "a", " -> 1793494923456"),
         ("| line_format \"{{ __timestamp__ | unixEpoch }}\"", "a", " -> 1793494923"),
         (
             "| line_format \"{{ div 1 0 }}\"",

@@ -48,6 +48,7 @@ pub(crate) fn request(query: &str) -> QueryRequest {
         interval_ns: 0,
         limit: 100,
         direction: Direction::Forward,
+        now: second(1000),
         cancellation: Cancellation::default(),
     }
 }

@@ -57,6 +57,7 @@ pub async fn query(
         interval_ns: 0,
         limit: number(&form, "limit", LIMIT_DEFAULT, 1..=limits.entries_max)?,
         direction: Direction::Backward,
+        now,
         cancellation: Cancellation::default(),
     };
     if matches!(request.expression, Expression::Logs(_)) {

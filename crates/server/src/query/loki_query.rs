@@ -23,7 +23,8 @@ pub async fn range(
     form: Form,
 ) -> Result<Response, ErrorResponse> {
     let limits = &state.settings.limits.query;
-    let parameters = form.parameters().range_query(state.now(), limits.points_max)?;
+    let now = state.now();
+    let parameters = form.parameters().range_query(now, limits.points_max)?;
     let expression = syntax::parse(&parameters.query, limits)?;
     let request = QueryRequest {
         tenant: identity.tenant,
@@ -34,6 +35,7 @@ pub async fn range(
         interval_ns: parameters.interval_nanos,
         limit: parameters.limit as usize,
         direction: parameters.direction,
+        now,
         cancellation: Cancellation::default(),
     };
     answer(&state, &headers, request).await
@@ -46,7 +48,8 @@ pub async fn instant(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let parameters = form.parameters().instant_query(state.now())?;
+    let now = state.now();
+    let parameters = form.parameters().instant_query(now)?;
     let expression = syntax::parse(&parameters.query, &state.settings.limits.query)?;
     let request = QueryRequest {
         tenant: identity.tenant,
@@ -57,6 +60,7 @@ pub async fn instant(
         interval_ns: 0,
         limit: parameters.limit as usize,
         direction: parameters.direction,
+        now,
         cancellation: Cancellation::default(),
     };
     answer(&state, &headers, request).await

@@ -68,6 +68,7 @@ pub async fn get(
         interval_ns: 0,
         limit: (parameters.limit as usize).min(limits.entries_max),
         direction: Direction::Backward,
+        now,
         cancellation: Cancellation::default(),
     };
     let tail = Tail {
