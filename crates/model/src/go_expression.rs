@@ -499,4 +499,67 @@ mod tests {
             assert_eq!(rewritten(source), format!("error parsing regexp: {error}"), "{source}");
         }
     }
+
+    #[test]
+    fn what_is_rewritten_compiles_or_is_refused_without_a_panic() {
+        let pieces = [
+            "a",
+            "é",
+            ".",
+            "*",
+            "+",
+            "?",
+            "{",
+            "2",
+            ",",
+            "}",
+            "[",
+            "^",
+            "]",
+            "-",
+            "z",
+            "(",
+            "?:",
+            "?P<n>",
+            "?i",
+            ")",
+            "|",
+            "$",
+            "\\",
+            "d",
+            "W",
+            "b",
+            "Q",
+            "E",
+            "p",
+            "{L}",
+            "x",
+            "41",
+            "[:alpha:]",
+            "&&",
+            "~",
+            "0",
+        ];
+        // A linear congruential generator: the same expressions every time.
+        let mut state = 1u64;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..5000 {
+            let source: String = (0..next(12)).map(|_| pieces[next(pieces.len())]).collect();
+            if let Ok(rewritten) = rewrite(&source) {
+                let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(&rewritten.text);
+                // Names, of groups and of properties, are left to the compiler.
+                let is_name = |error: &regex_syntax::Error| {
+                    ["duplicate", "property not found"].iter().any(|words| error.to_string().contains(words))
+                };
+                assert!(
+                    parsed.as_ref().err().is_none_or(is_name),
+                    "{source} became {}: {parsed:?}",
+                    rewritten.text
+                );
+            }
+        }
+    }
 }

@@ -3,6 +3,12 @@
 /// Appends `key` to a name: blanks around it are cut, a digit at the very start gets `_` in front,
 /// and every character that a label name cannot hold becomes `_`. Nothing is appended for a blank key.
 pub(crate) fn push_sanitized(name: &mut String, key: &[u8]) {
+    if let Some(proper) = as_label_name(key)
+        && !(name.is_empty() && key[0].is_ascii_digit())
+    {
+        name.push_str(proper);
+        return;
+    }
     // What is not UTF-8 cannot be part of a name either.
     for chunk in trimmed(key).utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -17,8 +23,17 @@ pub(crate) fn push_sanitized(name: &mut String, key: &[u8]) {
     }
 }
 
+/// The key, when it needs no change but perhaps in front. Never empty.
+fn as_label_name(key: &[u8]) -> Option<&str> {
+    let is_proper = !key.is_empty() && key.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    is_proper.then(|| std::str::from_utf8(key).ok()).flatten()
+}
+
 /// Whether nothing but blanks is in the key.
 pub(crate) fn is_blank(key: &[u8]) -> bool {
+    if key.first().is_some_and(u8::is_ascii_graphic) {
+        return false;
+    }
     trimmed(key).is_empty()
 }
 

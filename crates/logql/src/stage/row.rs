@@ -6,6 +6,7 @@
 //! row that stages add labels to costs no allocation once the buffer has grown.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use timberyard_model::{Labels, Timestamp};
 
@@ -17,6 +18,10 @@ pub const ERROR_DETAILS_LABEL: &str = "__error_details__";
 pub const PRESERVE_ERROR_LABEL: &str = "__preserve_error__";
 /// Ends the name of a parsed or metadata label that a stream label has taken.
 pub const EXTRACTED_SUFFIX: &str = "_extracted";
+
+/// From so many parsed labels on, names are looked up in a set instead of one after the other, so
+/// that a line with thousands of keys does not take time for each pair of them.
+const NARROW_LABELS_MAX: usize = 64;
 
 /// Where a label comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +60,8 @@ pub struct WorkingRow<'a> {
     deleted: Vec<Span>,
     /// Names that were ever set as parsed labels, even if they are gone: parsers skip them.
     extracted: Vec<Span>,
+    /// The same names once there are many.
+    wide: HashSet<Box<str>>,
     error: Option<&'static str>,
     error_text: String,
     error_details: String,
@@ -73,6 +80,7 @@ impl<'a> WorkingRow<'a> {
             added: Vec::new(),
             deleted: Vec::new(),
             extracted: Vec::new(),
+            wide: HashSet::new(),
             error: None,
             error_text: String::new(),
             error_details: String::new(),
@@ -94,6 +102,7 @@ impl<'a> WorkingRow<'a> {
         self.added.clear();
         self.deleted.clear();
         self.extracted.clear();
+        self.wide.clear();
         self.clear_error();
         self.clear_error_details();
         for (name, value) in metadata {
@@ -208,22 +217,37 @@ impl<'a> WorkingRow<'a> {
     /// Sets a parsed label as parsers do: under `name_extracted` when the stream or metadata has
     /// `name`; not at all when a parsed label of that name was set before, even if it is gone.
     pub fn extract(&mut self, name: &str, value: &str) {
-        if let Some(name) = self.extraction_name(name) {
-            let value = self.store(value);
-            self.set_spans(Category::Parsed, name, value);
-        }
-    }
-
-    /// The name under which a parser sets `name`; `None` when it was parsed before.
-    fn extraction_name(&mut self, name: &str) -> Option<Span> {
         let start = self.text.len();
-        let suffixed = self.stream_has(name) || self.has_in_category(name, Category::Metadata);
+        let suffixed = self.stream_has(name) || self.metadata_has(name);
         let name = if suffixed { self.store_suffixed(name) } else { self.store(name) };
         if self.was_extracted(self.span(name)) {
             self.text.truncate(start);
-            return None;
+            return;
         }
-        Some(name)
+        let hides_metadata = suffixed && self.metadata_has(self.span(name));
+        let value = self.store(value);
+        if hides_metadata {
+            self.set_spans(Category::Parsed, name, value);
+        } else {
+            self.added.push(Added { category: Category::Parsed, name, value });
+            self.note_extracted(name);
+        }
+    }
+
+    /// Whether metadata has a label; it is added first, so it stands in front.
+    fn metadata_has(&self, name: &str) -> bool {
+        let metadata = self.added.iter().take_while(|added| added.category == Category::Metadata);
+        metadata.into_iter().any(|added| self.span(added.name) == name)
+    }
+
+    fn note_extracted(&mut self, name: Span) {
+        self.extracted.push(name);
+        if self.extracted.len() == NARROW_LABELS_MAX {
+            self.wide = self.extracted.iter().map(|span| self.span(*span).into()).collect();
+        } else if self.extracted.len() > NARROW_LABELS_MAX {
+            let name = self.span(name).into();
+            self.wide.insert(name);
+        }
     }
 
     fn set_spans(&mut self, category: Category, name: Span, value: Span) {
@@ -245,12 +269,15 @@ impl<'a> WorkingRow<'a> {
             self.added.push(Added { category, name, value });
         }
         if category == Category::Parsed && !self.was_extracted(self.span(name)) {
-            self.extracted.push(name);
+            self.note_extracted(name);
         }
     }
 
     /// Whether a parsed label of that name was ever set.
     pub fn was_extracted(&self, name: &str) -> bool {
+        if self.extracted.len() >= NARROW_LABELS_MAX {
+            return self.wide.contains(name);
+        }
         self.extracted.iter().any(|span| self.span(*span) == name)
     }
 

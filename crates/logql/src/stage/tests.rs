@@ -1,5 +1,6 @@
 //! What pipelines make of lines: a query, a line, and the labels and line that are left.
 
+use proptest::prelude::*;
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::{Labels, Timestamp};
 
@@ -302,4 +303,84 @@ fn lines_and_labels_are_formatted() {
         ),
         ("| label_format a=\"1\" | logfmt", "a=2 b=3", "a=1 b=3"),
     ]);
+}
+
+#[test]
+fn a_line_with_very_many_keys_keeps_the_first_of_each() {
+    let members: Vec<String> = (0..30_000).map(|index| format!("\"k{}\":{index}", index % 20_000)).collect();
+    let line = format!("{{{}}}", members.join(","));
+    assert_eq!(outcome("| json | keep app, trace, k7, k19999, k20000", line.as_bytes()), "k19999=19999 k7=7");
+}
+
+/// Every kind of stage, to be run over anything.
+const STAGES: [&str; 14] = [
+    r#"!~ "[^b]c$" !> "<_>a<_>" != ip("1.2.3.4/8")"#,
+    "| json",
+    "| json | json | logfmt",
+    r#"| json x="a.b[0].c", y="[1]", z="a""#,
+    "| logfmt",
+    "| logfmt --strict --keep-empty",
+    r#"| logfmt --strict x="a", b"#,
+    "| unpack | json",
+    r#"| pattern "<a> <_>=<b>""#,
+    r#"| regexp "(?P<a>[^ ]+)(?P<b>.)?""#,
+    r#"| json | a > 1 or b = 5s or c < 1KB or d = ip("::1") or e =~ "x.*""#,
+    "| json | decolorize | line_format \"{{.a}}{{ fromJson __line__ }}{{ . }}\"",
+    r#"| logfmt | label_format a=b, c="{{ .a | urldecode | substr 1 2 }}{{ .b | b64dec | title }}""#,
+    r#"| json | drop a, b="1" | keep c, d!="2""#,
+];
+
+/// Runs all stages over one line; nothing may panic.
+fn fuzz_stages(line: &[u8]) {
+    for stages in STAGES {
+        let shown = outcome(stages, line);
+        assert!(!shown.starts_with("parse error"), "{shown}");
+    }
+}
+
+fn line() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        "\"",
+        ":",
+        ",",
+        "\\",
+        "\\u",
+        "d83d",
+        "\"a\"",
+        "\"a\":",
+        "\"_entry\":",
+        "1",
+        "-2.5e3",
+        "true",
+        "null",
+        " ",
+        "=",
+        "a=",
+        "b=\"",
+        "\u{1b}[3",
+        "1m",
+        "\u{9b}",
+        "é",
+        "🚀",
+        "1.2.3.4",
+        "::1",
+        "<",
+        "%zz",
+        "\n",
+    ]);
+    let piece = prop_oneof![4 => pieces.prop_map(|piece| piece.as_bytes().to_vec()), 1 => prop::collection::vec(any::<u8>(), 1..4)];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_line_makes_a_stage_panic(line in line()) {
+        fuzz_stages(&line);
+    }
 }

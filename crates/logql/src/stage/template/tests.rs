@@ -1,5 +1,6 @@
 //! Templates and what they print for one row.
 
+use proptest::prelude::*;
 use timberyard_model::Timestamp;
 
 use super::{Scope, Template};
@@ -279,4 +280,83 @@ fn what_a_template_may_cost_is_bounded() {
     assert_eq!(run(&blocks), "template: line:1: template nests deeper than 64");
     let deep_json = format!("{{{{ fromJson `{}` }}}}", "[".repeat(50_000));
     assert_eq!(run(&deep_json), "<no value>");
+}
+
+fn template() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "{{",
+        "}}",
+        "{{- ",
+        " -}}",
+        "/*",
+        "*/",
+        "if",
+        "else",
+        "end",
+        "range",
+        "with",
+        "define",
+        "template",
+        "block",
+        "break",
+        "\"t\"",
+        "`x",
+        "$x",
+        ":=",
+        "=",
+        "|",
+        "(",
+        ")",
+        ".",
+        ".foo",
+        ".a.b",
+        " ",
+        "\n",
+        "1",
+        "-2.5",
+        "0x1p-2",
+        "'a'",
+        "nil",
+        "true",
+        "printf",
+        "\"%5.2v\"",
+        "index",
+        "slice",
+        "fromJson",
+        "__line__",
+        "__timestamp__",
+        "date",
+        "\"Jan _2\"",
+        "round",
+        "substr",
+        "title",
+        "é",
+        ",",
+        "{{ . }}",
+        "{{ end }}",
+    ]);
+    let spaced = (pieces, any::<bool>())
+        .prop_map(|(piece, space)| if space { format!("{piece} ") } else { piece.to_owned() });
+    prop_oneof![8 => prop::collection::vec(spaced, 0..16).prop_map(|pieces| pieces.concat()), 1 => "\\PC{0,20}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_template_panics(text in template()) {
+        run(&text);
+        run(&format!("{{{{ {text} }}}}"));
+    }
+
+    #[test]
+    fn no_layout_or_time_panics(layout in "[0-9A-Za-z:.,_+ -]{0,12}", text in "[0-9A-Za-z:.,+ -]{0,12}", seconds in any::<i64>()) {
+        run(&format!("{{{{ date `{layout}` {seconds} }}}}{{{{ toDateInZone `{layout}` `Europe/Berlin` `{text}` }}}}"));
+        run(&format!("{{{{ date `2006-01-02 Mon Z07:00` {seconds} }}}}{{{{ toDate `2006-01-02 15:04:05.999 MST` `{text}` }}}}"));
+    }
+
+    #[test]
+    fn no_format_panics(format in "[%a-zA-Z0-9 .#+-]{0,10}", number in any::<f64>()) {
+        run(&format!("{{{{ printf \"{format}\" 1 `x` {number:e} . nil }}}}"));
+    }
 }
