@@ -8,11 +8,11 @@ use std::sync::{Arc, OnceLock};
 
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
-use timberyard_model::{Labels, LogBatch};
+use timberyard_model::{IngestRecord, Labels};
 use timberyard_server::Operations;
 use timberyard_server::operations::{OperationError, OperationFuture, StoreStatistics};
 use timberyard_store::{Store, StoreError};
-use timberyard_wire::batch_record;
+use timberyard_wire::log_record;
 use tokio::sync::oneshot;
 
 use crate::demoted_labels_file::DemotedLabelsFile;
@@ -71,12 +71,12 @@ impl Sink for StoreSlot {
         "store"
     }
 
-    fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_> {
+    fn write(&self, record: IngestRecord) -> SinkFuture<'_> {
         Box::pin(async move {
             let store = self.store().ok_or_else(|| SinkError::Unavailable(STARTING.to_owned()))?;
-            let payload = batch_record::encode(&batch);
+            let payload = log_record::encode(&record);
             let (done, stored) = oneshot::channel();
-            store.append(batch, payload, move |result| {
+            store.append(record.batch, payload, move |result| {
                 // The sender may have gone; the batch is stored all the same.
                 let _ = done.send(result);
             });
@@ -160,6 +160,6 @@ fn sink_error(error: &StoreError) -> SinkError {
 
 /// Opens the store of a data directory.
 pub(crate) fn open(directory: &Path, options: timberyard_store::StoreOptions) -> Result<Store, StoreError> {
-    let decode = Arc::new(|payload: &[u8]| batch_record::decode(payload).map_err(|error| error.to_string()));
+    let decode = Arc::new(|payload: &[u8]| log_record::decode(payload).map_err(|error| error.to_string()));
     Store::open(directory, options, decode)
 }

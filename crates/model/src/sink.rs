@@ -2,9 +2,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use crate::batch::LogBatch;
+use crate::ingest_record::IngestRecord;
 
 /// What a write comes to.
 pub type SinkFuture<'a> = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send + 'a>>;
@@ -15,7 +14,7 @@ pub trait Sink: Send + Sync {
     fn name(&self) -> &str;
 
     /// Makes the batch durable, all of it or nothing; `Ok` is a promise that outlives a crash.
-    fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_>;
+    fn write(&self, record: IngestRecord) -> SinkFuture<'_>;
 }
 
 /// Why a batch was not made durable, and so what the sender should do.

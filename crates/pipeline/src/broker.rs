@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use timberyard_model::LogBatch;
 use timberyard_model::sink::{Sink, SinkError};
+use timberyard_model::{IngestRecord, LogBatch};
 
 use crate::sink_driver::SinkDriver;
 
@@ -34,9 +34,9 @@ impl Broker {
 
     /// Writes to the required sinks in the order they were added and stops at the first failure, so
     /// that what one refuses (a duplicate, a full disk) is not in the ones after it.
-    pub async fn write_required(&self, batch: &Arc<LogBatch>) -> Result<(), SinkError> {
+    pub async fn write_required(&self, record: &IngestRecord) -> Result<(), SinkError> {
         for sink in &self.required {
-            sink.write(Arc::clone(batch)).await?;
+            sink.write(record.clone()).await?;
         }
         Ok(())
     }

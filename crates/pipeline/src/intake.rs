@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use timberyard_model::LogBatch;
+use timberyard_model::IngestRecord;
 use timberyard_model::sink::SinkError;
 
 use crate::admission::Admission;
@@ -56,20 +56,21 @@ impl Intake {
     /// Stores the batch, all of it or nothing. An empty one is stored at once.
     ///
     /// When the caller stops waiting (its client is gone), the batch is still either stored whole or not at all.
-    pub async fn submit(&self, batch: LogBatch) -> Result<Receipt, IntakeError> {
-        let receipt = Receipt { rows: batch.rows.len() as u64, line_bytes: batch.rows.line_bytes() };
-        if batch.rows.is_empty() {
+    pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, IntakeError> {
+        let mut record = record.into();
+        let sent = Arc::clone(&record.batch);
+        let receipt = Receipt { rows: sent.rows.len() as u64, line_bytes: sent.rows.line_bytes() };
+        if sent.rows.is_empty() {
             return Ok(receipt);
         }
-        let sent = Arc::new(batch);
         let demoted = self.demotion.as_ref().map_or(Ok(None), |demotion| demotion.apply(&sent));
-        let batch = match demoted {
-            Ok(Some(changed)) => Arc::new(changed),
-            Ok(None) => Arc::clone(&sent),
+        match demoted {
+            Ok(Some(changed)) => record = changed.into(),
+            Ok(None) => {}
             Err(full) => return Err(SinkError::Unavailable(full.to_string())),
-        };
-        let stored = match self.admission.admit(batch.rows.bytes()) {
-            Ok(_permit) => self.broker.write_required(&batch).await,
+        }
+        let stored = match self.admission.admit(record.batch.rows.bytes()) {
+            Ok(_permit) => self.broker.write_required(&record).await,
             Err(refused) => Err(refused),
         };
         if let Err(error) = stored {
@@ -77,7 +78,7 @@ impl Intake {
             return Err(error);
         }
         self.tail_hub.publish(&sent);
-        self.broker.write_best_effort(&batch);
+        self.broker.write_best_effort(&record.batch);
         self.counters.rows_accepted.add(receipt.rows);
         self.counters.line_bytes_accepted.add(receipt.line_bytes);
         self.counters.batches_accepted.add(1);
@@ -118,7 +119,7 @@ mod tests {
     use timberyard_model::batch::EqualEntries;
     use timberyard_model::limits::RecordLimits;
     use timberyard_model::sink::{Sink, SinkFuture};
-    use timberyard_model::{BatchBuilder, Labels, TenantId, Timestamp};
+    use timberyard_model::{BatchBuilder, Labels, LogBatch, TenantId, Timestamp};
 
     use super::*;
     use crate::sink_driver::SinkDriver;
@@ -134,12 +135,12 @@ mod tests {
             "recorder"
         }
 
-        fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_> {
+        fn write(&self, record: IngestRecord) -> SinkFuture<'_> {
             Box::pin(async move {
                 if self.refuse {
                     return Err(SinkError::Full("no room".to_owned()));
                 }
-                *self.rows.lock().expect("not poisoned") += batch.rows.len();
+                *self.rows.lock().expect("not poisoned") += record.batch.rows.len();
                 Ok(())
             })
         }

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use timberyard_model::LogBatch;
 use timberyard_model::sink::{Sink, SinkError};
+use timberyard_model::{IngestRecord, LogBatch};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -133,7 +133,8 @@ async fn write_until_settled(
 ) -> Result<(), SinkError> {
     let mut pause = BACKOFF_FIRST;
     loop {
-        match sink.write(Arc::clone(batch)).await {
+        let record = IngestRecord { batch: Arc::clone(batch), received: None };
+        match sink.write(record).await {
             Ok(()) => return Ok(()),
             Err(error @ SinkError::Duplicate { .. }) => return Err(error),
             Err(error) if queue.is_closed() => return Err(error),

@@ -6,7 +6,7 @@ use timberyard_logql::Engine;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::SinkError;
 use timberyard_model::time::NANOS_PER_SECOND;
-use timberyard_model::{LogBatch, Timestamp};
+use timberyard_model::{IngestRecord, Timestamp};
 use timberyard_pipeline::{Intake, Receipt, TailHub};
 use timberyard_wire::DecodeContext;
 use tokio_util::sync::CancellationToken;
@@ -134,8 +134,8 @@ impl ServerState {
     }
 
     /// Stores a batch, and counts it. `Ok` means that it is durable.
-    pub async fn submit(&self, batch: LogBatch) -> Result<Receipt, ErrorResponse> {
-        let stored = self.intake.submit(batch).await;
+    pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, ErrorResponse> {
+        let stored = self.intake.submit(record).await;
         let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
         self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);
         stored.map_err(|error| {

@@ -7,10 +7,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use timberyard_model::batch::{EqualEntries, LogBatch};
 use timberyard_model::cancellation::Cancellation;
+use timberyard_model::ingest_record::IngestRecord;
 use timberyard_model::labels::Labels;
 use timberyard_model::matcher::accepts_all;
 use timberyard_model::rows::{Rows, RowsBuilder};
@@ -138,8 +139,8 @@ impl Sink for MemorySource {
         "memory"
     }
 
-    fn write(&self, batch: Arc<LogBatch>) -> SinkFuture<'_> {
-        Box::pin(std::future::ready(self.push_batch(&batch)))
+    fn write(&self, record: IngestRecord) -> SinkFuture<'_> {
+        Box::pin(std::future::ready(self.push_batch(&record.batch)))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::level_detection::LevelDetector;
 use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
 use crate::ndjson::NdjsonMapping;
 use crate::{
-    batch_record, change66, json_text, label_text, loggo, logpulse, logstream, logtopus, loki_push_json,
-    loki_push_proto, metadata_name, ndjson, v1_logs,
+    batch_record, change66, json_text, label_text, log_record, loggo, logpulse, logstream, logtopus,
+    loki_push_json, loki_push_proto, metadata_name, ndjson, received_record, v1_logs,
 };
 
 /// A function that takes any bytes.
@@ -86,7 +86,7 @@ fn check_decoded(decoded: &Decoded, context: &DecodeContext<'_>) {
 
 /// Log records: what reads is written again to the same rows.
 pub fn fuzz_batch_record(data: &[u8]) {
-    if let Ok(batch) = batch_record::decode(data) {
+    if let Ok(batch) = log_record::decode(data) {
         let again =
             batch_record::decode(&batch_record::encode(&batch)).expect("a record that was just written");
         assert!(again.rows.iter().eq(batch.rows.iter()));
@@ -251,6 +251,10 @@ pub fn fuzz_loki_push_snappy(data: &[u8]) {
     with_context(|context| {
         if let Ok(decoded) = loki_push_proto::decode(data, context) {
             check_decoded(&decoded, context);
+            let received = loki_push_proto::received(data, context);
+            let record = received_record::encode(&received, context.tenant, context.received_at);
+            let again = received_record::decode(&record).expect("a body that was decoded once");
+            assert!(again.rows.iter().eq(decoded.batch.rows.iter()));
         }
     });
 }

@@ -15,6 +15,7 @@
 use std::borrow::Cow;
 
 use timberyard_model::Timestamp;
+use timberyard_model::ingest_record::{ReceivedBody, ReceivedFormat};
 use timberyard_model::time::NANOS_PER_SECOND;
 
 use crate::compression::inflate_snappy_block;
@@ -29,6 +30,17 @@ type Result<T> = std::result::Result<T, DecodeError>;
 pub fn decode(body: &[u8], context: &DecodeContext<'_>) -> Result<Decoded> {
     let message = inflate_snappy_block(body, context.limits.request.inflated_bytes_max)?;
     decode_message(&message, context)
+}
+
+/// The body with what decoding it depended on: it gives the same batch again.
+pub fn received(body: &[u8], context: &DecodeContext<'_>) -> ReceivedBody {
+    ReceivedBody {
+        format: ReceivedFormat::LokiPushProto,
+        bytes: body.into(),
+        limits: context.limits.clone(),
+        discover_service_name: context.discover_service_name,
+        detect_level: context.detect_level,
+    }
 }
 
 /// Decodes a message that is not compressed.

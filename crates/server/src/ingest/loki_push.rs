@@ -5,8 +5,11 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use timberyard_model::IngestRecord;
 use timberyard_wire::compression::Compression;
-use timberyard_wire::{loki_push_json, loki_push_proto};
+use timberyard_wire::context::Rejections;
+use timberyard_wire::error::DecodeError;
+use timberyard_wire::{DecodeContext, loki_push_json, loki_push_proto};
 
 use super::decode::decode;
 use crate::auth::Identity;
@@ -16,6 +19,9 @@ use crate::content_type::ContentType;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
 
+type Taken = Result<(IngestRecord, Rejections), DecodeError>;
+type Decode = fn(&[u8], &DecodeContext<'_>) -> Taken;
+
 /// 204 when everything was stored.
 pub async fn post(
     State(state): State<SharedState>,
@@ -23,9 +29,9 @@ pub async fn post(
     client: ClientAddress,
     body: WireBody,
 ) -> Result<StatusCode, ErrorResponse> {
-    let decoder = match body.content_type {
-        ContentType::Json => loki_push_json::decode,
-        ContentType::Protobuf | ContentType::Absent => loki_push_proto::decode,
+    let decoder: Decode = match body.content_type {
+        ContentType::Json => decode_json,
+        ContentType::Protobuf | ContentType::Absent => decode_proto,
         ContentType::NdJson | ContentType::Form | ContentType::Other => {
             let message = "content type must be application/json or application/x-protobuf";
             return Err(ErrorResponse::unsupported_media_type(message));
@@ -36,11 +42,23 @@ pub async fn post(
         (ContentType::Protobuf | ContentType::Absent, Compression::Snappy) => body.as_is(),
         _ => body.inflated().await?,
     };
-    let decoded = decode(&state, &identity, client, body, decoder).await?;
-    state.submit(decoded.batch).await?;
-    if decoded.rejected.is_empty() {
+    let (record, rejected) = decode(&state, &identity, client, body, decoder).await?;
+    state.submit(record).await?;
+    if rejected.is_empty() {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(ErrorResponse::bad_request("entries_rejected", decoded.rejected.grouped()))
+        Err(ErrorResponse::bad_request("entries_rejected", rejected.grouped()))
     }
+}
+
+fn decode_json(body: &[u8], context: &DecodeContext<'_>) -> Taken {
+    let decoded = loki_push_json::decode(body, context)?;
+    Ok((decoded.batch.into(), decoded.rejected))
+}
+
+/// Keeps the body, which is compressed already, for the write-ahead log.
+fn decode_proto(body: &[u8], context: &DecodeContext<'_>) -> Taken {
+    let decoded = loki_push_proto::decode(body, context)?;
+    let received = loki_push_proto::received(body, context);
+    Ok(((decoded.batch, received).into(), decoded.rejected))
 }

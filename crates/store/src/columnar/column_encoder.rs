@@ -14,13 +14,12 @@
 //! The form is chosen by looking at the values; a guess that does not hold for all of them is given up.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
 
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::integer;
 use super::strings::Span;
-use super::templates::{Identity, TemplateTable};
+use super::templates::{Prehashed, TemplateTable};
 use super::tokenize::digit_runs;
 use crate::codec::{put_bytes, put_varint};
 
@@ -196,7 +195,7 @@ fn hex(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
 }
 
 fn dictionary(text: &[u8], values: &[Span], distinct_max: usize, out: &mut Vec<u8>) -> bool {
-    let mut numbers: HashMap<u64, u64, BuildHasherDefault<Identity>> = HashMap::default();
+    let mut numbers: HashMap<u64, u64, Prehashed> = HashMap::default();
     let mut known: Vec<&[u8]> = Vec::new();
     let mut ids = Vec::with_capacity(values.len());
     // Neighbours are often equal, and then nothing is hashed.

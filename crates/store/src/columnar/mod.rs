@@ -25,6 +25,7 @@ pub(crate) use group::Group;
 pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
 pub(crate) use narrow::narrow;
 pub(crate) use strings::{Span, Strings};
+pub(crate) use templates::Prehashed;
 
 /// What columns read from a section of this length may spell out to.
 pub(crate) fn column_budget(section_bytes: usize) -> strings::Budget {

@@ -14,6 +14,9 @@ const FREE_TEMPLATES: usize = 512;
 /// The template of lines that have none of their own: one variable, the whole line.
 pub(crate) const WHOLE_LINE: u32 = 0;
 
+/// For keys that are good hashes already, or, as labels, hash as one number.
+pub(crate) type Prehashed = BuildHasherDefault<Identity>;
+
 /// A key that is already a good hash.
 #[derive(Default)]
 pub(crate) struct Identity(u64);
@@ -49,7 +52,7 @@ pub(crate) struct Filled {
 
 /// All templates of one group while it is being encoded.
 pub(crate) struct TemplateTable {
-    numbers: HashMap<u64, u32, BuildHasherDefault<Identity>>,
+    numbers: HashMap<u64, u32, Prehashed>,
     pub(crate) filled: Vec<Filled>,
     rows: usize,
     key: Template,

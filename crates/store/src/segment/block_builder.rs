@@ -8,7 +8,7 @@ use super::frame::FrameWriter;
 use super::index::{BlockEntry, Group, GroupStream};
 use super::metadata::MetadataBuilder;
 use crate::codec::{Malformed, put_varint};
-use crate::columnar::{Strings, encode_numbers};
+use crate::columnar::{Prehashed, Strings, encode_numbers};
 
 /// A block has no more rows than this, however short they are.
 const BLOCK_ROWS_MAX: usize = 1 << 17;
@@ -19,7 +19,7 @@ const ROW_OVERHEAD_BYTES: usize = 8;
 pub(crate) struct GroupBuilder {
     family: Box<str>,
     block_bytes: usize,
-    numbers: HashMap<Labels, u32>,
+    numbers: HashMap<Labels, u32, Prehashed>,
     labels: Vec<Labels>,
     streams: Vec<GroupStream>,
     blocks: Vec<BlockEntry>,
@@ -49,7 +49,7 @@ impl GroupBuilder {
         Self {
             family: family.into(),
             block_bytes,
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             labels: Vec::new(),
             streams: Vec::new(),
             blocks: Vec::new(),

@@ -14,6 +14,7 @@ use super::handle::{SegmentReader, SegmentSummary};
 use super::index::{Group, SegmentIndex};
 use super::keys::KeysBuilder;
 use crate::codec::{Malformed, checksum};
+use crate::columnar::Prehashed;
 use crate::disk::{Disk, DiskFile, create_directories};
 use crate::error::StoreError;
 use crate::paths::Paths;
@@ -42,7 +43,7 @@ pub(crate) struct SegmentWriter {
     position: u64,
     buffer: Vec<u8>,
     frames: FrameWriter,
-    numbers: HashMap<Labels, u32>,
+    numbers: HashMap<Labels, u32, Prehashed>,
     labels: Vec<Labels>,
     groups: Vec<Group>,
     current: Option<(Box<str>, GroupBuilder)>,
@@ -79,7 +80,7 @@ impl SegmentWriter {
             position: 0,
             buffer: MAGIC.to_vec(),
             frames: FrameWriter::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             labels: Vec::new(),
             groups: Vec::new(),
             current: None,
