@@ -32,9 +32,40 @@ struct Shape {
 
 impl MetadataBuilder {
     /// Adds the next row.
-    pub(super) fn push<'m>(&mut self, metadata: impl Iterator<Item = (&'m str, &'m [u8])> + Clone) {
+    pub(super) fn push<'m>(&mut self, metadata: impl ExactSizeIterator<Item = (&'m str, &'m [u8])> + Clone) {
+        let number = match self.rows.last() {
+            // Neighbours mostly have the same names, and then nothing is hashed.
+            Some(last) if self.has_shape(*last as u32, metadata.clone()) => *last as u32,
+            _ => self.shape(metadata.clone()),
+        };
+        self.rows.push(u64::from(number));
+        if let Some(shape) = self.shapes.get_mut(number as usize) {
+            for (column, (_, value)) in shape.columns.iter_mut().zip(metadata) {
+                column.push(Span { start: self.values.len() as u32, len: value.len() as u32 });
+                self.values.extend_from_slice(value);
+            }
+        }
+    }
+
+    fn has_shape<'m>(
+        &self,
+        shape: u32,
+        metadata: impl ExactSizeIterator<Item = (&'m str, &'m [u8])>,
+    ) -> bool {
+        self.shapes.get(shape as usize).is_some_and(|shape| {
+            shape.names.len() == metadata.len()
+                && shape
+                    .names
+                    .iter()
+                    .zip(metadata)
+                    .all(|(number, (name, _))| &*self.names[*number as usize] == name)
+        })
+    }
+
+    /// The number of the shape with these names, adding it if it is new.
+    fn shape<'m>(&mut self, metadata: impl Iterator<Item = (&'m str, &'m [u8])>) -> u32 {
         self.row.clear();
-        for (name, _) in metadata.clone() {
+        for (name, _) in metadata {
             let number = match self.name_numbers.get(name) {
                 Some(number) => *number,
                 None => {
@@ -46,23 +77,14 @@ impl MetadataBuilder {
             };
             self.row.push(number);
         }
-        let shape = match self.shape_numbers.get(self.row.as_slice()) {
-            Some(shape) => *shape,
-            None => {
-                let number = self.shapes.len() as u32;
-                let names: Box<[u32]> = self.row.as_slice().into();
-                self.shapes.push(Shape { names: names.clone(), columns: vec![Vec::new(); names.len()] });
-                self.shape_numbers.insert(names, number);
-                number
-            }
-        };
-        self.rows.push(u64::from(shape));
-        if let Some(shape) = self.shapes.get_mut(shape as usize) {
-            for (column, (_, value)) in shape.columns.iter_mut().zip(metadata) {
-                column.push(Span { start: self.values.len() as u32, len: value.len() as u32 });
-                self.values.extend_from_slice(value);
-            }
+        if let Some(number) = self.shape_numbers.get(self.row.as_slice()) {
+            return *number;
         }
+        let number = self.shapes.len() as u32;
+        let names: Box<[u32]> = self.row.as_slice().into();
+        self.shapes.push(Shape { names: names.clone(), columns: vec![Vec::new(); names.len()] });
+        self.shape_numbers.insert(names, number);
+        number
     }
 
     /// Bytes of all values so far.
