@@ -8,6 +8,7 @@
 pub mod engine;
 pub mod error;
 pub mod quantity;
+pub mod query_request;
 pub mod result;
 pub mod stage;
 pub mod syntax;
@@ -18,7 +19,8 @@ mod logs;
 mod metric;
 mod plan;
 
-pub use engine::{Engine, QueryRequest};
+pub use engine::Engine;
 pub use error::{LimitError, QueryError};
+pub use query_request::QueryRequest;
 pub use result::{QueryResult, QueryStatistics, QueryValue, Streams};
 pub use tail::TailFilter;

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use timberyard_logql::engine::QueryRequest;
+use timberyard_logql::QueryRequest;
 use timberyard_logql::result::{Entry as Line, Point, QueryValue, Sample, Series, StreamResult, Streams};
 use timberyard_logql::stage::{Category, Pipeline, Verdict, WorkingRow};
 use timberyard_logql::syntax::ast::{

@@ -11,9 +11,9 @@ use timberyard_model::{Labels, RowRef, TimeRange};
 
 use self::collector::{Collector, Rank};
 use crate::budget::Budget;
-use crate::engine::QueryRequest;
 use crate::error::{LimitError, QueryError};
 use crate::plan::pushdown::LogPlan;
+use crate::query_request::QueryRequest;
 use crate::result::{Entry, QueryResult, QueryStatistics, QueryValue, Streams};
 use crate::stage::{Category, Pipeline, Verdict, WorkingRow};
 use crate::syntax::ast::LogExpression;

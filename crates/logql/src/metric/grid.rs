@@ -5,8 +5,8 @@
 
 use timberyard_model::Timestamp;
 
-use crate::engine::QueryRequest;
 use crate::error::{LimitError, QueryError};
+use crate::query_request::QueryRequest;
 
 /// Evenly spaced points of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,8 +26,8 @@ use timberyard_model::scan::LogSource;
 use self::grid::StepGrid;
 use self::series::{StepPoint, StepSeries, charge, join_equal};
 use crate::budget::Budget;
-use crate::engine::QueryRequest;
 use crate::error::{LimitError, QueryError};
+use crate::query_request::QueryRequest;
 use crate::result::{Point, QueryResult, QueryStatistics, QueryValue, Sample, Series};
 use crate::syntax::ast::{MetricExpression, VectorAggregation, VectorOperation};
 
