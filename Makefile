@@ -26,6 +26,7 @@ check: ## formatting, lints as errors, licences and sources, crate graph
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	scripts/cargo-deny check --hide-inclusion-graph bans licenses sources
 	$(CARGO) run --quiet --locked -p xtask -- crate-graph
+	scripts/lint-deploy
 
 bench: build ## measure the built server; report into bench/report.md
 	$(CARGO) run --release --locked -p timberyard-bench
