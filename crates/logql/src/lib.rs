@@ -5,8 +5,10 @@
 //! come from any [`timberyard_model::scan::LogSource`]. No sockets, no clock reads, no async runtime:
 //! values in, values out.
 
+pub mod detect;
 pub mod engine;
 pub mod error;
+pub mod patterns;
 pub mod quantity;
 pub mod query_request;
 pub mod result;

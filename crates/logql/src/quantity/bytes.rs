@@ -44,7 +44,8 @@ pub fn format(bytes: u64) -> String {
     }
 }
 
-fn humanize(bytes: u64) -> String {
+/// Writes a size in decimal units with two digits at least, as `go-humanize` does, without the blank: `5.1MB`.
+pub fn humanize(bytes: u64) -> String {
     if bytes < 10 {
         return format!("{bytes}B");
     }

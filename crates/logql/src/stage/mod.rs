@@ -7,7 +7,7 @@ mod format;
 mod ip;
 mod json;
 mod label_filter;
-mod label_name;
+pub(crate) mod label_name;
 mod line_filter;
 mod logfmt;
 pub(crate) mod pattern;
