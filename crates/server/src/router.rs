@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
@@ -44,6 +44,14 @@ pub fn router(state: SharedState) -> Router {
         .route("/loki/api/v1/index/volume", asked(query::loki_index::volume))
         .route("/loki/api/v1/index/volume_range", asked(query::loki_index::volume_range))
         .route("/loki/api/v1/detected_labels", asked(query::loki_index::detected_labels))
+        .route("/loki/api/v1/detected_fields", asked(query::loki_detected::fields))
+        .route("/loki/api/v1/detected_field/{name}/values", asked(query::loki_detected::values))
+        .route("/loki/api/v1/patterns", asked(query::loki_patterns::get))
+        .route("/loki/api/v1/drilldown-limits", get(query::loki_limits::drilldown))
+        .route("/config/tenant/v1/limits", get(query::loki_limits::page))
+        .route("/loki/api/v1/rules", get(query::loki_rules::list))
+        .route("/prometheus/api/v1/rules", get(query::loki_rules::rules))
+        .route("/prometheus/api/v1/alerts", get(query::loki_rules::alerts))
         .route("/loki/api/v1/format_query", asked(query::format_query::get))
         .route("/loki/api/v1/tail", get(query::loki_tail::get))
         .route("/v1/logs", get(query::v1_logs::get))
@@ -63,6 +71,7 @@ pub fn router(state: SharedState) -> Router {
 
     // Need a key that may administer.
     let admin = Router::new()
+        .route("/loki/api/v1/delete", any(query::loki_delete::refuse))
         .route("/flush", post(admin::flush::post))
         .route("/snapshot", post(admin::snapshot::post));
 

@@ -14,6 +14,8 @@ use crate::prometheus_text::parse_duration;
 
 /// Lines that a query returns when it does not say.
 pub const LIMIT_DEFAULT: u32 = 100;
+/// Detected fields, or values of one, when a question does not say.
+pub const DETECTED_FIELDS_DEFAULT: u32 = 1000;
 /// How far back a query looks when it does not say, in nanoseconds.
 pub const SINCE_DEFAULT_NANOS: i64 = 3600 * NANOS_PER_SECOND;
 /// The most seconds by which a tail may lag behind.
@@ -56,6 +58,15 @@ pub struct InstantQuery {
     pub limit: u32,
     /// Which lines come first.
     pub direction: Direction,
+}
+
+/// `/loki/api/v1/detected_fields` and `/loki/api/v1/detected_field/{name}/values`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetectedFieldsQuery {
+    /// The query whose lines are looked at. Its `limit` is how many of them at most.
+    pub lines: RangeQuery,
+    /// How many fields, or values, are wanted at most; at least 1.
+    pub fields_max: u32,
 }
 
 /// `/loki/api/v1/labels`, `/loki/api/v1/label/{name}/values` and, with `match`, `/loki/api/v1/series`
@@ -128,6 +139,16 @@ impl Parameters<'_> {
         Ok(RangeQuery { query, start, end, step_nanos, interval_nanos, limit, direction })
     }
 
+    /// A question about the fields of the first lines of a range.
+    pub fn detected_fields_query(&self, now: Timestamp, points_max: usize) -> Result<DetectedFieldsQuery> {
+        let lines_max = self.count("line_limit", LIMIT_DEFAULT)?;
+        // The older name.
+        let name = if self.get("limit").is_empty() { "field_limit" } else { "limit" };
+        let fields_max = self.count(name, DETECTED_FIELDS_DEFAULT)?;
+        let lines = RangeQuery { limit: lines_max, ..self.range_query(now, points_max)? };
+        Ok(DetectedFieldsQuery { lines, fields_max })
+    }
+
     /// A query at one time, now when it does not say.
     pub fn instant_query(&self, now: Timestamp) -> Result<InstantQuery> {
         Ok(InstantQuery {
@@ -181,12 +202,17 @@ impl Parameters<'_> {
     }
 
     fn limit(&self) -> Result<u32> {
-        let limit = parse_integer(self.get("limit"), i64::from(LIMIT_DEFAULT))?;
-        if limit <= 0 {
+        self.count("limit", LIMIT_DEFAULT)
+    }
+
+    /// A number from 1 on.
+    fn count(&self, name: &str, default: u32) -> Result<u32> {
+        let count = parse_integer(self.get(name), i64::from(default))?;
+        if count <= 0 {
             return Err(ParameterError("limit must be a positive value".to_owned()));
         }
-        u32::try_from(limit)
-            .map_err(|_| ParameterError(format!("limit value {limit} is out of range [0, {}]", u32::MAX)))
+        u32::try_from(count)
+            .map_err(|_| ParameterError(format!("{name} value {count} is out of range [0, {}]", u32::MAX)))
     }
 
     fn direction(&self) -> Result<Direction> {

@@ -149,8 +149,10 @@ mod tests {
     use super::*;
     use crate::result::Entry;
 
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     /// Lines of one stream, with the metadata and parsed labels that each has.
-    fn lines(lines: &[(&str, &[(&str, &str)], &[(&str, &str)])]) -> Streams {
+    fn lines(lines: &[(&str, Pairs<'_>, Pairs<'_>)]) -> Streams {
         let stream = Labels::from_pairs([("app", "api")]);
         let entries = lines.iter().enumerate().map(|(index, (line, metadata, parsed))| {
             let entry = Entry {
@@ -206,7 +208,7 @@ mod tests {
 
     #[test]
     fn labels_that_the_query_parsed_count_too_but_not_its_errors() {
-        let parsed: &[(&str, &str)] = &[("word", "a"), ("__error__", "JSONParserErr")];
+        let parsed: Pairs<'_> = &[("word", "a"), ("__error__", "JSONParserErr")];
         assert_eq!(shown(&fields(&lines(&[("a b", &[], parsed)]), 10)), ["word string 1 logfmt "]);
     }
 

@@ -5,5 +5,6 @@ mod differential;
 mod limits;
 mod log_queries;
 mod metric_queries;
+mod patterns;
 mod run;
 mod tail;

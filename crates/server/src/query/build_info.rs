@@ -4,7 +4,7 @@ use axum::Json;
 use serde_json::{Value, json};
 
 /// The version of Loki whose API this is. Grafana decides by it which queries it may send.
-const LOKI_VERSION: &str = "3.8.0";
+pub(super) const LOKI_VERSION: &str = "3.8.0";
 
 /// Grafana reads `version`; the rest is there because its readers expect it.
 pub async fn build_info() -> Json<Value> {

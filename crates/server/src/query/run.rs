@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use timberyard_logql::patterns::{self, PatternSeries};
 use timberyard_logql::{QueryRequest, QueryResult};
 use timberyard_model::scan::{ScanError, SeriesRequest, StreamVolume};
 use timberyard_model::{Cancellation, Labels};
@@ -30,6 +31,19 @@ where
         request.cancellation = cancellation;
         let result = shared.engine.run(&*shared.source, &request)?;
         Ok(write(&shared, result))
+    };
+    state.query_gate.run(run).await
+}
+
+/// The templates of the lines of a LogQL query. Its cancellation is replaced as above.
+pub async fn patterns(
+    state: &SharedState,
+    mut request: QueryRequest,
+) -> Result<Vec<PatternSeries>, ErrorResponse> {
+    let shared = Arc::clone(state);
+    let run = move |cancellation: Cancellation| {
+        request.cancellation = cancellation;
+        Ok(patterns::patterns(&*shared.source, &request, &shared.settings.limits.query)?)
     };
     state.query_gate.run(run).await
 }

@@ -5,6 +5,7 @@ mod five_ways_in;
 mod five_ways_out;
 mod harness;
 mod logpulse_stream;
+mod loki_explore;
 mod loki_push;
 mod loki_query;
 mod loki_tail;
