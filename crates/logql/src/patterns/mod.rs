@@ -17,9 +17,9 @@ use timberyard_model::scan::{Columns, LogSource, ScanRequest};
 use timberyard_model::{RowRef, TimeRange};
 
 use crate::budget::Budget;
-use crate::engine::QueryRequest;
 use crate::error::QueryError;
 use crate::plan::pushdown::LogPlan;
+use crate::query_request::QueryRequest;
 use crate::stage::{Verdict, WorkingRow};
 use crate::syntax::ast::Expression;
 
