@@ -1,7 +1,8 @@
 //! The one place where an error becomes a status and a body.
 //!
 //! Handlers return an [`ErrorResponse`]; how it looks depends on the surface the path belongs to:
-//! plain text where Loki answers so, JSON with `error`, `message` and `status` everywhere else.
+//! plain text where Loki answers so, a protobuf `Status` for OTLP in protobuf, JSON with `error`, `message` and
+//! `status` everywhere else.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,9 @@ use timberyard_model::scan::ScanError;
 use timberyard_model::sink::SinkError;
 use timberyard_wire::DecodeError;
 use timberyard_wire::loki_query_params::ParameterError;
+use timberyard_wire::otlp_answer;
 
+use crate::content_type::ContentType;
 use crate::operations::OperationError;
 
 /// The longest message sent, in bytes: messages quote input.
@@ -107,6 +110,11 @@ impl ErrorResponse {
         (self.status, Json(body)).into_response()
     }
 
+    fn into_protobuf(self) -> Response {
+        let content_type = [(header::CONTENT_TYPE, "application/x-protobuf")];
+        (self.status, content_type, otlp_answer::status_proto(&self.message)).into_response()
+    }
+
     fn into_text(self) -> Response {
         (self.status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{}\n", self.message))
             .into_response()
@@ -126,41 +134,61 @@ impl IntoResponse for ErrorResponse {
     }
 }
 
-/// Middleware: gives errors of Loki's surface Loki's form, which is plain text.
+/// Middleware: gives errors of Loki's surface Loki's form, which is plain text, and those of OTLP in protobuf
+/// OTLP's.
 ///
-/// A key that is missing and a path that does not exist are answered the same on every surface.
+/// Where Loki answers, a key that is missing and a path that does not exist are answered as on every surface.
 pub async fn render(request: Request, next: Next) -> Response {
-    let as_text = answers_text(request.uri().path());
+    let form = ErrorForm::of(&request);
     let mut response = next.run(request).await;
-    if !as_text {
+    if form == ErrorForm::Json {
         return response;
     }
-    match response.extensions_mut().remove::<ErrorResponse>() {
-        Some(error)
-            if !matches!(
-                error.status,
-                StatusCode::UNAUTHORIZED
-                    | StatusCode::FORBIDDEN
-                    | StatusCode::NOT_FOUND
-                    | StatusCode::METHOD_NOT_ALLOWED
-            ) =>
+    let Some(error) = response.extensions_mut().remove::<ErrorResponse>() else { return response };
+    let mut rendered = match form {
+        ErrorForm::Protobuf => error.into_protobuf(),
+        _ if matches!(
+            error.status,
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+        ) =>
         {
-            let mut text = error.into_text();
-            // Headers such as `Retry-After` and the request id stay; the body's own are replaced.
-            for (name, value) in response.headers() {
-                if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
-                    text.headers_mut().append(name.clone(), value.clone());
-                }
-            }
-            text
+            return response;
         }
-        _ => response,
+        _ => error.into_text(),
+    };
+    // Headers such as `Retry-After` and the request id stay; the body's own are replaced.
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            rendered.headers_mut().append(name.clone(), value.clone());
+        }
     }
+    rendered
 }
 
-/// Whether errors on this path are plain text, as Loki's are.
-fn answers_text(path: &str) -> bool {
-    path.starts_with("/loki/") || path.starts_with("/api/prom/") || path.starts_with("/otlp/")
+/// How an error looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ErrorForm {
+    Json,
+    /// As Loki's.
+    Text,
+    /// As OTLP's, for what was sent in protobuf.
+    Protobuf,
+}
+
+impl ErrorForm {
+    fn of(request: &Request) -> Self {
+        match request.uri().path() {
+            "/v1/logs" | "/otlp/v1/logs" => match ContentType::of(request.headers()) {
+                ContentType::Protobuf => Self::Protobuf,
+                _ => Self::Json,
+            },
+            path if path.starts_with("/loki/") || path.starts_with("/api/prom/") => Self::Text,
+            _ => Self::Json,
+        }
+    }
 }
 
 /// A write that was not acknowledged.

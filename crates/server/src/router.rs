@@ -26,6 +26,7 @@ pub fn router(state: SharedState) -> Router {
     let push = Router::new()
         .route("/loki/api/v1/push", post(ingest::loki_push::post))
         .route("/api/prom/push", post(ingest::loki_push::post))
+        .route("/otlp/v1/logs", post(ingest::otlp::post))
         .route("/v1/logs", post(ingest::v1_logs::post))
         .route("/ingest", post(ingest::logpulse::post))
         .route("/api/ingest", post(ingest::logstream::post))

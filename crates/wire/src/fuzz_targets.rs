@@ -15,14 +15,14 @@ use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
 use crate::ndjson::NdjsonMapping;
 use crate::{
     batch_record, change66, json_text, label_text, log_record, loggo, logpulse, logstream, logtopus,
-    loki_push_json, loki_push_proto, metadata_name, ndjson, received_record, v1_logs,
+    loki_push_json, loki_push_proto, metadata_name, ndjson, otlp_json, otlp_proto, received_record, v1_logs,
 };
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 16] = [
+pub const ALL: [(&str, Target); 18] = [
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
     ("compression", fuzz_compression),
@@ -38,6 +38,8 @@ pub const ALL: [(&str, Target); 16] = [
     ("loki_push_snappy", fuzz_loki_push_snappy),
     ("loki_query_params", fuzz_loki_query_params),
     ("ndjson", fuzz_ndjson),
+    ("otlp_json", fuzz_otlp_json),
+    ("otlp_proto", fuzz_otlp_proto),
     ("v1_logs", fuzz_v1_logs),
 ];
 
@@ -287,6 +289,24 @@ pub fn fuzz_ndjson(data: &[u8]) {
             for row in decoded.batch.rows.iter() {
                 assert!(row.line().len() <= context.limits.record.line_bytes_max);
             }
+        }
+    });
+}
+
+/// OTLP logs as JSON.
+pub fn fuzz_otlp_json(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(decoded) = otlp_json::decode(data, context) {
+            check_decoded(&decoded, context);
+        }
+    });
+}
+
+/// OTLP logs as protobuf.
+pub fn fuzz_otlp_proto(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(decoded) = otlp_proto::decode(data, context) {
+            check_decoded(&decoded, context);
         }
     });
 }

@@ -63,8 +63,8 @@ enum StreamState {
 }
 
 impl<'c, 'a> Push<'c, 'a> {
-    /// For a body of `body_bytes`.
-    pub(crate) fn new(context: &'c DecodeContext<'c>, body_bytes: usize) -> Self {
+    /// For a body of `body_bytes`, whose equal entries merge or, where it is not Loki's, are kept apart.
+    pub(crate) fn new(context: &'c DecodeContext<'c>, body_bytes: usize, equal: EqualEntries) -> Self {
         let record = &context.limits.record;
         // The level that is added here does not count against the sender's metadata.
         let limits = RecordLimits {
@@ -74,8 +74,7 @@ impl<'c, 'a> Push<'c, 'a> {
                 .saturating_add(DETECTED_LEVEL.len() + record.label_value_bytes_max.max(16)),
             ..record.clone()
         };
-        let mut batch =
-            BatchBuilder::new(context.tenant.clone(), context.received_at, EqualEntries::Merge, &limits);
+        let mut batch = BatchBuilder::new(context.tenant.clone(), context.received_at, equal, &limits);
         // What surrounds an entry in either form is longer than the level that is added to it.
         batch.reserve_bytes(body_bytes);
         Self {
@@ -151,7 +150,7 @@ impl<'c, 'a> Push<'c, 'a> {
         stream: usize,
         timestamp: Option<Timestamp>,
         line: &[u8],
-        metadata: &mut Metadata<'a>,
+        metadata: &mut Metadata<'_>,
     ) {
         let index = self.entries;
         self.entries += 1;

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use timberyard_model::Timestamp;
+use timberyard_model::batch::EqualEntries;
 use timberyard_model::labels::is_label_name;
 
 use crate::context::{DecodeContext, Decoded};
@@ -23,7 +24,7 @@ type Result<T> = std::result::Result<T, DecodeError>;
 pub fn decode(body: &[u8], context: &DecodeContext<'_>) -> Result<Decoded> {
     let mut decoder = Decoder {
         reader: JsonReader::new(body, context.limits.request.json_depth_max),
-        push: Push::new(context, body.len()),
+        push: Push::new(context, body.len(), EqualEntries::Merge),
         metadata: Vec::new(),
         scratch: Vec::new(),
     };

@@ -15,6 +15,7 @@
 use std::borrow::Cow;
 
 use timberyard_model::Timestamp;
+use timberyard_model::batch::EqualEntries;
 use timberyard_model::ingest_record::{ReceivedBody, ReceivedFormat};
 use timberyard_model::time::NANOS_PER_SECOND;
 
@@ -45,7 +46,7 @@ pub fn received(body: &[u8], context: &DecodeContext<'_>) -> ReceivedBody {
 
 /// Decodes a message that is not compressed.
 pub fn decode_message(message: &[u8], context: &DecodeContext<'_>) -> Result<Decoded> {
-    let mut push = Push::new(context, message.len());
+    let mut push = Push::new(context, message.len(), EqualEntries::Merge);
     let mut metadata = Vec::new();
     let mut fields = Message::new(message).fields();
     let mut index = 0;

@@ -23,15 +23,14 @@ pub fn sender_of(body: &[u8], depth_max: usize) -> Result<Sender, DecodeError> {
         JsonKind::Array => sender_of_array(&mut json),
         JsonKind::Object => {
             json.begin_object()?;
-            let mut is_otlp = false;
             while let Some(key) = json.next_key()? {
-                is_otlp |= matches!(&*key, b"resourceLogs" | b"resource_logs");
+                if matches!(&*key, b"resourceLogs" | b"resource_logs") {
+                    // Its decoder looks at the rest.
+                    return Ok(Sender::Otlp);
+                }
                 json.skip()?;
             }
             json.finish()?;
-            if is_otlp {
-                return Ok(Sender::Otlp);
-            }
             Err(DecodeError::malformed("expected an array of entries or an object with resourceLogs"))
         }
         kind => Err(json.error(format!(

@@ -1,4 +1,5 @@
-//! Clients that nobody here wrote push and are found again: python-logging-loki, pino-loki, winston-loki.
+//! Clients that nobody here wrote push and are found again: python-logging-loki, pino-loki, winston-loki, and
+//! OpenTelemetry's SDK for Python.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,6 +80,37 @@ fn python_logging_loki_sends_its_key_as_a_password() {
     let answer = server
         .get("/loki/api/v1/query_range")
         .query("query", r#"{sender="python"}"#)
+        .header("X-API-Key", "k")
+        .send()
+        .expect_status(200);
+    assert_eq!(crate::logql::entries_of(&answer.json()).len(), 3);
+}
+
+#[test]
+fn opentelemetry_pushes_otlp_in_gzip_and_its_records_are_found() {
+    for path in ["/v1/logs", "/otlp/v1/logs"] {
+        let server = server();
+        python("python_opentelemetry.py", &[&server.url(path), "20"]);
+        let found = found(&server, r#"{service_name="otel-shop", deployment_environment="test"}"#, 20);
+        assert_eq!(found.len(), 20, "{path}");
+        assert!(found.iter().any(|entry| entry.line == "order 7 é \"quoted\""), "{found:?}");
+        let failed =
+            r#"{service_name="otel-shop"} | host_name="h-1" | detected_level="error" | user_id="u-19""#;
+        let failed = entries(&server, failed);
+        assert_eq!(failed.len(), 1, "{path}");
+        assert_eq!(failed[0].line, "order 19 failed");
+        assert_eq!(failed[0].labels["scope_name"], "shop.orders");
+        assert_eq!(failed[0].labels["severity_number"], "17");
+    }
+}
+
+#[test]
+fn opentelemetry_sends_its_key_as_a_header() {
+    let server = server_with(&[("API_KEYS", "k")]);
+    python("python_opentelemetry.py", &[&server.url("/v1/logs"), "3", "k"]);
+    let answer = server
+        .get("/loki/api/v1/query_range")
+        .query("query", r#"{service_name="otel-shop"}"#)
         .header("X-API-Key", "k")
         .send()
         .expect_status(200);

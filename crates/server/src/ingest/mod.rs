@@ -6,4 +6,5 @@ pub mod event_numbers;
 pub mod logpulse;
 pub mod logstream;
 pub mod loki_push;
+pub mod otlp;
 pub mod v1_logs;

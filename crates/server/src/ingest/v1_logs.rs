@@ -3,12 +3,14 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
 use timberyard_model::LogBatch;
 use timberyard_wire::v1_logs::Sender;
-use timberyard_wire::{DecodeContext, DecodeError, loggo, logtopus, v1_logs};
+use timberyard_wire::{DecodeContext, DecodeError, Decoded, loggo, logtopus, otlp_json, otlp_proto, v1_logs};
 
 use super::decode::decode;
+use super::otlp;
 use crate::auth::Identity;
 use crate::body::RequestBody;
 use crate::client_address::ClientAddress;
@@ -16,27 +18,29 @@ use crate::content_type::ContentType;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
 
-/// What a body was.
+/// What a JSON body was.
 enum Sent {
     /// Entries, in one batch for each tenant they name.
     Entries(Vec<LogBatch>),
-    /// OTLP, which is not taken yet.
-    Otlp,
+    /// OTLP.
+    Otlp(Decoded),
 }
 
-/// 202 with the number of entries, all of which are stored.
+/// 202 with the number of entries, all of which are stored; OTLP is answered in its own form.
 pub async fn post(
     State(state): State<SharedState>,
     identity: Identity,
     client: ClientAddress,
     body: RequestBody,
-) -> Result<(StatusCode, Json<Value>), ErrorResponse> {
+) -> Result<Response, ErrorResponse> {
     if body.content_type == ContentType::Protobuf {
-        return Err(otlp_is_missing());
+        let decoded = decode(&state, &identity, client, body, otlp_proto::decode).await?;
+        return otlp::store_and_answer(&state, decoded, ContentType::Protobuf).await;
     }
     body.json()?;
-    let Sent::Entries(batches) = decode(&state, &identity, client, body, read).await? else {
-        return Err(otlp_is_missing());
+    let batches = match decode(&state, &identity, client, body, read).await? {
+        Sent::Entries(batches) => batches,
+        Sent::Otlp(decoded) => return otlp::store_and_answer(&state, decoded, ContentType::Json).await,
     };
     // Before anything is stored: all of a body or nothing.
     for batch in &batches {
@@ -49,18 +53,13 @@ pub async fn post(
     for batch in batches {
         state.submit(batch).await?;
     }
-    Ok((StatusCode::ACCEPTED, Json(json!({ "status": "accepted", "received": received }))))
+    Ok((StatusCode::ACCEPTED, Json(json!({ "status": "accepted", "received": received }))).into_response())
 }
 
 fn read(body: &[u8], context: &DecodeContext<'_>) -> Result<Sent, DecodeError> {
     Ok(match v1_logs::sender_of(body, context.limits.request.json_depth_max)? {
         Sender::Logtopus => Sent::Entries(vec![logtopus::decode(body, context)?]),
         Sender::LogGo => Sent::Entries(loggo::decode(body, context)?),
-        Sender::Otlp => Sent::Otlp,
+        Sender::Otlp => Sent::Otlp(otlp_json::decode(body, context)?),
     })
-}
-
-fn otlp_is_missing() -> ErrorResponse {
-    let message = "OTLP is not taken yet: send an array of Logtopus or log-go entries as JSON";
-    ErrorResponse::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
 }

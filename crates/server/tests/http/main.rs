@@ -9,5 +9,6 @@ mod loki_explore;
 mod loki_push;
 mod loki_query;
 mod loki_tail;
+mod otlp;
 mod rules;
 mod watching;

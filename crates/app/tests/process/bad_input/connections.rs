@@ -48,10 +48,8 @@ fn content_types_that_are_not_taken_are_said_to_be() {
         assert!(matches!(answer.status, 400 | 415), "{content_type}: {}", answer.status);
         assert!(answer.text().contains("application/json"), "what is taken is named: {}", answer.text());
     }
-    // OTLP shares the path; as long as it is not built, its senders are told.
-    let otlp = server.post("/v1/logs").header("Content-Type", "application/json");
-    let answer = otlp.body(r#"{"resourceLogs":[{"scopeLogs":[]}]}"#).send();
-    assert!((400..502).contains(&answer.status) && answer.text().contains("OTLP"), "{}", answer.text());
+    let otlp = server.post("/otlp/v1/logs").header("Content-Type", "text/plain").body("x").send();
+    assert!(otlp.status == 415 && otlp.text().contains("application/x-protobuf"), "{}", otlp.text());
     let request = server.post("/ingest").header("Content-Type", "application/x-protobuf");
     let answer = request.body("x").send();
     assert!(matches!(answer.status, 400 | 415), "{}", answer.status);
