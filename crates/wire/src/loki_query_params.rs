@@ -139,6 +139,15 @@ impl Parameters<'_> {
         Ok(RangeQuery { query, start, end, step_nanos, interval_nanos, limit, direction })
     }
 
+    /// A question about volumes over a range: like a query, but a limit of 0 is none given.
+    pub fn volume_query(&self, now: Timestamp, points_max: usize) -> Result<RangeQuery> {
+        if parse_integer(self.get("limit"), 1)? != 0 {
+            return self.range_query(now, points_max);
+        }
+        let others: Vec<_> = self.0.iter().filter(|(name, _)| name != "limit").cloned().collect();
+        Parameters(&others).range_query(now, points_max)
+    }
+
     /// A question about the fields of the first lines of a range.
     pub fn detected_fields_query(&self, now: Timestamp, points_max: usize) -> Result<DetectedFieldsQuery> {
         let lines_max = self.count("line_limit", LIMIT_DEFAULT)?;
@@ -449,6 +458,42 @@ mod tests {
         let wide =
             range(&[("start", "-9000000000000000000"), ("end", "9000000000000000000"), ("step", "1y")]);
         assert!(wide.is_ok(), "the whole of time fits");
+    }
+
+    #[test]
+    fn a_question_about_fields_has_a_limit_for_lines_and_one_for_fields() {
+        for (parameters, expected) in [
+            (&[][..], Ok((100, 1000))),
+            (&[("line_limit", "7"), ("limit", "3")], Ok((7, 3))),
+            (&[("field_limit", "3")], Ok((100, 3))),
+            (&[("limit", "2"), ("field_limit", "3")], Ok((100, 2))),
+            (&[("line_limit", "0")], Err("limit must be a positive value")),
+            (
+                &[("line_limit", "5000000000")],
+                Err("line_limit value 5000000000 is out of range [0, 4294967295]"),
+            ),
+            (&[("field_limit", "x")], Err(r#"strconv.Atoi: parsing "x": invalid syntax"#)),
+        ] {
+            let parameters = pairs(parameters);
+            let asked = Parameters(&parameters).detected_fields_query(NOW, 11_000);
+            let limits = asked.map(|asked| (asked.lines.limit, asked.fields_max));
+            assert_eq!(
+                limits.map_err(|error| error.to_string()),
+                expected.map_err(str::to_owned),
+                "{parameters:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_of_no_volumes_is_no_limit_given() {
+        for (limit, expected) in
+            [("0", Some(100)), ("", Some(100)), ("3", Some(3)), ("-1", None), ("x", None)]
+        {
+            let parameters = pairs(&[("limit", limit)]);
+            let asked = Parameters(&parameters).volume_query(NOW, 11_000).ok();
+            assert_eq!(asked.map(|asked| asked.limit), expected, "{limit}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Joins templates that differ in one word only.
 //!
-//! Where more than [`VARIANTS_MAX`] templates are the same but for one word, the word is a value: they become
-//! one template with `<_>` there. Words are tried from left to right, so the outcome does not depend on the
-//! order of lines.
+//! Where more than so many templates are the same but for one word, the word is a value: they become one
+//! template with `<_>` there. Words are tried from left to right, so the outcome does not depend on the order of
+//! lines. Words that stand for a few kinds, such as levels and methods, stay unless there are too many templates.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,8 +10,8 @@ use std::ops::Range;
 use super::template::{CAPTURE, words};
 use super::{Found, Samples};
 
-/// Words that may stand in one place before they count as values: levels and methods are fewer.
-const VARIANTS_MAX: usize = 8;
+/// How many words may stand in one place before they count as values: tried in turn until few templates are left.
+const VARIANTS_MAX: [usize; 4] = [8, 4, 2, 1];
 
 struct Candidate {
     found: Found,
@@ -35,9 +35,19 @@ impl Candidate {
     }
 }
 
-/// The templates after joining, in no order.
-pub(super) fn merge(found: Vec<Found>) -> Vec<Found> {
+/// The templates after joining, in no order; at most `wanted` where joining can do it.
+pub(super) fn merge(found: Vec<Found>, wanted: usize) -> Vec<Found> {
     let mut candidates: Vec<Candidate> = found.into_iter().map(Candidate::new).collect();
+    for (turn, variants_max) in VARIANTS_MAX.into_iter().enumerate() {
+        if turn == 0 || candidates.len() > wanted {
+            candidates = merge_words(candidates, variants_max);
+        }
+    }
+    candidates.into_iter().map(|candidate| candidate.found).collect()
+}
+
+/// Joins templates for each word of which there are more than `variants_max` in one place.
+fn merge_words(mut candidates: Vec<Candidate>, variants_max: usize) -> Vec<Candidate> {
     let places = candidates.iter().map(|candidate| candidate.words.len()).max().unwrap_or(0);
     for place in 0..places {
         let mut counts: HashMap<_, usize> = HashMap::new();
@@ -49,14 +59,14 @@ pub(super) fn merge(found: Vec<Found>) -> Vec<Found> {
             .map(|candidate| {
                 let around = candidate.around(place)?;
                 let (_, front, behind) = around;
-                (*counts.get(&around)? > VARIANTS_MAX).then(|| format!("{front}{CAPTURE}{behind}"))
+                (*counts.get(&around)? > variants_max).then(|| format!("{front}{CAPTURE}{behind}"))
             })
             .collect();
         if joined.iter().any(Option::is_some) {
             candidates = join(candidates, joined);
         }
     }
-    candidates.into_iter().map(|candidate| candidate.found).collect()
+    candidates
 }
 
 /// Gives candidates their new templates, and adds up those that have become the same.
@@ -92,14 +102,16 @@ fn join(candidates: Vec<Candidate>, joined: Vec<Option<String>>) -> Vec<Candidat
 mod tests {
     use super::*;
 
-    fn merged(templates: &[String]) -> Vec<(String, u64)> {
+    fn merged(templates: &[String], wanted: usize) -> Vec<(String, u64)> {
         let found = templates.iter().map(|template| Found {
             level: "info".to_owned(),
             template: template.clone(),
             samples: Samples::from([(0, 1)]),
         });
-        let mut merged: Vec<_> =
-            merge(found.collect()).into_iter().map(|found| (found.template, found.samples[&0])).collect();
+        let mut merged: Vec<_> = merge(found.collect(), wanted)
+            .into_iter()
+            .map(|found| (found.template, found.samples[&0]))
+            .collect();
         merged.sort();
         merged
     }
@@ -112,12 +124,13 @@ mod tests {
         templates.push("user <_> left at <_>".to_owned());
         templates.push("user ann came".to_owned());
         let expected = [("user <_> left at <_>".to_owned(), 10), ("user ann came".to_owned(), 1)];
-        assert_eq!(merged(&templates), expected);
+        assert_eq!(merged(&templates, 300), expected);
     }
 
     #[test]
-    fn a_word_with_few_values_stays() {
+    fn a_word_with_few_values_stays_while_there_is_room() {
         let templates: Vec<String> = ["GET", "POST", "PUT"].iter().map(|m| format!("{m} took <_>")).collect();
-        assert_eq!(merged(&templates).len(), 3);
+        assert_eq!(merged(&templates, 3).len(), 3);
+        assert_eq!(merged(&templates, 2), [("<_> took <_>".to_owned(), 3)]);
     }
 }

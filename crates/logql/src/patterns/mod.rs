@@ -171,7 +171,7 @@ impl Table {
     }
 
     fn finish(self) -> Vec<PatternSeries> {
-        let mut found = merge::merge(self.found);
+        let mut found = merge::merge(self.found, SERIES_MAX);
         found.sort_by(|a, b| {
             let key = |found: &Found| Reverse(found.lines());
             key(a).cmp(&key(b)).then_with(|| (&a.template, &a.level).cmp(&(&b.template, &b.level)))

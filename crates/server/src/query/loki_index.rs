@@ -54,7 +54,7 @@ pub async fn volume(
     form: Form,
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
-    let question = form.parameters().range_query(state.now(), usize::MAX)?;
+    let question = form.parameters().volume_query(state.now(), usize::MAX)?;
     let grouping = Grouping::read(&state, &form, &question.query)?;
     let range = inclusive(question.start, question.end);
     let volumes = run::volumes(&state, request(identity.tenant, range, grouping.matchers.clone())).await?;
@@ -73,7 +73,7 @@ pub async fn volume_range(
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
     let limits = &state.settings.limits.query;
-    let question = form.parameters().range_query(state.now(), limits.points_max)?;
+    let question = form.parameters().volume_query(state.now(), limits.points_max)?;
     let grouping = Grouping::read(&state, &form, &question.query)?;
     let mut series: BTreeMap<Group, Vec<(Timestamp, f64)>> = BTreeMap::new();
     for (range, last) in buckets(question.start, question.end, question.step_nanos) {
