@@ -69,3 +69,18 @@ fn told_to_try_again(mut error: ErrorResponse) -> ErrorResponse {
     }
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use timberyard_model::sink::SinkError;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_something_that_senders_try_again() {
+        let full = told_to_try_again(SinkError::Full("3 bytes left".to_owned()).into());
+        assert_eq!((full.status.as_u16(), full.message.contains("3 bytes left")), (503, true));
+        let refused = told_to_try_again(ErrorResponse::bad_request("x", "y"));
+        assert_eq!(refused.status.as_u16(), 400);
+    }
+}
