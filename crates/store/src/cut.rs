@@ -36,7 +36,12 @@ impl Core {
             let covered = state.heads.covered_without(&cuts, state.applied);
             (cuts, state.applied, covered)
         };
-        if cuts.is_empty() && covered <= lock(&self.manifest).covered {
+        let listed_already = lock(&self.manifest).covered;
+        if cuts.is_empty() && covered <= listed_already {
+            // A file that was being written when its records were cut was not released then; whoever
+            // waits for room may wait for just that.
+            self.log_files.release(listed_already, usize::MAX)?;
+            self.notify();
             return Ok(0);
         }
         let written = self.write_segments(&cuts).map_err(|error| self.after_failed_cut(error))?;

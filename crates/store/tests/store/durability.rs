@@ -529,6 +529,28 @@ fn heads_and_log_stay_within_their_limits() {
 }
 
 #[test]
+fn a_batch_larger_than_the_log_may_be_holds_nothing_up_once_it_is_in_a_segment() {
+    let store = open(&SimulatedDisk::new(3), StoreOptions { log_bytes_max: 32 << 10, ..small_options() });
+    let store = store.expect("opens");
+    let line = "x".repeat(64 << 10);
+    let huge = Arc::new(batch_of(&[("api", NOW, &line)], EqualEntries::Keep));
+    append(&store, &huge).expect("appended");
+    // Its file is still the one being written: it is sealed, full, by the batch after the flush.
+    store.flush().expect("flushed");
+    for second in 1..4 {
+        let batch = Arc::new(batch_of(&[("api", NOW + second, "small")], EqualEntries::Keep));
+        let outcome = start_append(&store, &batch).recv_timeout(std::time::Duration::from_secs(30));
+        let Ok(outcome) = outcome else {
+            // Closing would wait for the same room.
+            std::mem::forget(store);
+            panic!("append {second} waits for room that nobody makes");
+        };
+        outcome.expect("appended");
+    }
+    assert_eq!(lines(&store).len(), 4);
+}
+
+#[test]
 fn a_snapshot_opens_as_the_store_was() {
     let directory = tempfile::tempdir().expect("a directory");
     let copy = tempfile::tempdir().expect("a directory");
