@@ -32,6 +32,10 @@ fn check(state: &ServerState, request: &Request) -> Result<(), ErrorResponse> {
         return Ok(());
     }
     let headers = request.headers();
+    if headers.get_all(header::HOST).iter().nth(1).is_some() {
+        // Which of them counts is what two programs may see differently.
+        return Err(ErrorResponse::bad_request("invalid_host", "a request names one host"));
+    }
     let host = request.uri().authority().map(|authority| authority.as_str());
     let host = host.or_else(|| text_of(headers, header::HOST)).unwrap_or("");
     if state.authenticator.loopback_only() && !is_loopback_host(host) {

@@ -6,7 +6,12 @@
 use std::net::IpAddr;
 
 /// Whether the value of a `Host` header names this machine: `localhost`, a name under it, or a loopback address.
+///
+/// What is not written as `name`, `name:port`, `[address]` or `[address]:port` names nobody.
 pub(super) fn is_loopback_host(host: &str) -> bool {
+    if !is_well_formed(host) {
+        return false;
+    }
     let name = host_name(host);
     let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
     match name.parse::<IpAddr>() {
@@ -27,6 +32,24 @@ pub(super) fn is_own_origin(origin: &str, host: &str) -> bool {
     let same_port = port(authority).unwrap_or(default_port) == port(host).unwrap_or(default_port);
     let same_name = host_name(authority).eq_ignore_ascii_case(host_name(host));
     same_port && (same_name || (is_loopback_host(authority) && is_loopback_host(host)))
+}
+
+/// Whether the brackets of an address are closed, with nothing but a port behind them, and a name has
+/// the characters of a name only.
+fn is_well_formed(authority: &str) -> bool {
+    let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let (name_is_well_formed, rest) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((_, rest)) => (true, rest),
+            None => return false,
+        },
+        None => {
+            let (name, rest) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (name.bytes().all(in_name), rest)
+        }
+    };
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    name_is_well_formed && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
 /// The name without port and brackets.
@@ -68,6 +91,12 @@ mod tests {
             "10.0.0.1:8080",
             "[::2]",
             "0.0.0.0",
+            "[::1].example.org",
+            "[::1",
+            "example.org#.localhost",
+            "example.org/.localhost",
+            "localhost:80@example.org",
+            "example.org:80@localhost",
         ] {
             assert!(!is_loopback_host(bad), "{bad}");
         }
