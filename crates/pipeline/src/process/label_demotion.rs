@@ -13,25 +13,36 @@ use timberyard_model::{Labels, LogBatch, TenantId};
 
 /// Labels that every stream keeps.
 const ALWAYS_LABELS: [&str; 2] = ["service_name", "level"];
-/// Values and streams remembered for one tenant and day; past that, counting starts anew, so that counting cannot
-/// take all memory. A set entry takes about 9 bytes.
-const REMEMBERED_MAX: usize = 4 << 20;
+/// Bytes that counting may take for all tenants together; past that it starts anew, so that it cannot take all
+/// memory, whatever names and tenants are made up.
+const COUNTED_BYTES_MAX: usize = 128 << 20;
+/// Memory of a hash in a set that has grown to twice its entries.
+const HASH_BYTES: usize = 18;
+/// Memory of a label or tenant with its set of one value, beside its name.
+const NAME_BYTES: usize = 256;
 
 /// Which labels of which tenants are demoted, and how far the others are from it.
 pub struct LabelDemotion {
     values_max: usize,
-    tenants: Mutex<HashMap<TenantId, Tenant>>,
+    counted_bytes_max: usize,
+    counted: Mutex<Counted>,
     report: Box<Report>,
 }
 
 type Report = dyn Fn(&TenantId, &str) + Send + Sync;
 
+/// What was counted on one day.
+#[derive(Default)]
+struct Counted {
+    day: i32,
+    bytes: usize,
+    tenants: HashMap<TenantId, Tenant>,
+}
+
 #[derive(Default)]
 struct Tenant {
-    day: i32,
     streams: HashSet<u64, Prehashed>,
     values: HashMap<Box<str>, HashSet<u64, Prehashed>>,
-    remembered: usize,
     demoted: BTreeSet<Box<str>>,
 }
 
@@ -64,21 +75,26 @@ impl LabelDemotion {
         demoted: impl IntoIterator<Item = (TenantId, Box<str>)>,
         report: impl Fn(&TenantId, &str) + Send + Sync + 'static,
     ) -> Self {
-        let mut tenants: HashMap<TenantId, Tenant> = HashMap::new();
+        let mut counted = Counted::default();
         for (tenant, name) in demoted {
-            tenants.entry(tenant).or_default().demoted.insert(name);
+            counted.tenants.entry(tenant).or_default().demoted.insert(name);
         }
-        Self { values_max, tenants: Mutex::new(tenants), report: Box::new(report) }
+        let counted = Mutex::new(counted);
+        Self { values_max, counted_bytes_max: COUNTED_BYTES_MAX, counted, report: Box::new(report) }
     }
 
     /// The demoted labels of a tenant, sorted.
     pub fn demoted(&self, tenant: &TenantId) -> Vec<Box<str>> {
-        self.lock().get(tenant).map(|tenant| tenant.demoted.iter().cloned().collect()).unwrap_or_default()
+        self.lock()
+            .tenants
+            .get(tenant)
+            .map(|tenant| tenant.demoted.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// How many labels are demoted in all tenants together.
     pub fn demoted_count(&self) -> usize {
-        self.lock().values().map(|tenant| tenant.demoted.len()).sum()
+        self.lock().tenants.values().map(|tenant| tenant.demoted.len()).sum()
     }
 
     /// The batch as it is to be stored; `None` when it can stay as it is, which costs one look-up a stream.
@@ -104,54 +120,69 @@ impl LabelDemotion {
 
     /// Counts the values of the batch's streams, and gives the tenant's demoted labels.
     fn count(&self, batch: &LogBatch) -> Vec<Box<str>> {
-        let mut tenants = self.lock();
-        let tenant = tenants.entry(batch.tenant.clone()).or_default();
+        let mut counted = self.lock();
         let day = batch.received_at.day();
-        if tenant.day != day || tenant.remembered > REMEMBERED_MAX {
-            tenant.forget(day);
+        if counted.day != day || counted.bytes > self.counted_bytes_max {
+            counted.forget(day);
         }
+        let Counted { bytes, tenants, .. } = &mut *counted;
+        if !tenants.contains_key(&batch.tenant) {
+            *bytes += NAME_BYTES + batch.tenant.as_str().len();
+        }
+        let tenant = tenants.entry(batch.tenant.clone()).or_default();
         let mut new = Vec::new();
         for labels in batch.rows.streams() {
             if tenant.streams.insert(labels.stable_hash()) {
-                tenant.remembered += 1;
-                tenant.count(labels, self.values_max, &mut new);
+                *bytes += HASH_BYTES + tenant.count(labels, self.values_max, &mut new);
             }
         }
         let demoted = tenant.demoted.iter().cloned().collect();
-        drop(tenants);
+        drop(counted);
         new.iter().for_each(|name| (self.report)(&batch.tenant, name));
         demoted
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Tenant>> {
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    /// Keeps what is demoted, and nothing else.
+    fn forget(&mut self, day: i32) {
+        self.day = day;
+        self.bytes = 0;
+        self.tenants.retain(|_, tenant| !tenant.demoted.is_empty());
+        for tenant in self.tenants.values_mut() {
+            tenant.streams = HashSet::default();
+            tenant.values = HashMap::new();
+        }
     }
 }
 
 impl Tenant {
-    fn forget(&mut self, day: i32) {
-        self.day = day;
-        self.streams.clear();
-        self.values.clear();
-        self.remembered = 0;
-    }
-
-    fn count(&mut self, labels: &Labels, values_max: usize, new: &mut Vec<Box<str>>) {
+    /// Counts the values of a stream that is new; gives the memory that took.
+    fn count(&mut self, labels: &Labels, values_max: usize, new: &mut Vec<Box<str>>) -> usize {
+        let mut bytes = 0;
         for (name, value) in labels.iter() {
             if ALWAYS_LABELS.contains(&name) || self.demoted.contains(name) {
                 continue;
             }
             if !self.values.contains_key(name) {
                 self.values.insert(name.into(), HashSet::default());
+                bytes += NAME_BYTES + name.len();
             }
             let Some(values) = self.values.get_mut(name) else { continue };
-            self.remembered += usize::from(values.insert(hash(value)));
+            if values.insert(hash(value)) {
+                bytes += HASH_BYTES;
+            }
             if values.len() > values_max {
                 self.values.remove(name);
                 self.demoted.insert(name.into());
                 new.push(name.into());
             }
         }
+        bytes
     }
 }
 
@@ -203,5 +234,24 @@ mod tests {
         assert!(demotion.apply(&batch(0..1)).expect("fits").is_some(), "from then on");
         assert_eq!(*reported.lock().expect("not poisoned"), ["user"]);
         assert_eq!(demotion.demoted(&TenantId::default()), ["user".into()]);
+    }
+
+    #[test]
+    fn made_up_tenants_and_names_are_forgotten_and_demoted_labels_are_not() {
+        let mut demotion = LabelDemotion::new(3, [], |_, _: &str| {});
+        demotion.counted_bytes_max = 16 << 10;
+        assert!(demotion.apply(&batch(0..9)).expect("fits").is_some());
+        for number in 0..1000 {
+            let made_up = format!("made_up_{number}");
+            let tenant = TenantId::new(&made_up).expect("a name");
+            let now = Timestamp::from_nanos(1);
+            let mut batch = BatchBuilder::new(tenant, now, EqualEntries::Keep, &RecordLimits::default());
+            let stream = batch.stream(&Labels::from_pairs([(made_up.as_str(), "x")]));
+            batch.push(stream, now, b"line", &[]).expect("within limits");
+            assert!(demotion.apply(&batch.finish()).expect("fits").is_none());
+            let counted = demotion.lock();
+            assert!(counted.tenants.len() < 100 && counted.bytes < 20 << 10);
+        }
+        assert!(demotion.apply(&batch(0..1)).expect("fits").is_some());
     }
 }
