@@ -10,7 +10,7 @@ use timberyard_testkit::server_process::ServerProcess;
 
 use crate::clock::{SECOND, now};
 use crate::logql::{array, count, entries, lines, push};
-use crate::start::{server, settings};
+use crate::start::{server, server_with, settings};
 use crate::terminal::timberyard;
 
 /// Whether everything runs at full size.
@@ -219,6 +219,20 @@ fn the_same_id_of_two_tenants_is_two_events() {
         let request = server.post("/api/v1/ingest").header("X-Scope-OrgID", tenant).json(&event);
         assert_eq!(request.send().status, status, "{tenant}");
     }
+}
+
+#[test]
+fn a_signal_sent_to_the_process_and_to_its_group_is_one_signal() {
+    let mut server = server_with(&[("TIMBERYARD_LIMITS_LOAD_DRAIN_SECONDS_MAX", "1")]);
+    // A request whose body never comes makes the stop last as long as it may.
+    let mut unfinished = std::net::TcpStream::connect(server.address()).expect("connected");
+    let head = "POST /v1/logs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n[";
+    std::io::Write::write_all(&mut unfinished, head.as_bytes()).expect("sent");
+    std::thread::sleep(Duration::from_millis(100));
+    let id = server.id().to_string();
+    let first = std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+    assert!(first.success());
+    assert_eq!(server.terminate().code(), Some(0), "it said: {}", server.log());
 }
 
 #[test]
