@@ -2,6 +2,7 @@
 //!
 //! Nothing here reads a clock: whoever needs "now" is given it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A point in time: nanoseconds since the Unix epoch, from 1677-09-21 to 2262-04-11.
@@ -40,10 +41,11 @@ impl Timestamp {
         millis.checked_mul(NANOS_PER_MILLI).map(Self).ok_or(TimeError::OutOfRange)
     }
 
-    /// Parses RFC 3339, with any offset and up to nine digits of a second.
+    /// Parses RFC 3339, with any offset. What is finer than a nanosecond is left out.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        let to_the_nanosecond = without_finer_digits(text.trim());
         let time: jiff::Timestamp =
-            text.trim().parse().map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
+            to_the_nanosecond.parse().map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
         i64::try_from(time.as_nanosecond()).map(Self).map_err(|_| TimeError::OutOfRange)
     }
 
@@ -114,6 +116,17 @@ impl TimeRange {
     }
 }
 
+/// The text with no more than nine digits after the point; RFC 3339 allows any number of them.
+fn without_finer_digits(text: &str) -> Cow<'_, str> {
+    let Some((head, fraction)) = text.split_once('.') else { return Cow::Borrowed(text) };
+    let zone = fraction.trim_start_matches(|character: char| character.is_ascii_digit());
+    let digits = fraction.strip_suffix(zone).unwrap_or(fraction);
+    match digits.get(..9) {
+        Some(kept) if kept.len() < digits.len() => Cow::Owned(format!("{head}.{kept}{zone}")),
+        _ => Cow::Borrowed(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +135,9 @@ mod tests {
     fn rfc3339_is_read_and_shown_to_the_nanosecond() {
         let time = Timestamp::parse_rfc3339("2024-01-02T03:04:05.123456789+01:00").expect("valid");
         assert_eq!(time.to_string(), "2024-01-02T02:04:05.123456789Z");
+        let finer = Timestamp::parse_rfc3339("2024-01-02T03:04:05.123456789999+01:00");
+        assert_eq!(finer, Ok(time));
+        assert!(Timestamp::parse_rfc3339("2024-01-02T03:04:05.1234567891x").is_err());
         assert_eq!(Timestamp::from_nanos(0).to_string(), "1970-01-01T00:00:00Z");
         assert!(Timestamp::parse_rfc3339("yesterday").is_err());
         assert!(Timestamp::parse_rfc3339("2300-01-01T00:00:00Z").is_err());
