@@ -303,6 +303,11 @@ fn window_value(aggregation: &RangeAggregation, samples: &[(i64, f64)], end: i64
     }
 }
 
+/// Whatever is no number comes after all numbers, in either direction.
+fn numbers_first(a: f64, b: f64) -> std::cmp::Ordering {
+    a.is_nan().cmp(&b.is_nan())
+}
+
 fn quantile(wanted: f64, mut values: Vec<f64>) -> f64 {
     if wanted < 0.0 {
         return f64::NEG_INFINITY;
@@ -314,7 +319,8 @@ fn quantile(wanted: f64, mut values: Vec<f64>) -> f64 {
     let rank = wanted * (values.len() - 1) as f64;
     let below = values[rank.floor() as usize];
     let above = values[rank.ceil() as usize];
-    below + (above - below) * (rank - rank.floor())
+    let weight = rank - rank.floor();
+    below * (1.0 - weight) + above * weight
 }
 
 fn counter_rate(samples: &[(i64, f64)], end: i64, seconds: f64) -> f64 {
@@ -351,17 +357,18 @@ fn aggregate(aggregation: &VectorAggregation, vector: Vector) -> Vector {
             VectorOperation::Sum => values.iter().sum(),
             VectorOperation::Average => mean(&values),
             VectorOperation::Count => values.len() as f64,
-            VectorOperation::Maximum => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            VectorOperation::Minimum => values.iter().copied().fold(f64::INFINITY, f64::min),
+            VectorOperation::Maximum => values.iter().copied().fold(f64::NAN, f64::max),
+            // Whatever is no number counts only when nothing else is there.
+            VectorOperation::Minimum => values.iter().copied().fold(f64::NAN, f64::min),
             VectorOperation::Variance => variance(&values),
             VectorOperation::StandardDeviation => variance(&values).sqrt(),
             VectorOperation::BottomK | VectorOperation::Sort => {
-                members.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+                members.sort_by(|a, b| numbers_first(a.1, b.1).then(a.1.total_cmp(&b.1)).then(a.0.cmp(&b.0)));
                 results.extend(members.into_iter().take(keep));
                 continue;
             }
             VectorOperation::TopK | VectorOperation::ApproximateTopK | VectorOperation::SortDescending => {
-                members.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                members.sort_by(|a, b| numbers_first(a.1, b.1).then(b.1.total_cmp(&a.1)).then(a.0.cmp(&b.0)));
                 results.extend(members.into_iter().take(keep));
                 continue;
             }
