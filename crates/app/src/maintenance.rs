@@ -23,12 +23,16 @@ impl Maintenance {
     pub(crate) fn start(store: Arc<Store>) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new().name("maintenance".to_owned()).spawn(move || {
-            while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(PAUSE) {
+            // The first round is at once: what retention hides is to be hidden from the first query on.
+            loop {
                 match store.maintain(now()) {
                     Ok(report) if report == timberyard_store::MaintenanceReport::default() => {}
                     Ok(report) => tracing::debug!(?report, "store maintained"),
                     // The next round tries again; what it could not do is visible in the figures.
                     Err(error) => tracing::error!(%error, "store could not be maintained"),
+                }
+                if stopped.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
+                    break;
                 }
             }
         })?;
