@@ -1,8 +1,9 @@
 //! Commands as a user types them, against a running server.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -236,80 +237,64 @@ fn query_and_push_show_their_key_and_tenant() {
     assert_eq!(said.expect("the binary starts").stdout, b"x\n");
 }
 
+/// A running `timberyard tail` and the lines that it prints. Ended when dropped, also by a test that fails.
+struct Tail {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Tail {
+    fn start(server: &ServerProcess, query: &str) -> Self {
+        let url = server.url("");
+        let mut child = command(&["tail", query, "--output", "raw", "--since", "1m", "--url", &url])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (sender, lines) = channel();
+        // Ends with the pipe, or when nobody listens any longer.
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line).map_err(drop))
+        });
+        Self { child, lines }
+    }
+
+    #[track_caller]
+    fn expect(&self, line: &str) {
+        assert_eq!(self.lines.recv_timeout(Duration::from_secs(20)).expect("a line"), line);
+    }
+}
+
+impl Drop for Tail {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn tail_prints_lines_as_they_come() {
     let server = server();
-    let mut child = command(&[
-        "tail",
-        r#"{job="tailed"} |= "show""#,
-        "--output",
-        "raw",
-        "--since",
-        "1m",
-        "--url",
-        &server.url(""),
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::null())
-    .spawn()
-    .expect("the binary starts");
-    let output = child.stdout.take().expect("a pipe");
-    let (sender, lines) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        for line in std::io::BufRead::lines(std::io::BufReader::new(output)) {
-            let Ok(line) = line else { break };
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let tail = Tail::start(&server, r#"{job="tailed"} |= "show""#);
     push(&server, &json!({ "job": "tailed" }), &[(now(), "show one"), (now() + 1, "hide")]);
-    let first = lines.recv_timeout(Duration::from_secs(20)).expect("a line");
-    assert_eq!(first, "show one");
+    tail.expect("show one");
     push(&server, &json!({ "job": "tailed" }), &[(now(), "show two")]);
-    assert_eq!(lines.recv_timeout(Duration::from_secs(20)).expect("a line"), "show two");
-    child.kill().expect("the process can be killed");
-    child.wait().expect("the process ends");
-    reader.join().expect("the reader ends");
+    tail.expect("show two");
 }
 
 #[test]
 fn tail_goes_on_after_the_server_was_killed_and_misses_nothing() {
     let mut server = server();
-    let mut child = command(&[
-        "tail",
-        r#"{job="reconnected"}"#,
-        "--output",
-        "raw",
-        "--since",
-        "1m",
-        "--url",
-        &server.url(""),
-    ])
-    .stdout(Stdio::piped())
-    .stderr(Stdio::null())
-    .spawn()
-    .expect("the binary starts");
-    let output = child.stdout.take().expect("a pipe");
-    let (sender, lines) = std::sync::mpsc::channel();
-    let reader = std::thread::spawn(move || {
-        for line in std::io::BufRead::lines(std::io::BufReader::new(output)) {
-            let Ok(line) = line else { break };
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
+    let tail = Tail::start(&server, r#"{job="reconnected"}"#);
     let labels = json!({ "job": "reconnected" });
     push(&server, &labels, &[(now(), "before")]);
-    assert_eq!(lines.recv_timeout(Duration::from_secs(20)).expect("a line"), "before");
+    tail.expect("before");
     server.kill();
     server.start_again();
     push(&server, &labels, &[(now(), "after")]);
-    assert_eq!(lines.recv_timeout(Duration::from_secs(20)).expect("a line"), "after");
-    child.kill().expect("the process can be killed");
-    child.wait().expect("the process ends");
-    reader.join().expect("the reader ends");
+    tail.expect("after");
 }
 
 #[test]

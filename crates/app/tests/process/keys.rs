@@ -208,6 +208,10 @@ fn without_keys_only_loopback_names_are_served() {
     {
         assert_eq!(ask(host), 403, "{host}");
     }
+    // Of two hosts, two programs may each believe another one.
+    for hosts in ["localhost\r\nHost: evil.example", "evil.example\r\nHost: localhost"] {
+        assert_eq!(ask(hosts), 400, "{hosts}");
+    }
     let with_keys = server_with(&[("API_KEYS", "k")]);
     let request = "GET /labels HTTP/1.1\r\nHost: logs.example\r\nX-API-Key: k\r\nConnection: close\r\n\r\n";
     let answer = send_raw(with_keys.address(), request.as_bytes(), PATIENCE).expect("an answer");
