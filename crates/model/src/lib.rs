@@ -7,6 +7,8 @@
 pub mod batch;
 pub mod batch_builder;
 pub mod cancellation;
+pub mod field_values;
+pub mod fields;
 mod go_expression;
 pub mod ingest_record;
 pub mod labels;

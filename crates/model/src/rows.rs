@@ -8,6 +8,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::field_values::{FieldTable, FieldValues, RowFields};
 use crate::labels::Labels;
 use crate::time::Timestamp;
 
@@ -28,7 +29,12 @@ struct Row {
     line: Span,
     metadata_start: u32,
     metadata_len: u32,
+    /// Its place among the fields, or [`NO_FIELDS`].
+    fields: u32,
 }
+
+/// Of a row whose fields are to be read from its line.
+const NO_FIELDS: u32 = u32::MAX;
 
 /// Rows with the streams they belong to, in the order in which they were added.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +44,7 @@ pub struct Rows {
     rows: Vec<Row>,
     metadata: Vec<(u32, Span)>,
     arena: Vec<u8>,
+    fields: FieldTable,
 }
 
 /// One row of [`Rows`].
@@ -78,6 +85,11 @@ impl Rows {
         &self.names
     }
 
+    /// The values of each field that rows refer to by number; empty unless a scan asked for fields.
+    pub fn field_values(&self) -> &[FieldValues] {
+        &self.fields.values
+    }
+
     /// All bytes of all rows, end to end: of each row in turn its line, then its metadata values.
     pub fn arena(&self) -> &[u8] {
         &self.arena
@@ -88,6 +100,7 @@ impl Rows {
         self.arena.capacity()
             + self.rows.capacity() * size_of::<Row>()
             + self.metadata.capacity() * size_of::<(u32, Span)>()
+            + self.fields.bytes()
     }
 
     /// The same rows, the last first. Moves only the table of rows, no bytes.
@@ -136,6 +149,13 @@ impl<'a> RowRef<'a> {
     /// The line, byte for byte as it was sent (empty when the scan did not ask for lines).
     pub fn line(&self) -> &'a [u8] {
         self.rows.bytes_of(self.row.line)
+    }
+
+    /// Its fields, when they stand in the place of the line: then the line is not there.
+    #[inline]
+    pub fn fields(&self) -> Option<RowFields<'a>> {
+        let rows = self.rows;
+        (self.row.fields != NO_FIELDS).then(|| rows.fields.row(self.row.fields))
     }
 
     /// Structured metadata in the order sent: name and value.
@@ -256,11 +276,40 @@ impl RowsBuilder {
         }
         let metadata_len = (self.rows.metadata.len() - metadata_start) as u32;
         let metadata_start = metadata_start as u32;
-        self.rows.rows.push(Row { timestamp, stream, line, metadata_start, metadata_len });
+        let fields = NO_FIELDS;
+        self.rows.rows.push(Row { timestamp, stream, line, metadata_start, metadata_len, fields });
         Ok(())
     }
 
-    /// Adds a copy of a row of other `Rows`.
+    /// Makes rows with so many fields possible. To be called once, before the first of them.
+    pub fn expect_fields(&mut self, count: usize) {
+        self.rows.fields.values.resize_with(count, FieldValues::default);
+    }
+
+    /// The values of a field, to add to; `None` when it is not expected.
+    pub fn field_values(&mut self, field: usize) -> Option<&mut FieldValues> {
+        self.rows.fields.values.get_mut(field)
+    }
+
+    /// Adds a row that has fields instead of a line: of each expected field the number of its value, or
+    /// [`FieldValues::ABSENT`].
+    pub fn push_fields<'m>(
+        &mut self,
+        stream: u32,
+        timestamp: Timestamp,
+        fields: &[u32],
+        metadata: impl IntoIterator<Item = (&'m str, &'m [u8])>,
+    ) -> Result<(), RowsFull> {
+        debug_assert_eq!(fields.len(), self.rows.fields.values.len());
+        let place = self.rows.fields.add_row(fields).ok_or(RowsFull)?;
+        self.push(stream, timestamp, &[], metadata)?;
+        if let Some(row) = self.rows.rows.last_mut() {
+            row.fields = place;
+        }
+        Ok(())
+    }
+
+    /// Adds a copy of a row of other `Rows`, without [fields](RowRef::fields).
     pub fn push_row(&mut self, row: RowRef<'_>) -> Result<(), RowsFull> {
         let stream = self.stream(row.labels());
         self.push(stream, row.timestamp(), row.line(), row.metadata())
@@ -361,7 +410,14 @@ impl RowsAssembler {
         }
         let line = self.take(line_bytes)?;
         let metadata_start = u32::try_from(self.rows.metadata.len()).map_err(|_| RowsFull)?;
-        self.rows.rows.push(Row { timestamp, stream, line, metadata_start, metadata_len: 0 });
+        self.rows.rows.push(Row {
+            timestamp,
+            stream,
+            line,
+            metadata_start,
+            metadata_len: 0,
+            fields: NO_FIELDS,
+        });
         Ok(())
     }
 

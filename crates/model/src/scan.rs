@@ -2,7 +2,10 @@
 //!
 //! Every store (embedded, ClickHouse, PostgreSQL, other nodes) is a [`LogSource`].
 
+use std::sync::Arc;
+
 use crate::cancellation::{CancelReason, Cancellation};
+use crate::fields::FieldRequest;
 use crate::labels::Labels;
 use crate::matcher::{LabelMatcher, LineFilter};
 use crate::rows::Rows;
@@ -21,7 +24,8 @@ pub enum Direction {
 /// Which parts of a row the consumer will look at; a source may leave the others empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
-    /// The line's bytes.
+    /// The line's bytes. Where this is not asked for, but [fields](ScanRequest::fields) are, a row has
+    /// either its fields or its line.
     pub line: bool,
     /// Structured metadata.
     pub metadata: bool,
@@ -47,6 +51,10 @@ pub struct ScanRequest {
     pub direction: Direction,
     /// What the consumer will look at.
     pub columns: Columns,
+    /// The names of structured metadata that it will look at, when not all; a source may hand over others too.
+    pub metadata_names: Option<Arc<[Box<str>]>>,
+    /// Fields of the line that it will look at. A source may ignore this, and then hands over lines.
+    pub fields: Option<FieldRequest>,
     /// Looked at between blocks.
     pub cancellation: Cancellation,
 }
@@ -61,6 +69,8 @@ impl ScanRequest {
             line_filters: Vec::new(),
             direction: Direction::Backward,
             columns: Columns::ALL,
+            metadata_names: None,
+            fields: None,
             cancellation: Cancellation::default(),
         }
     }

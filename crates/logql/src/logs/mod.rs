@@ -44,6 +44,8 @@ pub(crate) fn run(
         line_filters: plan.line_filters,
         direction: request.direction,
         columns: Columns::ALL,
+        metadata_names: None,
+        fields: None,
         cancellation: request.cancellation.clone(),
     };
     let mut statistics = QueryStatistics::default();

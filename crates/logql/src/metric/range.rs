@@ -143,6 +143,8 @@ impl<'a> Leaf<'a> {
             line_filters: self.plan.line_filters.clone(),
             direction: Direction::Forward,
             columns,
+            metadata_names: None,
+            fields: None,
             cancellation: evaluation.request.cancellation.clone(),
         }
     }

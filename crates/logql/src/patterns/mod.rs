@@ -80,6 +80,8 @@ pub fn patterns(
         line_filters: plan.line_filters,
         direction: request.direction,
         columns: Columns::ALL,
+        metadata_names: None,
+        fields: None,
         cancellation: request.cancellation.clone(),
     };
     let mut table = Table::new(request.step_ns, limits);
