@@ -18,6 +18,9 @@ pub enum QueryError {
     /// The query is wrong in itself, such as an expression that does not compile.
     #[error("{0}")]
     Invalid(String),
+    /// A stage of a pipeline does not compile.
+    #[error(transparent)]
+    Stage(#[from] StageError),
     /// It would exceed a limit; narrow it.
     #[error(transparent)]
     Limit(#[from] LimitError),
@@ -99,12 +102,6 @@ impl From<ScanError> for QueryError {
             ScanError::Cancelled(reason) => Self::Cancelled(reason),
             other => Self::Source(other),
         }
-    }
-}
-
-impl From<StageError> for QueryError {
-    fn from(error: StageError) -> Self {
-        Self::Invalid(error.to_string())
     }
 }
 

@@ -225,7 +225,9 @@ impl From<QueryError> for ErrorResponse {
     fn from(error: QueryError) -> Self {
         let message = error.to_string();
         match error {
-            QueryError::Invalid(_) | QueryError::Syntax(_) => Self::bad_request("invalid_query", message),
+            QueryError::Invalid(_) | QueryError::Syntax(_) | QueryError::Stage(_) => {
+                Self::bad_request("invalid_query", message)
+            }
             QueryError::Limit(_) => Self::bad_request("query_limit", message),
             QueryError::Pipeline { .. } | QueryError::Execution(_) => {
                 Self::bad_request("query_failed", message)

@@ -12,7 +12,7 @@ use timberyard_model::{Labels, RowRef, TimeRange};
 use self::collector::{Collector, Rank};
 use crate::budget::Budget;
 use crate::error::{LimitError, QueryError};
-use crate::plan::pushdown::LogPlan;
+use crate::plan::compile::compile;
 use crate::query_request::QueryRequest;
 use crate::result::{Entry, QueryResult, QueryStatistics, QueryValue, Streams};
 use crate::stage::{Category, Pipeline, Verdict, WorkingRow};
@@ -34,12 +34,13 @@ pub(crate) fn run(
     if request.limit > limits.entries_max {
         return Err(LimitError::Entries { asked: request.limit, limit: limits.entries_max }.into());
     }
-    let plan = LogPlan::new(logs)?;
     let point = request.start == request.end;
     let end = if point { request.end.saturating_add_nanos(1) } else { request.end };
+    let range = TimeRange::new(request.start, end);
+    let plan = compile(source, &request.tenant, range, logs)?;
     let scan_request = ScanRequest {
         tenant: request.tenant.clone(),
-        range: TimeRange::new(request.start, end),
+        range,
         matchers: logs.selector.matchers.clone(),
         line_filters: plan.line_filters,
         direction: request.direction,

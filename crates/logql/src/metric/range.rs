@@ -17,6 +17,7 @@ use super::sliding::{Stretch, for_each_window};
 use super::unwrap::Unwrapping;
 use crate::budget::Budget;
 use crate::error::QueryError;
+use crate::plan::compile::has_streams;
 use crate::plan::pushdown::LogPlan;
 use crate::stage::{Verdict, WorkingRow};
 use crate::syntax::ast::{Grouping, RangeAggregation, RangeOperation};
@@ -35,7 +36,7 @@ pub(super) fn evaluate(
     let seconds = windows.range_seconds();
     let number = |value: f64| value;
     let rate = |value: f64| value / seconds;
-    let leaf = Leaf { series_max, ..Leaf::new(aggregation, pushed, windows)? };
+    let leaf = Leaf { series_max, ..Leaf::for_streams(evaluation, aggregation, pushed, windows)? };
     match aggregation.operation {
         RangeOperation::Count => leaf.accumulate::<Count>(evaluation, number),
         RangeOperation::Rate if range.unwrap.is_none() => leaf.accumulate::<Count>(evaluation, rate),
@@ -126,6 +127,31 @@ impl<'a> Leaf<'a> {
             series_max: usize::MAX,
             windows,
         })
+    }
+
+    /// As [`Leaf::new`]; what does not compile finds nothing when no stream would meet it.
+    fn for_streams(
+        evaluation: &Evaluation<'_>,
+        aggregation: &'a RangeAggregation,
+        pushed: Option<&Grouping>,
+        windows: Windows,
+    ) -> Result<Self, QueryError> {
+        let nothing = |windows| Self {
+            aggregation,
+            plan: LogPlan::of_nothing(),
+            sample: SampleValue::Entry,
+            wanted: SeriesLabels::None,
+            series_max: usize::MAX,
+            windows,
+        };
+        let (tenant, logs) = (&evaluation.request.tenant, &aggregation.range.logs);
+        match Self::new(aggregation, pushed, windows.clone()) {
+            Err(QueryError::Stage(error)) => match windows.time_range() {
+                Some(range) if has_streams(evaluation.source, tenant, range, logs)? => Err(error.into()),
+                _ => Ok(nothing(windows)),
+            },
+            leaf => leaf,
+        }
     }
 
     /// What the store is asked for.

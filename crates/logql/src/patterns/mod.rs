@@ -18,7 +18,7 @@ use timberyard_model::{RowRef, TimeRange};
 
 use crate::budget::Budget;
 use crate::error::QueryError;
-use crate::plan::pushdown::LogPlan;
+use crate::plan::compile::compile;
 use crate::query_request::QueryRequest;
 use crate::stage::{Verdict, WorkingRow};
 use crate::syntax::ast::Expression;
@@ -72,10 +72,11 @@ pub fn patterns(
     let Expression::Logs(logs) = &request.expression else {
         return Err(QueryError::Invalid("only log queries have patterns, this is a metric query".to_owned()));
     };
-    let plan = LogPlan::new(logs)?;
+    let range = TimeRange::new(request.start, request.end);
+    let plan = compile(source, &request.tenant, range, logs)?;
     let scan_request = ScanRequest {
         tenant: request.tenant.clone(),
-        range: TimeRange::new(request.start, request.end),
+        range,
         matchers: logs.selector.matchers.clone(),
         line_filters: plan.line_filters,
         direction: request.direction,

@@ -35,6 +35,17 @@ impl LogPlan {
         let reads_labels = rest.iter().any(|stage| !matches!(stage, PipelineStage::LineFilter(_)));
         Ok(Self { line_filters, pipeline, reads_line: rest.iter().any(reads_line), reads_labels })
     }
+
+    /// A plan that no line passes.
+    pub(crate) fn of_nothing() -> Self {
+        let impossible = LineFilter { negated: false, any_of: Vec::new() };
+        Self {
+            line_filters: vec![impossible],
+            pipeline: Pipeline::default(),
+            reads_line: false,
+            reads_labels: false,
+        }
+    }
 }
 
 /// The stages in the order in which Loki runs them: between two stages that line filters do not pass,

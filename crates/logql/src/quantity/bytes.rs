@@ -33,15 +33,22 @@ pub fn parse(text: &str) -> Result<u64, QuantityError> {
     Ok(bytes as u64)
 }
 
+/// The size that [`humanize`] writes for `bytes`: of `1KiB` 1000. Nodes of Loki hand each other pipelines as text, so that
+/// sizes in label filters are these.
+pub fn rounded(bytes: u64) -> u64 {
+    let text = humanize(bytes);
+    match parse(&text) {
+        // What the lexer does not take for a size cannot be handed on.
+        Ok(rounded) if !text.ends_with("EB") => rounded,
+        _ => bytes,
+    }
+}
+
 /// Writes a size for LogQL: rounded as `go-humanize` does where that loses nothing (`5.0MB`,
 /// `20kB`), else in plain bytes.
 pub fn format(bytes: u64) -> String {
-    let rounded = humanize(bytes);
-    match parse(&rounded) {
-        // What the lexer does not take for a size is no use either.
-        Ok(same) if same == bytes && !rounded.ends_with("EB") => rounded,
-        _ => format!("{bytes}B"),
-    }
+    let text = humanize(bytes);
+    if rounded(bytes) == bytes && !text.ends_with("EB") { text } else { format!("{bytes}B") }
 }
 
 /// Writes a size in decimal units with two digits at least, as `go-humanize` does, without the blank: `5.1MB`.
@@ -84,6 +91,21 @@ mod tests {
             ("99999999EB", "too large: 99999999EB"),
         ] {
             assert_eq!(parse(text).expect_err("no size").to_string(), words);
+        }
+    }
+
+    #[test]
+    fn a_rounded_size_stays_as_it_is() {
+        for (bytes, expected) in [
+            (1024, 1000),
+            (1 << 20, 1_000_000),
+            (999_999, 1_000_000),
+            (42, 42),
+            (5120, 5100),
+            (u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(rounded(bytes), expected);
+            assert_eq!(rounded(expected), expected);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::syntax::ast::{LogfmtParser, PipelineStage};
 
 /// The stages of one query, in the order in which they run. Shared between threads; all that
 /// changes while it runs is the row.
+#[derive(Default)]
 pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
 }

@@ -10,6 +10,7 @@ use timberyard_model::pattern::Pattern;
 
 use super::ast::*;
 use super::{parse, pretty};
+use crate::quantity::bytes;
 
 fn name() -> impl Strategy<Value = String> {
     // None of these is a keyword; some are names of functions.
@@ -86,8 +87,10 @@ fn label_filter() -> impl Strategy<Value = LabelFilter> {
         matcher().prop_map(LabelFilter::Text),
         compare(number()).prop_map(LabelFilter::Number),
         compare(-(1i64 << 60)..(1 << 60)).prop_map(LabelFilter::Duration),
-        compare(prop_oneof![0..(1u64 << 50), (0u64..999).prop_map(|n| n * 1_000_000)])
-            .prop_map(LabelFilter::Bytes),
+        compare(
+            prop_oneof![0..(1u64 << 50), (0u64..999).prop_map(|n| n * 1_000_000)].prop_map(bytes::rounded)
+        )
+        .prop_map(LabelFilter::Bytes),
         (name(), text(), any::<bool>()).prop_map(|(name, range, negated)| LabelFilter::Ip {
             name,
             range,

@@ -131,3 +131,30 @@ fn reading_stops_when_no_later_block_can_matter() {
 fn an_instant_log_query_is_refused() {
     check_error(&logs(), ALL, "log queries are not supported as an instant query type");
 }
+
+#[test]
+fn a_stage_that_does_not_compile_matters_once_a_stream_would_meet_it() {
+    for stage in [r#"|~ "(?=ahead)""#, r#"|> "<_><_>""#, r#"| line_format "{{""#] {
+        check(&request(&format!(r#"{{app="none"}} {stage}"#)), &[]);
+        let counted = request(&format!(r#"count_over_time({{app="none"}} {stage} [1m])"#));
+        assert_eq!(shown(&run(&logs(), &counted).expect("an answer").value), Vec::<String>::new());
+        let met = format!(r#"{{app="a"}} {stage}"#);
+        for query in [format!("count_over_time({met} [5m])"), met] {
+            let error = run(&logs(), &request(&query)).expect_err(&query).to_string();
+            assert!(error.starts_with("parse error : stage "), "{query}: {error}");
+        }
+    }
+}
+
+#[test]
+fn sizes_in_label_filters_are_rounded_and_those_behind_unwrap_are_not() {
+    let sizes = source(&["10 app=a | size=1000B", "20 app=a | size=1KiB", "30 app=a | size=1.05kB"]);
+    let shown_of = |query: &str| shown(&run(&sizes, &request(query)).expect("an answer").value);
+    assert_eq!(shown_of(r#"{app="a"} | logfmt | size = 1KiB"#), [r#"{app="a", size="1000B"} 10 size=1000B"#]);
+    let counted = QueryRequest {
+        end: second(100),
+        step_ns: 0,
+        ..request(r#"sum(sum_over_time({app="a"} | logfmt | unwrap bytes(size) | size = 1KiB [5m]))"#)
+    };
+    assert_eq!(shown(&run(&sizes, &counted).expect("an answer").value), ["{} 1024"]);
+}

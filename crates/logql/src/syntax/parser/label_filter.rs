@@ -1,7 +1,7 @@
 //! `status >= 500 and (method = "GET" or size > 1MB)`
 
 use super::{Parsed, Parser};
-use crate::quantity::number;
+use crate::quantity::{bytes, number};
 use crate::syntax::ast::{Comparison, LabelComparison, LabelFilter};
 use crate::syntax::error::SyntaxError;
 use crate::syntax::token::{Symbol, Token};
@@ -24,6 +24,13 @@ struct Tall {
 }
 
 impl Parser {
+    /// Conditions that are a stage of a pipeline. Their sizes are rounded as in Loki; those behind an `unwrap` are not.
+    pub(super) fn stage_label_filter(&mut self) -> Parsed<LabelFilter> {
+        let mut filter = self.label_filter()?;
+        round_sizes(&mut filter);
+        Ok(filter)
+    }
+
     /// Conditions joined by `and`, `or`, commas or nothing.
     ///
     /// `and` binds tighter than `or`, both to the left. A comma has no rank in Loki's grammar; its
@@ -163,5 +170,17 @@ fn height(filter: &LabelFilter) -> usize {
     match filter {
         LabelFilter::And(left, right) | LabelFilter::Or(left, right) => 1 + height(left).max(height(right)),
         _ => 1,
+    }
+}
+
+fn round_sizes(filter: &mut LabelFilter) {
+    match filter {
+        LabelFilter::Bytes(comparison) => comparison.value = bytes::rounded(comparison.value),
+        LabelFilter::And(left, right) | LabelFilter::Or(left, right) => {
+            round_sizes(left);
+            round_sizes(right);
+        }
+        LabelFilter::Text(_) | LabelFilter::Number(_) | LabelFilter::Duration(_) | LabelFilter::Ip { .. } => {
+        }
     }
 }

@@ -77,7 +77,7 @@ impl Parser {
     fn stage(&mut self) -> Parsed<PipelineStage> {
         let symbol = match self.peek() {
             Token::Identifier(_) | Token::Symbol(Symbol::OpenParenthesis) => {
-                return Ok(PipelineStage::LabelFilter(self.label_filter()?));
+                return Ok(PipelineStage::LabelFilter(self.stage_label_filter()?));
             }
             Token::Symbol(symbol) => *symbol,
             _ => return Err(self.unexpected(&[])),
