@@ -97,6 +97,7 @@ fn server_settings(settings: &Settings) -> ServerSettings {
         discover_service_name: settings.loki.discover_service_name,
         detect_level: settings.loki.detect_level,
         limits: settings.limits.clone(),
+        tenant_limits: BTreeMap::new(),
         load: settings.load.clone(),
     }
 }

@@ -12,6 +12,8 @@ pub struct Limits {
     pub record: RecordLimits,
     /// Bounds on one query.
     pub query: QueryLimits,
+    /// Bounds on what one client or tenant may ask for over time.
+    pub rate: RateLimits,
 }
 
 /// Bounds on one request body.
@@ -69,6 +71,21 @@ pub struct QueryLimits {
     pub depth_max: usize,
     /// Connections that tail at the same time.
     pub tails_max: usize,
+}
+
+/// Bounds on what one client or tenant may ask for over time; `None` is no bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Requests a minute of one key, or of one address that sends none.
+    pub requests_per_minute: Option<u64>,
+    /// Requests that may come at once before the rate counts; a minute's worth when `None`.
+    pub burst: Option<u64>,
+    /// Requests a minute of one address, whatever its keys.
+    pub address_requests_per_minute: Option<u64>,
+    /// Bytes of lines and metadata that one tenant may send in a second.
+    pub bytes_per_second: Option<u64>,
+    /// Requests of one tenant that are answered at the same time.
+    pub requests_max: Option<usize>,
 }
 
 impl Default for RequestLimits {

@@ -5,12 +5,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use timberyard_wire::compression::{Compression, inflate};
 
+use crate::auth::Identity;
 use crate::content_type::ContentType;
 use crate::error_response::ErrorResponse;
 use crate::limits::HeldBytes;
@@ -47,8 +48,9 @@ impl FromRequest<SharedState> for WireBody {
     type Rejection = ErrorResponse;
 
     async fn from_request(request: Request, state: &SharedState) -> Result<Self, Self::Rejection> {
-        let limits = &state.settings.limits.request;
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let limits = Identity::from_request_parts(&mut parts, state).await?.limits;
+        let limits = &limits.request;
         let compression = compression_of(&parts.headers)?;
         refuse_announced_size(&parts.headers, limits.body_bytes_max)?;
         let mut held = state.body_budget.share();

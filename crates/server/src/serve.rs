@@ -79,7 +79,8 @@ fn start(
     });
     // The head is part of the request: it has no more time than the whole.
     let settings = &state.settings;
-    let head_seconds_max = settings.load.stall_seconds_max.min(settings.limits.request.timeout_seconds);
+    let head_seconds_max =
+        settings.load.stall_seconds_max.min(state.limits.load().everybody().request.timeout_seconds);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(head_seconds_max))

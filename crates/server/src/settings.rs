@@ -1,8 +1,9 @@
 //! What the server is told at start. `app` fills this from files, environment and flags.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timberyard_model::Limits;
+use timberyard_model::{Limits, TenantId};
 
 use crate::auth::AuthSettings;
 use crate::client_address::AddressBlock;
@@ -23,8 +24,10 @@ pub struct ServerSettings {
     pub discover_service_name: bool,
     /// Whether records get `detected_level` as structured metadata.
     pub detect_level: bool,
-    /// Bounds on requests, records and queries.
+    /// Bounds on requests, records, queries and rates at start; `ServerState::limits` has those in force.
     pub limits: Limits,
+    /// The same for single tenants.
+    pub tenant_limits: BTreeMap<TenantId, Limits>,
     /// Bounds on what goes on at the same time.
     pub load: LoadLimits,
 }
@@ -75,6 +78,7 @@ impl Default for ServerSettings {
             discover_service_name: true,
             detect_level: true,
             limits: Limits::default(),
+            tenant_limits: BTreeMap::new(),
             load: LoadLimits::default(),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use timberyard_logql::Engine;
+use arc_swap::ArcSwap;
+use timberyard_model::Cancellation;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::SinkError;
 use timberyard_model::time::NANOS_PER_SECOND;
@@ -15,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{Authenticator, Identity};
 use crate::error_response::ErrorResponse;
 use crate::ingest::event_numbers::EventNumbers;
-use crate::limits::{BodyBudget, QueryGate, RequestGate};
+use crate::limits::{BodyBudget, QueryGate, RequestGate, TenantLimits};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::settings::ServerSettings;
@@ -54,10 +55,10 @@ pub struct ServerState {
     pub operations: Arc<dyn Operations>,
     /// What the server was told.
     pub settings: ServerSettings,
-    /// Runs queries.
-    pub engine: Engine,
     /// Checks keys.
     pub authenticator: Authenticator,
+    /// The limits of each tenant.
+    pub limits: ArcSwap<TenantLimits>,
     /// Bounds the memory of request bodies.
     pub body_budget: BodyBudget,
     /// Bounds the requests being answered.
@@ -83,15 +84,14 @@ impl ServerState {
         let Parts { intake, tail_hub, source, operations, clock, settings } = parts;
         let load = &settings.load;
         Arc::new(Self {
-            engine: Engine::new(settings.limits.query.clone()),
             authenticator: Authenticator::new(&settings.auth),
             body_budget: BodyBudget::new(load.body_bytes_max),
             request_gate: RequestGate::new(load.requests_max),
-            query_gate: QueryGate::new(
-                load.queries_max,
-                load.queries_waiting_max,
-                settings.limits.query.timeout_seconds,
-            ),
+            query_gate: QueryGate::new(load.queries_max, load.queries_waiting_max),
+            limits: ArcSwap::from_pointee(TenantLimits::new(
+                settings.limits.clone(),
+                settings.tenant_limits.clone(),
+            )),
             started_at: clock(),
             stopping: CancellationToken::new(),
             sockets: TaskTracker::new(),
@@ -122,10 +122,22 @@ impl ServerState {
             received_at: self.now(),
             client_ip,
             node_id: &self.settings.node_id,
-            limits: &self.settings.limits,
+            limits: &identity.limits,
             discover_service_name: self.settings.discover_service_name,
             detect_level: self.settings.detect_level,
         }
+    }
+
+    /// Reads for somebody: on a thread of its own, with a place among the queries that run, from a source that shows
+    /// what they may see. The work is handed a flag as [`QueryGate::run`] has it.
+    pub async fn read<T, W>(self: &Arc<Self>, identity: &Identity, work: W) -> Result<T, ErrorResponse>
+    where
+        T: Send + 'static,
+        W: FnOnce(&dyn LogSource, Cancellation) -> Result<T, ErrorResponse> + Send + 'static,
+    {
+        let source = Arc::clone(&self.source);
+        let timeout_seconds = identity.limits.query.timeout_seconds;
+        self.query_gate.run(timeout_seconds, move |cancellation| work(&*source, cancellation)).await
     }
 
     /// Nanoseconds since the server started; never negative.

@@ -1,5 +1,7 @@
 //! Middleware: the host and origin check, the key, the tenant, the scope.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -91,7 +93,8 @@ fn identify(state: &ServerState, headers: &HeaderMap) -> Result<Identity, ErrorR
     if !holder.tenants.allows(&tenant) {
         return Err(forbidden(format!("this key may not name tenant `{tenant}`")));
     }
-    Ok(Identity { tenant, tenants: holder.tenants, client: holder.client, scopes: holder.scopes })
+    let limits = Arc::clone(state.limits.load().of(&tenant));
+    Ok(Identity { tenant, tenants: holder.tenants, client: holder.client, scopes: holder.scopes, limits })
 }
 
 /// Lets through who may send logs.

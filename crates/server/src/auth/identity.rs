@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
-use timberyard_model::TenantId;
+use timberyard_model::{Limits, TenantId};
 
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
@@ -58,6 +58,8 @@ pub struct Identity {
     pub client: Option<Arc<str>>,
     /// What they may do.
     pub scopes: Scopes,
+    /// The tenant's limits, the same for as long as the request takes.
+    pub limits: Arc<Limits>,
 }
 
 impl FromRequestParts<SharedState> for Identity {

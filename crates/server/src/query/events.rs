@@ -51,12 +51,12 @@ pub async fn filter(
         return Err(ErrorResponse::bad_request("invalid_page", message));
     }
     let (sort_by, descending) = order(&form)?;
-    let shared = SharedState::clone(&state);
-    let answer = move |cancellation: Cancellation| {
-        let request = conditions.request(identity.tenant, cancellation);
-        let bytes_max = shared.settings.limits.query.memory_bytes_max;
+    let (shared, tenant) = (SharedState::clone(&state), identity.tenant.clone());
+    let bytes_max = identity.limits.query.memory_bytes_max;
+    let answer = move |source: &dyn LogSource, cancellation: Cancellation| {
+        let request = conditions.request(tenant, cancellation);
         let wanted = PageRequest { sort_by, descending, offset, rows_max: page_size, bytes_max };
-        let found = read_page(&*shared.source, &request, wanted, |row| conditions.accept(row))?;
+        let found = read_page(source, &request, wanted, |row| conditions.accept(row))?;
         shared.metrics.count_replaced_utf8(replaced_values(&found.rows));
         let pages = found.total.div_ceil(page_size as u64);
         let mut body = format!(
@@ -68,7 +68,7 @@ pub async fn filter(
         body.extend_from_slice(b"}}");
         Ok(body)
     };
-    state.query_gate.run(answer).await.map(json_text)
+    state.read(&identity, answer).await.map(json_text)
 }
 
 /// The newest events.
@@ -78,18 +78,18 @@ pub async fn recent(
     form: Form,
 ) -> Result<Response, ErrorResponse> {
     let rows_max = positive(&form, "limit", PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)?;
-    let shared = SharedState::clone(&state);
-    let answer = move |cancellation: Cancellation| {
-        let request = ScanRequest { cancellation, ..ScanRequest::all(identity.tenant, TimeRange::ALL) };
-        let limits = ReadLimits { rows_max, bytes_max: shared.settings.limits.query.memory_bytes_max };
-        let rows: Rows = read_rows(&*shared.source, &request, limits, |_| true)?;
+    let (shared, tenant) = (SharedState::clone(&state), identity.tenant.clone());
+    let limits = ReadLimits { rows_max, bytes_max: identity.limits.query.memory_bytes_max };
+    let answer = move |source: &dyn LogSource, cancellation: Cancellation| {
+        let request = ScanRequest { cancellation, ..ScanRequest::all(tenant, TimeRange::ALL) };
+        let rows: Rows = read_rows(source, &request, limits, |_| true)?;
         shared.metrics.count_replaced_utf8(replaced_values(&rows));
         let mut body = format!(r#"{{"success":true,"message":"{} events","data":"#, rows.len()).into_bytes();
         body.append(&mut array_of(&rows, |out, row| Event::new(row).write(out)));
         body.push(b'}');
         Ok(body)
     };
-    state.query_gate.run(answer).await.map(json_text)
+    state.read(&identity, answer).await.map(json_text)
 }
 
 /// Name, version, uptime, store, totals.
@@ -121,12 +121,12 @@ pub async fn metrics(
     State(state): State<SharedState>,
     identity: Identity,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let shared = SharedState::clone(&state);
+    let tenant = identity.tenant.clone();
     let now = state.now();
-    let summarize = move |cancellation: Cancellation| {
-        Ok(Summary::read(&*shared.source, &identity.tenant, now, &cancellation)?)
+    let summarize = move |source: &dyn LogSource, cancellation: Cancellation| {
+        Ok(Summary::read(source, &tenant, now, &cancellation)?)
     };
-    let summary = state.query_gate.run(summarize).await?;
+    let summary = state.read(&identity, summarize).await?;
     let top: Vec<Value> = summary
         .event_types
         .iter()

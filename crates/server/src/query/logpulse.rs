@@ -39,7 +39,7 @@ pub async fn query(
     let text = present(&form, "query").ok_or_else(|| {
         ErrorResponse::bad_request("invalid_query", "query is required: a LogQL expression")
     })?;
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let expression = parse(text, limits)
         .map_err(|error| ErrorResponse::bad_request("invalid_query", error.to_string()))?;
     let now = state.now();
@@ -49,7 +49,7 @@ pub async fn query(
         return Err(ErrorResponse::bad_request("invalid_end", "end must not be before start"));
     }
     let request = QueryRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         expression,
         start,
         end,
@@ -64,7 +64,7 @@ pub async fn query(
         // LogPulse's end is part of the range.
         let end = end.saturating_add_nanos(1);
         let request = QueryRequest { end, step_ns: NANOS_PER_SECOND, ..request };
-        let answer = run::answer(&state, request, move |state, result| {
+        let answer = run::answer(&state, &identity, request, move |state, result| {
             let QueryValue::Streams(streams) = &result.value else { return Err(unexpected()) };
             let lines = streams.streams.iter().flat_map(|stream| &stream.entries);
             let replaced = lines.filter(|entry| std::str::from_utf8(&entry.line).is_err()).count();
@@ -74,8 +74,8 @@ pub async fn query(
         return answer.await?.map(json_text);
     }
     let step_ns = step(&form, start, end)?;
-    let series = run::query(&state, QueryRequest { step_ns, ..request.clone() }).await?;
-    let now_alone = run::query(&state, request.clone()).await?;
+    let series = run::query(&state, &identity, QueryRequest { step_ns, ..request.clone() }).await?;
+    let now_alone = run::query(&state, &identity, request.clone()).await?;
     let aggregation = aggregation(&request.expression, &series.value, now_alone.value);
     let answer = json!({
         "logs": [],
@@ -189,7 +189,7 @@ pub async fn labels(
     identity: Identity,
     form: Form,
 ) -> Result<Json<Vec<String>>, ErrorResponse> {
-    let streams = streams(&state, identity, &form).await?;
+    let streams = streams(&state, &identity, &form).await?;
     let names = streams.iter().flat_map(|labels| labels.iter().map(|(name, _)| name));
     Ok(Json(sorted(names)))
 }
@@ -201,14 +201,23 @@ pub async fn label_values(
     Path(name): Path<String>,
     form: Form,
 ) -> Result<Json<Vec<String>>, ErrorResponse> {
-    let streams = streams(&state, identity, &form).await?;
+    let streams = streams(&state, &identity, &form).await?;
     Ok(Json(sorted(streams.iter().filter_map(|labels| labels.get(&name)))))
 }
 
 /// Streams with rows from `start` to `end`; all when neither is given.
-async fn streams(state: &SharedState, identity: Identity, form: &Form) -> Result<Vec<Labels>, ErrorResponse> {
+async fn streams(
+    state: &SharedState,
+    identity: &Identity,
+    form: &Form,
+) -> Result<Vec<Labels>, ErrorResponse> {
     let range: TimeRange = inclusive_range(time(form, "start")?, time(form, "end")?);
-    run::series(state, SeriesRequest { tenant: identity.tenant, range, selectors: Vec::new() }).await
+    run::series(
+        state,
+        identity,
+        SeriesRequest { tenant: identity.tenant.clone(), range, selectors: Vec::new() },
+    )
+    .await
 }
 
 fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 use timberyard_model::matcher::LabelMatcher;
-use timberyard_model::scan::ScanRequest;
+use timberyard_model::scan::{LogSource, ScanRequest};
 use timberyard_model::{Cancellation, RowRef, TimeRange};
 use timberyard_wire::log_entry::LogEntry;
 use timberyard_wire::logstream;
@@ -32,24 +32,23 @@ pub async fn get(
     let rows_max = number(&form, "limit", LIMIT_DEFAULT, 1..=LIMIT_MAX)?;
     let service = present(&form, "service").map(str::to_owned);
     let level = present(&form, "level").map(TextCondition::equals);
-    let shared = SharedState::clone(&state);
-    let answer = move |cancellation: Cancellation| {
+    let (shared, tenant) = (SharedState::clone(&state), identity.tenant.clone());
+    let limits = ReadLimits { rows_max, bytes_max: identity.limits.query.memory_bytes_max };
+    let answer = move |source: &dyn LogSource, cancellation: Cancellation| {
         let matchers = service.iter().map(|service| LabelMatcher::equal(SERVICE_NAME, service)).collect();
-        let request =
-            ScanRequest { cancellation, matchers, ..ScanRequest::all(identity.tenant, TimeRange::ALL) };
-        let limits = ReadLimits { rows_max, bytes_max: shared.settings.limits.query.memory_bytes_max };
+        let request = ScanRequest { cancellation, matchers, ..ScanRequest::all(tenant, TimeRange::ALL) };
         let wanted = |row: RowRef<'_>| {
             let entry = LogEntry::new(row);
             level.as_ref().is_none_or(|level| level.accepts(entry.level()))
         };
-        let rows = read_rows(&*shared.source, &request, limits, wanted)?;
+        let rows = read_rows(source, &request, limits, wanted)?;
         shared.metrics.count_replaced_utf8(replaced_values(&rows));
         let mut body = format!(r#"{{"status":"success","result":{},"data":"#, rows.len()).into_bytes();
         body.append(&mut array_of(&rows, |out, row| logstream::write_entry(out, &LogEntry::new(row))));
         body.push(b'}');
         Ok(body)
     };
-    state.query_gate.run(answer).await.map(json_text)
+    state.read(&identity, answer).await.map(json_text)
 }
 
 /// LogStream's own health page.

@@ -23,8 +23,8 @@ pub async fn fields(
     identity: Identity,
     form: Form,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let (request, fields_max) = question(&state, identity, &form)?;
-    let fields = run::answer(&state, request, move |_, result| match result.value {
+    let (request, fields_max) = question(&state, &identity, &form)?;
+    let fields = run::answer(&state, &identity, request, move |_, result| match result.value {
         QueryValue::Streams(streams) => detect::fields(&streams, fields_max as usize),
         QueryValue::Matrix(_) | QueryValue::Vector(_) | QueryValue::Scalar { .. } => Vec::new(),
     })
@@ -39,8 +39,8 @@ pub async fn values(
     Path(name): Path<String>,
     form: Form,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let (request, values_max) = question(&state, identity, &form)?;
-    let values: Vec<Value> = run::answer(&state, request, move |_, result| match result.value {
+    let (request, values_max) = question(&state, &identity, &form)?;
+    let values: Vec<Value> = run::answer(&state, &identity, request, move |_, result| match result.value {
         QueryValue::Streams(streams) => {
             detect::values(&streams, &name, values_max as usize).into_iter().map(Value::from).collect()
         }
@@ -53,10 +53,10 @@ pub async fn values(
 /// The query for the lines, and how many fields or values are wanted.
 fn question(
     state: &SharedState,
-    identity: Identity,
+    identity: &Identity,
     form: &Form,
 ) -> Result<(QueryRequest, u32), ErrorResponse> {
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let now = state.now();
     let asked = form.parameters().detected_fields_query(now, limits.points_max)?;
     let expression = syntax::parse(&asked.lines.query, limits)?;
@@ -64,7 +64,7 @@ fn question(
         return Err(ErrorResponse::bad_request("invalid_query", "only log selector is supported"));
     }
     let request = QueryRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         expression,
         start: asked.lines.start,
         end: asked.lines.end,

@@ -25,7 +25,7 @@ use super::loki_reply::json as json_body;
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
-use crate::state::{ServerState, SharedState};
+use crate::state::SharedState;
 
 /// Nanoseconds in the millisecond by which a bucket ends before the next one, as in Loki.
 const BUCKET_GAP_NANOS: i64 = 1_000_000;
@@ -36,10 +36,10 @@ pub async fn stats(
     identity: Identity,
     form: Form,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let question = form.parameters().range_query(state.now(), state.settings.limits.query.points_max)?;
-    let matchers = syntax::parse_selector(&question.query, &state.settings.limits.query)?;
+    let question = form.parameters().range_query(state.now(), identity.limits.query.points_max)?;
+    let matchers = syntax::parse_selector(&question.query, &identity.limits.query)?;
     let range = inclusive(question.start, question.end);
-    let volumes = run::volumes(&state, request(identity.tenant, range, matchers)).await?;
+    let volumes = run::volumes(&state, &identity, request(identity.tenant.clone(), range, matchers)).await?;
     let rows: u64 = volumes.iter().map(|volume| volume.rows).sum();
     let bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
     let streams = volumes.iter().filter(|volume| volume.rows > 0).count();
@@ -55,9 +55,11 @@ pub async fn volume(
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
     let question = form.parameters().volume_query(state.now(), usize::MAX)?;
-    let grouping = Grouping::read(&state, &form, &question.query)?;
+    let grouping = Grouping::read(&identity, &form, &question.query)?;
     let range = inclusive(question.start, question.end);
-    let volumes = run::volumes(&state, request(identity.tenant, range, grouping.matchers.clone())).await?;
+    let volumes =
+        run::volumes(&state, &identity, request(identity.tenant.clone(), range, grouping.matchers.clone()))
+            .await?;
     let mut answer = VectorAnswer::new(&[]);
     for (labels, bytes) in grouping.largest(&volumes, question.limit as usize) {
         answer.sample(labels.iter().map(|(n, v)| (n.as_str(), v.as_str())), question.end, bytes as f64);
@@ -72,13 +74,13 @@ pub async fn volume_range(
     form: Form,
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let question = form.parameters().volume_query(state.now(), limits.points_max)?;
-    let grouping = Grouping::read(&state, &form, &question.query)?;
+    let grouping = Grouping::read(&identity, &form, &question.query)?;
     let mut series: BTreeMap<Group, Vec<(Timestamp, f64)>> = BTreeMap::new();
     for (range, last) in buckets(question.start, question.end, question.step_nanos) {
         let asked = request(identity.tenant.clone(), range, grouping.matchers.clone());
-        let volumes = run::volumes(&state, asked).await?;
+        let volumes = run::volumes(&state, &identity, asked).await?;
         for (group, bytes) in grouping.largest(&volumes, question.limit as usize) {
             series.entry(group).or_default().push((last, bytes as f64));
         }
@@ -111,14 +113,14 @@ pub async fn detected_labels(
     form: Form,
 ) -> Result<Json<Value>, ErrorResponse> {
     let question = form.parameters().label_query(state.now())?;
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let selectors = question.selectors.iter().map(|text| syntax::parse_selector(text, limits));
     let asked = SeriesRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         range: inclusive(question.start, question.end),
         selectors: selectors.collect::<Result<_, _>>()?,
     };
-    let streams = run::series(&state, asked).await?;
+    let streams = run::series(&state, &identity, asked).await?;
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in streams.iter().flat_map(Labels::iter) {
         values.entry(name).or_default().insert(value);
@@ -147,8 +149,8 @@ struct Grouping {
 
 impl Grouping {
     /// The labels of the selector count, or `targetLabels`, which streams must then have.
-    fn read(state: &ServerState, form: &Form, query: &str) -> Result<Self, ErrorResponse> {
-        let limits = &state.settings.limits.query;
+    fn read(identity: &Identity, form: &Form, query: &str) -> Result<Self, ErrorResponse> {
+        let limits = &identity.limits.query;
         let mut matchers = syntax::parse_selector(query, limits)?;
         let by_label = match form.get("aggregateBy").unwrap_or("") {
             "" | "series" => false,

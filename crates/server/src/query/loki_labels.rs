@@ -25,7 +25,7 @@ pub async fn names(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let streams = streams(&state, identity, &form.parameters().label_query(state.now())?).await?;
+    let streams = streams(&state, &identity, &form.parameters().label_query(state.now())?).await?;
     let names: BTreeSet<&str> = streams.iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
     Ok(json(labels_answer(names)))
 }
@@ -37,7 +37,7 @@ pub async fn values(
     Path(name): Path<String>,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let streams = streams(&state, identity, &form.parameters().label_query(state.now())?).await?;
+    let streams = streams(&state, &identity, &form.parameters().label_query(state.now())?).await?;
     let values: BTreeSet<&str> = streams.iter().filter_map(|labels| labels.get(&name)).collect();
     Ok(json(labels_answer(values)))
 }
@@ -48,23 +48,23 @@ pub async fn series(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let streams = streams(&state, identity, &form.parameters().series_query(state.now())?).await?;
+    let streams = streams(&state, &identity, &form.parameters().series_query(state.now())?).await?;
     Ok(json(series_answer(streams.iter().map(Labels::iter))))
 }
 
 /// The streams that a question is about: those that pass one of its selectors.
 async fn streams(
     state: &SharedState,
-    identity: Identity,
+    identity: &Identity,
     question: &LabelQuery,
 ) -> Result<Vec<Labels>, ErrorResponse> {
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let selectors = question.selectors.iter().map(|text| syntax::parse_selector(text, limits));
     let request = SeriesRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         // Both ends are inside.
         range: TimeRange::new(question.start, question.end.saturating_add_nanos(1)),
         selectors: selectors.collect::<Result<_, _>>()?,
     };
-    run::series(state, request).await
+    run::series(state, identity, request).await
 }

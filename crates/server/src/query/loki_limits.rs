@@ -7,29 +7,33 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
+use timberyard_model::Limits;
 
 use super::build_info::LOKI_VERSION;
+use crate::auth::Identity;
 use crate::settings::ServerSettings;
 use crate::state::SharedState;
 
 /// The limits as Grafana's Logs Drilldown reads them.
-pub async fn drilldown(State(state): State<SharedState>) -> Json<Value> {
+pub async fn drilldown(State(state): State<SharedState>, identity: Identity) -> Json<Value> {
     Json(json!({
-        "limits": limits(&state.settings),
+        "limits": limits(&state.settings, &identity.limits),
         "pattern_ingester_enabled": true,
         "version": LOKI_VERSION,
     }))
 }
 
 /// The limits as YAML, a line each.
-pub async fn page(State(state): State<SharedState>) -> Response {
-    let lines = limits(&state.settings).into_iter().map(|(name, value)| format!("{name}: {value}\n"));
+pub async fn page(State(state): State<SharedState>, identity: Identity) -> Response {
+    let lines = limits(&state.settings, &identity.limits)
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {value}\n"));
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], lines.collect::<String>()).into_response()
 }
 
 /// Names and values; what is a length of time in Loki is a text such as `60s`.
-fn limits(settings: &ServerSettings) -> Map<String, Value> {
-    let (record, query) = (&settings.limits.record, &settings.limits.query);
+fn limits(settings: &ServerSettings, limits: &Limits) -> Map<String, Value> {
+    let (record, query) = (&limits.record, &limits.query);
     let limits = [
         ("allow_structured_metadata", json!(true)),
         ("creation_grace_period", json!(format!("{}s", record.future_seconds_max))),

@@ -24,12 +24,12 @@ pub async fn get(
     identity: Identity,
     form: Form,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let now = state.now();
     let asked = form.parameters().range_query(now, limits.points_max)?;
     let step_seconds = (asked.step_nanos / NANOS_PER_SECOND).max(1);
     let request = QueryRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         expression: syntax::parse(&asked.query, limits)?,
         start: asked.start,
         end: asked.end,
@@ -40,7 +40,7 @@ pub async fn get(
         now,
         cancellation: Cancellation::default(),
     };
-    let found = run::patterns(&state, request).await?;
+    let found = run::patterns(&state, &identity, request).await?;
     let data: Vec<Value> = found.iter().map(series_json).collect();
     Ok(Json(json!({ "status": "success", "data": data })))
 }

@@ -22,12 +22,12 @@ pub async fn range(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let now = state.now();
     let parameters = form.parameters().range_query(now, limits.points_max)?;
     let expression = syntax::parse(&parameters.query, limits)?;
     let request = QueryRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         expression,
         start: parameters.start,
         end: parameters.end,
@@ -38,7 +38,7 @@ pub async fn range(
         now,
         cancellation: Cancellation::default(),
     };
-    answer(&state, &headers, request).await
+    answer(&state, &identity, &headers, request).await
 }
 
 /// The values of a metric at one time.
@@ -50,9 +50,9 @@ pub async fn instant(
 ) -> Result<Response, ErrorResponse> {
     let now = state.now();
     let parameters = form.parameters().instant_query(now)?;
-    let expression = syntax::parse(&parameters.query, &state.settings.limits.query)?;
+    let expression = syntax::parse(&parameters.query, &identity.limits.query)?;
     let request = QueryRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         expression,
         start: parameters.time,
         end: parameters.time,
@@ -63,18 +63,19 @@ pub async fn instant(
         now,
         cancellation: Cancellation::default(),
     };
-    answer(&state, &headers, request).await
+    answer(&state, &identity, &headers, request).await
 }
 
 async fn answer(
     state: &SharedState,
+    identity: &Identity,
     headers: &HeaderMap,
     request: QueryRequest,
 ) -> Result<Response, ErrorResponse> {
     let started = Instant::now();
     let encoding = label_encoding(headers);
     let exact_lines = exact_lines(headers);
-    run::answer(state, request, move |state, result| {
+    run::answer(state, identity, request, move |state, result| {
         query_response(state, &result, encoding, exact_lines, started.elapsed())
     })
     .await

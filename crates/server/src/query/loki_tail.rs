@@ -45,7 +45,7 @@ pub async fn get(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let limits = &state.settings.limits.query;
+    let limits = &identity.limits.query;
     let now = state.now();
     // In Loki's order: what is wrong with the query is told first.
     let expression = syntax::parse(form.parameters().get("query"), limits)?;
@@ -60,7 +60,7 @@ pub async fn get(
         ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tails", full.to_string())
     })?;
     let past = QueryRequest {
-        tenant: identity.tenant,
+        tenant: identity.tenant.clone(),
         expression,
         start: parameters.start,
         end: now.saturating_add_nanos(NANOS_PER_SECOND),
@@ -73,6 +73,7 @@ pub async fn get(
     };
     let tail = Tail {
         state: Arc::clone(&state),
+        identity,
         encoding: label_encoding(&headers),
         filter,
         subscription,
@@ -86,6 +87,7 @@ pub async fn get(
 /// One client that tails.
 struct Tail {
     state: SharedState,
+    identity: Identity,
     encoding: LabelEncoding,
     filter: Arc<TailFilter>,
     subscription: TailSubscription,
@@ -97,7 +99,7 @@ struct Tail {
 
 impl Tail {
     async fn run(mut self, mut session: Session, past: QueryRequest) -> Result<(), Ended> {
-        match run::query(&self.state, past).await {
+        match run::query(&self.state, &self.identity, past).await {
             Ok(result) => {
                 if let QueryValue::Streams(streams) = result.value {
                     self.show_past(&mut session, streams).await?;

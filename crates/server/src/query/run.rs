@@ -4,21 +4,27 @@
 use std::sync::Arc;
 
 use timberyard_logql::patterns::{self, PatternSeries};
-use timberyard_logql::{QueryRequest, QueryResult};
-use timberyard_model::scan::{ScanError, SeriesRequest, StreamVolume};
+use timberyard_logql::{Engine, QueryRequest, QueryResult};
+use timberyard_model::scan::{LogSource, ScanError, SeriesRequest, StreamVolume};
 use timberyard_model::{Cancellation, Labels};
 
+use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
 use crate::state::{ServerState, SharedState};
 
 /// Runs a LogQL query. The cancellation of the request is replaced by the one of its place.
-pub async fn query(state: &SharedState, request: QueryRequest) -> Result<QueryResult, ErrorResponse> {
-    answer(state, request, |_, result| result).await
+pub async fn query(
+    state: &SharedState,
+    identity: &Identity,
+    request: QueryRequest,
+) -> Result<QueryResult, ErrorResponse> {
+    answer(state, identity, request, |_, result| result).await
 }
 
 /// Runs a LogQL query and, on the same thread, makes something of its result: a large one takes long to write.
 pub async fn answer<T, W>(
     state: &SharedState,
+    identity: &Identity,
     mut request: QueryRequest,
     write: W,
 ) -> Result<T, ErrorResponse>
@@ -27,40 +33,47 @@ where
     W: FnOnce(&ServerState, QueryResult) -> T + Send + 'static,
 {
     let shared = Arc::clone(state);
-    let run = move |cancellation: Cancellation| {
+    let engine = Engine::new(identity.limits.query.clone());
+    let run = move |source: &dyn LogSource, cancellation: Cancellation| {
         request.cancellation = cancellation;
-        let result = shared.engine.run(&*shared.source, &request)?;
+        let result = engine.run(source, &request)?;
         Ok(write(&shared, result))
     };
-    state.query_gate.run(run).await
+    state.read(identity, run).await
 }
 
 /// The templates of the lines of a LogQL query. Its cancellation is replaced as above.
 pub async fn patterns(
     state: &SharedState,
+    identity: &Identity,
     mut request: QueryRequest,
 ) -> Result<Vec<PatternSeries>, ErrorResponse> {
-    let shared = Arc::clone(state);
-    let run = move |cancellation: Cancellation| {
+    let limits = Arc::clone(&identity.limits);
+    let run = move |source: &dyn LogSource, cancellation: Cancellation| {
         request.cancellation = cancellation;
-        Ok(patterns::patterns(&*shared.source, &request, &shared.settings.limits.query)?)
+        Ok(patterns::patterns(source, &request, &limits.query)?)
     };
-    state.query_gate.run(run).await
+    state.read(identity, run).await
 }
 
 /// Rows and bytes of streams.
 pub async fn volumes(
     state: &SharedState,
+    identity: &Identity,
     request: SeriesRequest,
 ) -> Result<Vec<StreamVolume>, ErrorResponse> {
-    let shared = Arc::clone(state);
-    let run = move |_| shared.source.volumes(&request).map_err(|error: ScanError| error.into());
-    state.query_gate.run(run).await
+    let run =
+        move |source: &dyn LogSource, _| source.volumes(&request).map_err(|error: ScanError| error.into());
+    state.read(identity, run).await
 }
 
 /// The label sets of streams.
-pub async fn series(state: &SharedState, request: SeriesRequest) -> Result<Vec<Labels>, ErrorResponse> {
-    let shared = Arc::clone(state);
-    let run = move |_| shared.source.series(&request).map_err(|error: ScanError| error.into());
-    state.query_gate.run(run).await
+pub async fn series(
+    state: &SharedState,
+    identity: &Identity,
+    request: SeriesRequest,
+) -> Result<Vec<Labels>, ErrorResponse> {
+    let run =
+        move |source: &dyn LogSource, _| source.series(&request).map_err(|error: ScanError| error.into());
+    state.read(identity, run).await
 }

@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use timberyard_model::matcher::{LabelMatcher, ValueTest};
 use timberyard_model::pattern::Pattern;
-use timberyard_model::scan::ScanRequest;
-use timberyard_model::{Cancellation, RowRef, Rows, TenantId, TimeRange};
+use timberyard_model::scan::{LogSource, ScanRequest};
+use timberyard_model::{Cancellation, RowRef, Rows, TimeRange};
 use timberyard_wire::log_entry::LogEntry;
 use timberyard_wire::service_name::SERVICE_NAME;
 use timberyard_wire::v1_logs;
@@ -20,7 +20,7 @@ use super::plain_parameters::{inclusive_range, number, present, time};
 use super::text_condition::TextCondition;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
-use crate::state::{ServerState, SharedState};
+use crate::state::SharedState;
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
@@ -34,13 +34,15 @@ pub async fn get(
 ) -> Result<Response, ErrorResponse> {
     check_subscriber(present(&form, "subscriber_type"))?;
     let question = Question::read(&form)?;
-    let shared = SharedState::clone(&state);
-    let answer = move |cancellation: Cancellation| {
-        let rows = question.ask(&shared, identity.tenant, cancellation)?;
+    let (shared, tenant) = (SharedState::clone(&state), identity.tenant.clone());
+    let bytes_max = identity.limits.query.memory_bytes_max;
+    let answer = move |source: &dyn LogSource, cancellation: Cancellation| {
+        let request = ScanRequest { cancellation, ..ScanRequest::all(tenant, question.range) };
+        let rows = question.ask(source, request, bytes_max)?;
         shared.metrics.count_replaced_utf8(replaced_values(&rows));
         Ok(array_of(&rows, |out, row| v1_logs::write_entry(out, &LogEntry::new(row))))
     };
-    state.query_gate.run(answer).await.map(json_text)
+    state.read(&identity, answer).await.map(json_text)
 }
 
 /// Which store is asked: only the embedded one is there yet.
@@ -110,14 +112,11 @@ impl Question {
 
     fn ask(
         &self,
-        state: &ServerState,
-        tenant: TenantId,
-        cancellation: Cancellation,
+        source: &dyn LogSource,
+        mut request: ScanRequest,
+        bytes_max: usize,
     ) -> Result<Rows, ReadError> {
-        let limits =
-            ReadLimits { rows_max: self.limit, bytes_max: state.settings.limits.query.memory_bytes_max };
-        let mut request = ScanRequest { cancellation, ..ScanRequest::all(tenant, self.range) };
-        let source = &*state.source;
+        let limits = ReadLimits { rows_max: self.limit, bytes_max };
         let in_group = |row: RowRef<'_>| {
             let entry = LogEntry::new(row);
             self.group

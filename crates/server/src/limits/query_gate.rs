@@ -1,0 +1,172 @@
+//! Runs queries on threads of their own: some at a time, some waiting, the rest refused.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use timberyard_model::Cancellation;
+use timberyard_model::cancellation::CancelReason;
+use tokio::sync::Semaphore;
+
+use super::RETRY_AFTER_SECONDS;
+use crate::error_response::ErrorResponse;
+
+/// Runs queries on threads of their own: some at a time, some waiting, the rest refused.
+#[derive(Debug)]
+pub struct QueryGate {
+    places: Arc<Semaphore>,
+    running_max: usize,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+/// Raises the flag when the future that waits for the work is dropped: its client is gone.
+struct CancelWhenDropped(Cancellation);
+
+impl Drop for CancelWhenDropped {
+    fn drop(&mut self) {
+        self.0.cancel(CancelReason::ClientGone);
+    }
+}
+
+/// One of those that wait; leaves the count when dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl QueryGate {
+    /// At most `running_max` at a time and `waiting_max` waiting.
+    pub fn new(running_max: usize, waiting_max: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(running_max.max(1))),
+            running_max: running_max.max(1),
+            waiting: AtomicUsize::new(0),
+            waiting_max,
+        }
+    }
+
+    /// Runs blocking work and waits for it, for at most `timeout_seconds` with the time it waits for a place. The work is handed a flag that goes up when the client leaves
+    /// or the time is over; it must look at it between blocks and return soon after.
+    ///
+    /// 429 when too many wait already, 504 when the time is over, 500 when the work panics.
+    pub async fn run<T, W>(&self, timeout_seconds: u64, work: W) -> Result<T, ErrorResponse>
+    where
+        T: Send + 'static,
+        W: FnOnce(Cancellation) -> Result<T, ErrorResponse> + Send + 'static,
+    {
+        let cancellation = Cancellation::default();
+        let guard = CancelWhenDropped(cancellation.clone());
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_seconds);
+        let place = self.place(deadline).await?.ok_or_else(|| timed_out(timeout_seconds))?;
+        let mut task = tokio::task::spawn_blocking(move || {
+            let outcome = work(cancellation);
+            drop(place);
+            outcome
+        });
+        let joined = match tokio::time::timeout_at(deadline, &mut task).await {
+            Ok(joined) => joined,
+            Err(_) => {
+                guard.0.cancel(CancelReason::TimedOut);
+                return Err(timed_out(timeout_seconds));
+            }
+        };
+        joined.unwrap_or_else(|error| Err(ErrorResponse::internal(&error)))
+    }
+
+    /// Queries running now.
+    pub fn running(&self) -> usize {
+        self.running_max.saturating_sub(self.places.available_permits())
+    }
+
+    /// Queries waiting for others to end.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A place; `None` when the deadline comes first.
+    async fn place(
+        &self,
+        deadline: tokio::time::Instant,
+    ) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, ErrorResponse> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(Some(place));
+        }
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let _waiting = Waiting(&self.waiting);
+        if before >= self.waiting_max {
+            let message = format!("{} queries wait already, which is the limit", self.waiting_max);
+            return Err(ErrorResponse::overloaded(message, RETRY_AFTER_SECONDS));
+        }
+        match tokio::time::timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
+            Ok(Ok(place)) => Ok(Some(place)),
+            Ok(Err(_)) => Err(ErrorResponse::unavailable("server is stopping")),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+fn timed_out(timeout_seconds: u64) -> ErrorResponse {
+    ErrorResponse::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "query_timeout",
+        format!("query took longer than the limit of {timeout_seconds} s"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_over_the_time_limit_is_called_off_and_answered() {
+        let gate = QueryGate::new(1, 1);
+        let (told, seen) = tokio::sync::oneshot::channel();
+        let answer = gate
+            .run(0, move |cancellation| {
+                while cancellation.reason().is_none() {
+                    std::thread::yield_now();
+                }
+                told.send(cancellation.reason()).ok();
+                Ok(())
+            })
+            .await;
+        assert_eq!(answer.expect_err("too slow").status, 504);
+        assert_eq!(seen.await.expect("told"), Some(CancelReason::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn queries_beyond_those_that_may_wait_are_refused() {
+        let gate = Arc::new(QueryGate::new(1, 0));
+        let (started, running) = tokio::sync::oneshot::channel();
+        let first = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.run(60, move |cancellation| {
+                    started.send(()).ok();
+                    while cancellation.reason().is_none() {
+                        std::thread::yield_now();
+                    }
+                    Ok(())
+                })
+                .await
+            }
+        });
+        running.await.expect("started");
+        let refused = gate.run(60, |_| Ok(())).await.expect_err("no place");
+        assert_eq!(refused.status, 429);
+        assert!(refused.header().is_some_and(|(name, _)| name == header::RETRY_AFTER));
+        // The client leaves, and the place is free again.
+        first.abort();
+        while gate.places.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.run(60, |_| Ok(())).await.expect("a free place");
+    }
+}
