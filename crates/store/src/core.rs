@@ -4,6 +4,7 @@
 //! state is locked for moments only, never while the disk works. What is in `state` changes in
 //! one step: a row is in a head or in a listed segment, never both, never neither.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -11,9 +12,11 @@ use timberyard_model::{TenantId, TimeRange, Timestamp};
 
 use crate::append::Queue;
 use crate::counters::Counters;
+use crate::deletion::{DeletionId, Pending};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::head::{CutChoice, Heads};
+use crate::maintenance::Maintained;
 use crate::manifest::Manifest;
 use crate::options::StoreOptions;
 use crate::paths::Paths;
@@ -31,8 +34,8 @@ pub(crate) struct Core {
     pub(crate) log_files: Arc<LogFiles>,
     pub(crate) index_cache: IndexCache,
     pub(crate) counters: Counters,
-    /// Held by whoever compacts or expires segments: the batches appended when that was done last.
-    pub(crate) maintaining: Mutex<u64>,
+    /// Held by whoever compacts or expires segments: what the round before has left.
+    pub(crate) maintaining: Mutex<Maintained>,
     /// Held by whoever turns heads into segments.
     pub(crate) cutting: Mutex<()>,
     /// What is on disk. Held while it is replaced.
@@ -52,6 +55,10 @@ pub(crate) struct State {
     /// The sequence of the last batch in the heads.
     pub(crate) applied: u64,
     pub(crate) cutoffs: Cutoffs,
+    /// What hides rows.
+    pub(crate) deletions: Arc<Pending>,
+    /// Deletions that compaction has begun with.
+    pub(crate) carrying_out: BTreeSet<DeletionId>,
     cut_wanted: bool,
     cut_failure: Option<StoreError>,
     stopping: bool,
@@ -66,7 +73,12 @@ impl Core {
         segments: SegmentSet,
         log_files: Arc<LogFiles>,
     ) -> Self {
-        let state = State { segments: Arc::new(segments), applied: manifest.covered, ..State::default() };
+        let state = State {
+            segments: Arc::new(segments),
+            applied: manifest.covered,
+            deletions: Arc::new(Pending::of(&manifest.deletions)),
+            ..State::default()
+        };
         Self {
             queue: Queue::new(options.queue_bytes_max),
             log_files,

@@ -11,10 +11,14 @@ use timberyard_model::TenantId;
 use timberyard_model::batch::UniqueKey;
 
 use crate::core::{Core, lock};
+use crate::deletion::Pending;
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
 use crate::head::{CutChoice, FamilyCut, HeadEntry};
-use crate::segment::{FinishedSegment, Segment, SegmentWriter, WriterOptions};
+use crate::segment::{FinishedSegment, Segment, SegmentWriter, Sequences, WriterOptions};
+
+/// The sequence that no row of a segment passes, so that all its rows are on one side of each deletion.
+type Ceiling = u64;
 
 /// What becomes one segment.
 #[derive(Default)]
@@ -30,11 +34,11 @@ impl Core {
         if let Some(error) = self.poison_error() {
             return Err(error);
         }
-        let (cuts, applied, covered) = {
+        let (cuts, applied, covered, deletions) = {
             let state = self.state();
             let cuts = state.heads.choose(choice);
             let covered = state.heads.covered_without(&cuts, state.applied);
-            (cuts, state.applied, covered)
+            (cuts, state.applied, covered, Arc::clone(&state.deletions))
         };
         let listed_already = lock(&self.manifest).covered;
         if cuts.is_empty() && covered <= listed_already {
@@ -44,7 +48,7 @@ impl Core {
             self.notify();
             return Ok(0);
         }
-        let written = self.write_segments(&cuts).map_err(|error| self.after_failed_cut(error))?;
+        let written = self.write_segments(&cuts, &deletions).map_err(|error| self.after_failed_cut(error))?;
         let listed = self.list_segments(&cuts, written, applied, covered);
         listed.map_err(|error| self.after_failed_cut(error))?;
         if !cuts.is_empty() {
@@ -61,19 +65,31 @@ impl Core {
         error
     }
 
-    fn write_segments(&self, cuts: &[FamilyCut]) -> Result<Vec<FinishedSegment>, StoreError> {
-        let mut plans: BTreeMap<(&TenantId, i32), SegmentPlan<'_>> = BTreeMap::new();
+    fn write_segments(
+        &self,
+        cuts: &[FamilyCut],
+        deletions: &Pending,
+    ) -> Result<Vec<FinishedSegment>, StoreError> {
+        let mut plans: BTreeMap<(&TenantId, i32, Ceiling), SegmentPlan<'_>> = BTreeMap::new();
         for cut in cuts {
+            let (tenant, family) = (&cut.family.tenant, &*cut.family.name);
             for (day, entries) in &cut.days {
-                let plan = plans.entry((&cut.family.tenant, *day)).or_default();
-                plan.families.push((&cut.family.name, entries));
+                // Entries are in the order of their sequence, and ceilings never fall on the way.
+                let ceiling =
+                    |entry: &HeadEntry| deletions.ceiling(tenant, family, *day, entry.batch.sequence);
+                for entries in entries.chunk_by(|a, b| ceiling(a) == ceiling(b)) {
+                    let Some(first) = entries.first() else { continue };
+                    let plan = plans.entry((tenant, *day, ceiling(first))).or_default();
+                    plan.families.push((family, entries));
+                }
             }
-            for (day, key) in &cut.keys {
-                plans.entry((&cut.family.tenant, *day)).or_default().keys.push(key);
+            for (sequence, day, key) in &cut.keys {
+                let ceiling = deletions.ceiling(tenant, family, *day, *sequence);
+                plans.entry((tenant, *day, ceiling)).or_default().keys.push(key);
             }
         }
         let mut written = Vec::with_capacity(plans.len());
-        for ((tenant, day), plan) in plans {
+        for ((tenant, day, _), plan) in plans {
             match self.write_segment(tenant, day, &plan) {
                 Ok(segment) => written.extend(segment),
                 Err(error) => {
@@ -95,6 +111,9 @@ impl Core {
         let mut writer =
             SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options())?;
         for (family, entries) in &plan.families {
+            for entry in *entries {
+                writer.note_sequences(Sequences::of(entry.batch.sequence));
+            }
             write_family(&mut writer, family, entries)?;
         }
         for key in &plan.keys {

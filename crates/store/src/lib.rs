@@ -15,6 +15,7 @@ mod compaction;
 mod core;
 mod counters;
 mod cut;
+pub mod deletion;
 pub mod disk;
 mod equality;
 
@@ -36,6 +37,7 @@ pub mod store;
 pub mod verify;
 mod wal;
 
+pub use deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRequest};
 pub use error::StoreError;
 pub use options::{Retention, StoreOptions};
 pub use statistics::{MaintenanceReport, StoreStatistics};

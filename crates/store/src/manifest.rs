@@ -5,23 +5,27 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 use timberyard_model::{TenantId, Timestamp};
 
 use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put_varint, put_zigzag};
+use crate::deletion::{Tombstone, read_tombstone, write_tombstone};
 use crate::disk::{Disk, read_all};
 use crate::error::StoreError;
 use crate::paths::Paths;
-use crate::segment::SegmentSummary;
+use crate::segment::{SegmentSummary, Sequences};
 
 const MAGIC: &[u8; 8] = b"TMBRMAN\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Had no deletions, and no sequences of segments.
+const VERSION_WITHOUT_DELETIONS: u32 = 1;
 
 /// A tenant and a `service_name`.
 pub(crate) type FamilyName = (TenantId, Box<str>);
 
 /// What the manifest says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Manifest {
     /// Rows of log records up to this sequence are in segments.
     pub(crate) covered: u64,
@@ -31,6 +35,8 @@ pub(crate) struct Manifest {
     pub(crate) next_segment_id: u64,
     /// By id.
     pub(crate) segments: BTreeMap<u64, SegmentSummary>,
+    /// In the order in which they were requested.
+    pub(crate) deletions: Vec<Arc<Tombstone>>,
 }
 
 /// Why a manifest was not replaced.
@@ -52,6 +58,11 @@ impl Manifest {
         }
         let name = (tenant.clone(), Box::from(family));
         self.families.get(&name).is_some_and(|covered| sequence <= *covered)
+    }
+
+    /// The highest sequence of a row in a segment.
+    fn last_covered(&self) -> u64 {
+        self.families.values().copied().max().unwrap_or_default().max(self.covered)
     }
 
     /// Reads the manifest; `None` when there is none.
@@ -97,6 +108,7 @@ impl Manifest {
         let mut numbers: HashMap<&TenantId, u64> = HashMap::new();
         let mut tenants: Vec<&TenantId> = Vec::new();
         let named = self.families.keys().map(|(tenant, _)| tenant);
+        let named = named.chain(self.deletions.iter().map(|tombstone| &tombstone.tenant));
         for tenant in named.chain(self.segments.values().map(|segment| &segment.tenant)) {
             numbers.entry(tenant).or_insert_with(|| {
                 tenants.push(tenant);
@@ -129,6 +141,14 @@ impl Manifest {
             put_varint(&mut body, segment.last.as_nanos().wrapping_sub(segment.first.as_nanos()) as u64);
             put_varint(&mut body, u64::from(segment.groups));
             put_varint(&mut body, segment.keys);
+            let Sequences { first, last } = segment.sequences;
+            put_varint(&mut body, first);
+            put_varint(&mut body, last.saturating_sub(first));
+        }
+        put_varint(&mut body, self.deletions.len() as u64);
+        for tombstone in &self.deletions {
+            put_varint(&mut body, number(&tombstone.tenant));
+            write_tombstone(&mut body, tombstone);
         }
         let mut out = Vec::with_capacity(32 + body.len());
         out.extend_from_slice(MAGIC);
@@ -145,7 +165,8 @@ impl Manifest {
         if reader.take(MAGIC.len())? != MAGIC {
             return Err(Malformed("this is not a manifest"));
         }
-        if reader.u32()? != VERSION {
+        let version = reader.u32()?;
+        if !(VERSION_WITHOUT_DELETIONS..=VERSION).contains(&version) {
             return Err(Malformed("manifest version is not one this program reads"));
         }
         reader.u32()?;
@@ -174,9 +195,20 @@ impl Manifest {
             let sequence = covered.saturating_add(reader.varint()?);
             manifest.families.insert((tenant, family), sequence);
         }
+        // What version 1 lists is older than any deletion.
+        let oldest = Sequences { first: 0, last: manifest.last_covered() };
         for _ in 0..reader.count()? {
-            let segment = read_segment(&mut reader, &tenant)?;
+            let mut segment = read_segment(&mut reader, &tenant)?;
+            segment.sequences = match version {
+                VERSION_WITHOUT_DELETIONS => oldest,
+                _ => read_sequences(&mut reader)?,
+            };
             manifest.segments.insert(segment.id, segment);
+        }
+        let deletions = if version == VERSION_WITHOUT_DELETIONS { 0 } else { reader.count()? };
+        for _ in 0..deletions {
+            let tenant = tenant(reader.varint()?)?;
+            manifest.deletions.push(Arc::new(read_tombstone(&mut reader, tenant)?));
         }
         reader.end()?;
         Ok(manifest)
@@ -204,7 +236,14 @@ fn read_segment(
         last: Timestamp::from_nanos(last),
         groups: reader.varint_u32()?,
         keys: reader.varint()?,
+        sequences: Sequences::NONE,
     })
+}
+
+fn read_sequences(reader: &mut Reader<'_>) -> Result<Sequences, Malformed> {
+    let first = reader.varint()?;
+    let last = first.checked_add(reader.varint()?).ok_or(Malformed("sequence is out of range"))?;
+    Ok(Sequences { first, last })
 }
 
 #[cfg(test)]
@@ -224,6 +263,7 @@ mod tests {
             last: Timestamp::MAX,
             groups: 2,
             keys: id % 2,
+            sequences: Sequences { first: id, last: 70 + id },
         };
         let segments = [segment(3, "a", -4), segment(9, "b", 20_000)];
         Manifest {
@@ -231,6 +271,10 @@ mod tests {
             families: [((tenant("b"), "api".into()), 75), ((tenant("c"), "".into()), 71)].into(),
             next_segment_id: 12,
             segments: segments.map(|segment| (segment.id, segment)).into(),
+            deletions: vec![
+                Arc::new(crate::deletion::example(7, "d")),
+                Arc::new(crate::deletion::example(9, "a")),
+            ],
         }
     }
 

@@ -24,6 +24,8 @@ pub struct StoreOptions {
     pub retention: Retention,
     /// What is kept of single tenants.
     pub tenant_retention: BTreeMap<TenantId, Retention>,
+    /// How long a deletion can be called off before compaction takes its rows out, in seconds.
+    pub deletion_cancel_seconds: u64,
     /// Raw line bytes of a full row group.
     pub group_bytes: usize,
     /// Raw line bytes of a block, the piece of a group that is read at once.
@@ -54,6 +56,7 @@ impl Default for StoreOptions {
             disk_reserve_bytes: 256 << 20,
             retention: Retention::default(),
             tenant_retention: BTreeMap::new(),
+            deletion_cancel_seconds: 24 * 3600,
             group_bytes: 4 << 20,
             block_bytes: 4 << 20,
             segment_bytes_max: 512 << 20,

@@ -143,7 +143,10 @@ fn replay(core: &Core, decode: &DecodeRecord) -> Result<(u64, u64), StoreError> 
         tracing::error!(path = %damage.file.display(), place = damage.place, "log is damaged");
     }
     core.counters.damaged_log_records.fetch_add(contents.lost_records, Ordering::Relaxed);
-    core.state().applied = contents.next_sequence - 1;
+    // Should the end of the log be lost: what comes now is not to be taken for what a deletion hides.
+    let deleted = core.state().deletions.iter().map(|tombstone| tombstone.sequence).max().unwrap_or_default();
+    let next_sequence = contents.next_sequence.max(deleted.saturating_add(1));
+    core.state().applied = next_sequence - 1;
     core.log_files.adopt(contents.files.into_iter().map(|file| SealedFile {
         path: file.path,
         bytes: file.bytes,
@@ -151,7 +154,7 @@ fn replay(core: &Core, decode: &DecodeRecord) -> Result<(u64, u64), StoreError> 
     }));
     let covered = lock(&core.manifest).covered;
     core.log_files.release(covered, usize::MAX)?;
-    Ok((contents.next_number, contents.next_sequence))
+    Ok((contents.next_number, next_sequence))
 }
 
 /// A record that is intact but means nothing to the application is kept for whoever can read it: the

@@ -55,6 +55,8 @@ pub struct StoreStatistics {
     pub segments_compacted: u64,
     /// Segments that retention has dropped.
     pub segments_expired: u64,
+    /// Deletions that hide rows and are not carried out yet.
+    pub deletions_pending: u64,
     /// Bytes free on the volume, when it could be asked.
     pub free_bytes: Option<u64>,
     /// Why writing has stopped, if it has.
@@ -70,6 +72,10 @@ pub struct MaintenanceReport {
     pub segments_merged: u64,
     /// Segments written in their place.
     pub segments_written: u64,
+    /// Deletions of which no file holds a row any more.
+    pub deletions_carried_out: u64,
+    /// Segments rewritten without deleted rows.
+    pub segments_rewritten: u64,
     /// Segments dropped by retention.
     pub segments_expired: u64,
     /// Bytes of files that are no longer listed.
@@ -80,10 +86,11 @@ impl Core {
     pub(crate) fn statistics(&self) -> StoreStatistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
-        let (figures, head_bytes, segments, mut tenants) = {
+        let (figures, head_bytes, segments, mut tenants, deletions) = {
             let state = self.state();
             let tenants: BTreeSet<TenantId> = state.heads.tenants().cloned().collect();
-            (state.heads.figures(), state.heads.bytes(), Arc::clone(&state.segments), tenants)
+            let deletions = state.deletions.iter().count() as u64;
+            (state.heads.figures(), state.heads.bytes(), Arc::clone(&state.segments), tenants, deletions)
         };
         tenants.extend(segments.tenants().map(|(tenant, _)| tenant.clone()));
         let sum =
@@ -110,6 +117,7 @@ impl Core {
             flushes: read(&counters.flushes),
             segments_compacted: read(&counters.segments_compacted),
             segments_expired: read(&counters.segments_expired),
+            deletions_pending: deletions,
             free_bytes: self.disk.free_bytes(self.paths.root()).ok(),
             poisoned: self.poison_reason().map(|reason| reason.to_string()),
         }

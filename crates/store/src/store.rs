@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
-use timberyard_model::{Labels, LogBatch, Timestamp};
+use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
 use crate::append::{LogThread, Pending};
 use crate::core::{Core, lock};
+use crate::deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRequest};
 use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::head::CutChoice;
@@ -91,6 +92,31 @@ impl Store {
     /// seconds to minutes, by one thread that may block. One call merges a bounded number of segments.
     pub fn maintain(&self, now: Timestamp) -> Result<MaintenanceReport, StoreError> {
         self.core.maintain(now)
+    }
+
+    /// Hides rows that are visible now, at once and durably, wherever they are. Rows that come later are not
+    /// concerned, be they equal. [`Store::maintain`] takes the rows out of the files once
+    /// [`StoreOptions::deletion_cancel_seconds`] have passed.
+    pub fn delete(&self, request: DeletionRequest, now: Timestamp) -> Result<DeletionId, DeleteError> {
+        self.core.delete(request, now)
+    }
+
+    /// The deletions of a tenant that were requested and not called off, the oldest first. Of those that were carried
+    /// out only the newest thousand of the store are remembered.
+    pub fn deletions(&self, tenant: &TenantId) -> Vec<Deletion> {
+        self.core.deletions(tenant)
+    }
+
+    /// Calls a deletion off: its rows are seen again. With `force` also when it may be under way, and some rows
+    /// are gone.
+    pub fn cancel_deletion(
+        &self,
+        tenant: &TenantId,
+        id: DeletionId,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<(), CancelError> {
+        self.core.cancel_deletion(tenant, id, force, now)
     }
 
     /// The data directory.

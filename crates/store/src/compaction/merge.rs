@@ -1,4 +1,4 @@
-//! Merges the groups of one family: rows sorted by time, rows that are one entry once.
+//! Merges the groups of one family: rows sorted by time, rows that are one entry once, deleted rows left out.
 //!
 //! Groups that are large and that nothing overlaps are copied as they are; the others are read
 //! block by block, as many at once as overlap in time.
@@ -10,12 +10,14 @@ use std::sync::Arc;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
+use crate::deletion::{HiddenRows, StreamRows, Tombstone};
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
-use crate::segment::{Group, SegmentIndex, SegmentReader, SegmentWriter};
+use crate::segment::{BlockEntry, Group, SegmentIndex, SegmentReader, SegmentWriter, Sequences, Wanted};
 
 /// A segment that is merged.
 pub(super) struct Input {
+    pub(super) sequences: Sequences,
     pub(super) index: Arc<SegmentIndex>,
     pub(super) reader: SegmentReader,
 }
@@ -23,15 +25,59 @@ pub(super) struct Input {
 /// One group of one input.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
-    input: &'a Input,
-    group: &'a Group,
+    pub(super) input: &'a Input,
+    pub(super) group: &'a Group,
+}
+
+impl Source<'_> {
+    /// What deletions leave of each stream of the group.
+    pub(super) fn shown_streams(&self, deletions: &[Arc<Tombstone>]) -> Vec<StreamRows> {
+        let Self { input, group } = self;
+        let hidden = HiddenRows::of(deletions, input.sequences.last, group.first, group.last);
+        let shown = group.streams.iter().map(|stream| {
+            let labels = input.index.streams.get(stream.stream as usize);
+            labels.map(|labels| hidden.stream(labels, stream.first, stream.last)).unwrap_or_default()
+        });
+        shown.collect()
+    }
+
+    /// Whether deletions hide any row of the group. Reads no further than the first.
+    pub(super) fn has_hidden_rows(&self, deletions: &[Arc<Tombstone>]) -> Result<bool, StoreError> {
+        let streams = self.shown_streams(deletions);
+        if streams.iter().any(|rows| matches!(rows, StreamRows::None)) {
+            return Ok(true);
+        }
+        if streams.iter().all(|rows| matches!(rows, StreamRows::All)) {
+            return Ok(false);
+        }
+        for tombstone in deletions {
+            let wanted = Wanted { filters: &tombstone.selector.line_filters, lines: true, metadata: false };
+            let overlaps = |entry: &&BlockEntry| tombstone.selector.range.overlaps(entry.first, entry.last);
+            for entry in self.group.blocks.iter().filter(overlaps) {
+                let Some(block) = self.input.reader.narrowed_block(self.group, entry, &wanted)? else {
+                    continue;
+                };
+                let hidden = (0..block.rows()).filter(|row| block.passes(*row)).any(|row| {
+                    let rows = streams.get(block.stream(row) as usize);
+                    let time = block.timestamps().get(row).copied().unwrap_or_default();
+                    rows.is_some_and(|rows| !rows.shows(time, block.line(row)))
+                });
+                if hidden {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// What the merged rows must obey.
 #[derive(Clone, Copy)]
-pub(super) struct MergeRules {
+pub(super) struct MergeRules<'a> {
     /// Older rows are left out.
     pub(super) cutoff: Timestamp,
+    /// Rows that these hide are left out.
+    pub(super) deletions: &'a [Arc<Tombstone>],
     /// Groups with at least this many raw bytes of lines are copied when nothing overlaps them.
     pub(super) copy_bytes_min: u64,
 }
@@ -52,19 +98,23 @@ pub(super) fn merge_family(
     writer: &mut SegmentWriter,
     family: &str,
     sources: &[Source<'_>],
-    rules: MergeRules,
+    rules: MergeRules<'_>,
 ) -> Result<(), StoreError> {
     let contested = overlapping(sources);
     let mut merged = Vec::new();
     for (source, contested) in sources.iter().zip(contested) {
+        let streams = source.shown_streams(rules.deletions);
+        let whole = streams.iter().all(|rows| matches!(rows, StreamRows::All));
         let large = source.group.line_bytes() >= rules.copy_bytes_min;
-        if large && !contested && source.group.first >= rules.cutoff {
+        if large && whole && !contested && source.group.first >= rules.cutoff {
             writer.copy_group(&source.input.index, source.group, &source.input.reader)?;
-        } else if source.group.last >= rules.cutoff {
-            merged.push(*source);
+        } else if source.group.last >= rules.cutoff
+            && streams.iter().any(|rows| !matches!(rows, StreamRows::None))
+        {
+            merged.push((*source, streams));
         }
     }
-    Merge::new(&merged, rules.cutoff).run(|row, merges| writer.push(family, row, merges))
+    Merge::new(merged, rules.cutoff).run(|row, merges| writer.push(family, row, merges))
 }
 
 /// For each source whether another has rows of the same stream, that merge, at the same time.
@@ -104,6 +154,8 @@ struct Decoded {
 /// How far a source has been read.
 struct Cursor<'a> {
     source: Source<'a>,
+    /// What is left of each stream of the group.
+    streams: Vec<StreamRows>,
     next_block: usize,
     decoded: Option<Arc<Decoded>>,
     place: usize,
@@ -126,11 +178,15 @@ impl Cursor<'_> {
             let mut rows = RowsBuilder::default();
             let mut merging = Vec::with_capacity(block.rows());
             for row in 0..block.rows() {
-                let member = group.streams.get(block.stream(row) as usize);
+                let number = block.stream(row) as usize;
+                let time = block.timestamps().get(row).copied().unwrap_or_default();
+                if !self.streams.get(number).is_some_and(|rows| rows.shows(time, block.line(row))) {
+                    continue;
+                }
+                let member = group.streams.get(number);
                 let labels = member.and_then(|m| self.source.input.index.streams.get(m.stream as usize));
                 let Some(labels) = labels else { continue };
                 let stream = rows.stream(labels);
-                let time = block.timestamps().get(row).copied().unwrap_or_default();
                 // A block holds far less than the 4 GiB that rows can.
                 if rows.push(stream, time, block.line(row), block.metadata(row)).is_ok() {
                     merging.push(block.merges(row));
@@ -150,12 +206,12 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn new(sources: &[Source<'a>], cutoff: Timestamp) -> Self {
-        let cursor = |source: &Source<'a>| Cursor { source: *source, next_block: 0, decoded: None, place: 0 };
-        let cursors: Vec<Cursor<'a>> = sources.iter().map(cursor).collect();
+    fn new(sources: Vec<(Source<'a>, Vec<StreamRows>)>, cutoff: Timestamp) -> Self {
         // A group is opened when its first time has come.
-        let firsts = sources.iter().enumerate().map(|(number, source)| Reverse((source.group.first, number)));
-        Self { cursors, next: firsts.collect(), cutoff }
+        let firsts = sources.iter().enumerate();
+        let next = firsts.map(|(number, (source, _))| Reverse((source.group.first, number))).collect();
+        let cursor = |(source, streams)| Cursor { source, streams, next_block: 0, decoded: None, place: 0 };
+        Self { cursors: sources.into_iter().map(cursor).collect(), next, cutoff }
     }
 
     fn run(

@@ -1,25 +1,53 @@
 //! Carries out what the policy chose.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::merge::{Input, MergeRules, by_family, merge_family};
 use super::policy::{Candidate, choose};
 use crate::core::Core;
+use crate::deletion::{Pending, Tombstone};
 use crate::error::StoreError;
-use crate::segment::{FinishedSegment, Segment, SegmentWriter};
+use crate::segment::{FinishedSegment, Segment, SegmentSummary, SegmentWriter};
 use crate::statistics::MaintenanceReport;
 
 /// Segments that one call merges at most, so that maintenance comes round to other things.
 const SEGMENTS_MAX: u64 = 256;
 
+/// What became of segments that were to be rewritten.
+pub(super) enum Rewritten {
+    /// This one is listed in their place; nothing when no row was left.
+    As(Option<Arc<Segment>>),
+    /// They are as they were: one of them is damaged, or the volume has no room for both.
+    NotNow,
+}
+
+/// Segments of one day, apart where deletions may hide rows of the one and not of the other.
+fn by_side(segments: &[Arc<Segment>], deletions: &Pending) -> Vec<Vec<Arc<Segment>>> {
+    let mut sides: BTreeMap<usize, Vec<Arc<Segment>>> = BTreeMap::new();
+    for segment in segments {
+        let SegmentSummary { tenant, day, sequences, .. } = &segment.summary;
+        sides.entry(deletions.side(tenant, *day, sequences.last)).or_default().push(Arc::clone(segment));
+    }
+    sides.into_values().collect()
+}
+
+fn bytes_of(segments: &[Arc<Segment>]) -> u64 {
+    segments.iter().map(|segment| segment.summary.file_bytes).sum()
+}
+
 impl Core {
     /// Merges what the policy chooses, day by day.
     pub(crate) fn compact(&self, report: &mut MaintenanceReport) -> Result<(), StoreError> {
         let days: Vec<Vec<Arc<Segment>>> = {
-            let segments = Arc::clone(&self.state().segments);
+            let state = self.state();
+            let (segments, deletions) = (Arc::clone(&state.segments), Arc::clone(&state.deletions));
+            drop(state);
             let days = segments.tenants().flat_map(|(_, days)| days.values());
-            days.filter(|segments| segments.len() > 1).cloned().collect()
+            days.filter(|segments| segments.len() > 1)
+                .flat_map(|segments| by_side(segments, &deletions))
+                .collect()
         };
         for mut segments in days {
             // The file of a damaged segment stays as it is: more may be read from it one day.
@@ -37,44 +65,48 @@ impl Core {
                 let (inputs, rest): (Vec<_>, Vec<_>) =
                     segments.into_iter().partition(|segment| chosen.contains(&segment.summary.id));
                 segments = rest;
-                segments.extend(self.merge(&inputs, report)?);
+                if let Rewritten::As(merged) = self.rewrite(&inputs, &[])? {
+                    report.segments_merged += inputs.len() as u64;
+                    report.segments_written += u64::from(merged.is_some());
+                    report.bytes_released += bytes_of(&inputs);
+                    segments.extend(merged);
+                }
             }
         }
         Ok(())
     }
 
-    /// Puts one segment in the place of others. Nothing changes when one of them is damaged or the
-    /// volume has no room for both.
-    fn merge(
+    /// Puts one segment in the place of others, without the rows that deletions hide.
+    pub(super) fn rewrite(
         &self,
         segments: &[Arc<Segment>],
-        report: &mut MaintenanceReport,
-    ) -> Result<Option<Arc<Segment>>, StoreError> {
-        let bytes: u64 = segments.iter().map(|segment| segment.summary.file_bytes).sum();
+        deletions: &[Arc<Tombstone>],
+    ) -> Result<Rewritten, StoreError> {
         let free_bytes = self.disk.free_bytes(self.paths.root()).unwrap_or_default();
-        if free_bytes < self.options.disk_reserve_bytes.saturating_add(bytes) {
-            return Ok(None);
+        if free_bytes < self.options.disk_reserve_bytes.saturating_add(bytes_of(segments)) {
+            return Ok(Rewritten::NotNow);
         }
-        let merged = match self.write_merged(segments) {
+        let merged = match self.write_merged(segments, deletions) {
             Ok(merged) => merged,
             Err(error) if error.is_damage() => {
                 self.find_damaged(segments);
-                return Ok(None);
+                return Ok(Rewritten::NotNow);
             }
-            Err(error) if error.is_full() => return Ok(None),
+            Err(error) if error.is_full() => return Ok(Rewritten::NotNow),
             Err(error) => return Err(error),
         };
         let id = merged.as_ref().map(|merged| merged.summary.id);
         self.exchange_segments(merged.into_iter().collect(), segments)?;
-        report.segments_merged += segments.len() as u64;
-        report.segments_written += u64::from(id.is_some());
-        report.bytes_released += bytes;
         self.counters.segments_compacted.fetch_add(segments.len() as u64, Ordering::Relaxed);
         let listed = Arc::clone(&self.state().segments);
-        Ok(listed.iter().find(|segment| Some(segment.summary.id) == id).cloned())
+        Ok(Rewritten::As(listed.iter().find(|segment| Some(segment.summary.id) == id).cloned()))
     }
 
-    fn write_merged(&self, segments: &[Arc<Segment>]) -> Result<Option<FinishedSegment>, StoreError> {
+    fn write_merged(
+        &self,
+        segments: &[Arc<Segment>],
+        deletions: &[Arc<Tombstone>],
+    ) -> Result<Option<FinishedSegment>, StoreError> {
         let Some(first) = segments.first() else { return Ok(None) };
         let (tenant, day) = (&first.summary.tenant, first.summary.day);
         let mut oldest_first = segments.to_vec();
@@ -82,15 +114,20 @@ impl Core {
         let mut inputs = Vec::with_capacity(segments.len());
         for segment in &oldest_first {
             let reader = segment.open()?;
-            inputs.push(Input { index: Arc::new(segment.read_index(&reader)?), reader });
+            let index = Arc::new(segment.read_index(&reader)?);
+            inputs.push(Input { sequences: segment.summary.sequences, index, reader });
         }
         let rules = MergeRules {
             cutoff: self.state().cutoffs.of(tenant),
+            deletions,
             copy_bytes_min: self.options.group_bytes as u64 / 2,
         };
         let id = self.new_segment_id();
         let mut writer =
             SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options())?;
+        for input in &inputs {
+            writer.note_sequences(input.sequences);
+        }
         for (family, sources) in by_family(&inputs) {
             merge_family(&mut writer, family, &sources, rules)?;
         }

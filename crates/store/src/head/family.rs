@@ -35,7 +35,8 @@ pub(super) struct Family {
 pub(crate) struct FamilyCut {
     pub(crate) family: FamilyId,
     pub(crate) days: Vec<(i32, Vec<Arc<HeadEntry>>)>,
-    pub(crate) keys: Vec<(i32, UniqueKey)>,
+    /// By sequence, each with the day of its row.
+    pub(crate) keys: Vec<(u64, i32, UniqueKey)>,
 }
 
 impl Family {

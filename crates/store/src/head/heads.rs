@@ -139,7 +139,7 @@ impl Heads {
         let cut = |(tenant, name, family): (&TenantId, &Arc<str>, &Family)| FamilyCut {
             family: FamilyId { tenant: tenant.clone(), name: Arc::clone(name) },
             days: family.days.iter().map(|(day, entries)| (*day, entries.clone())).collect(),
-            keys: family.keys.iter().map(|(_, day, key)| (*day, key.clone())).collect(),
+            keys: family.keys.clone(),
         };
         all.into_iter().map(cut).collect()
     }

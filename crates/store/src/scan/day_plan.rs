@@ -11,6 +11,7 @@ use super::contested::{Contested, ContestedBuilder, Stretches};
 use super::query::Query;
 use super::snapshot::Day;
 use crate::core::Core;
+use crate::deletion::{HiddenRows, StreamRows, Tombstone};
 use crate::error::StoreError;
 use crate::head::HeadEntry;
 use crate::segment::{Group, Segment, SegmentIndex};
@@ -55,6 +56,8 @@ pub(super) struct PlannedStream {
     pub(super) accepted: bool,
     /// Where its rows may be elsewhere too.
     pub(super) contested: Option<Stretches>,
+    /// Which of its rows deletions leave.
+    pub(super) rows: StreamRows,
 }
 
 /// What is read at once.
@@ -68,6 +71,18 @@ pub(super) struct PlannedUnit {
 pub(super) enum UnitPlace {
     Block { group: usize, block: usize },
     Entry { entry: usize, start: usize, end: usize },
+}
+
+impl PlannedStream {
+    /// A stream that passes, of which deletions leave these rows.
+    fn accepted(rows: StreamRows) -> Self {
+        Self { accepted: !matches!(rows, StreamRows::None), contested: None, rows }
+    }
+
+    /// Every accepted row in the range is handed over, so that counts of the index are those of the rows.
+    pub(super) fn is_exact_in_index(&self) -> bool {
+        self.contested.is_none() && !self.rows.is_partial()
+    }
 }
 
 impl PlannedGroup {
@@ -96,18 +111,19 @@ impl DayPlan {
         core: &Core,
         day: Day,
         query: &Query,
+        deletions: &[Arc<Tombstone>],
         statistics: &mut ScanStatistics,
     ) -> Result<Self, ScanError> {
         let mut plan = Self::default();
         for segment in day.segments {
             match segment.index(&core.index_cache) {
-                Ok(index) => plan.add_segment(segment, index, query, statistics),
+                Ok(index) => plan.add_segment(segment, index, query, deletions, statistics),
                 Err(error) => pass_over_damage(core, &segment, &error, statistics)?,
             }
         }
         let mut accepted: HashMap<Labels, bool> = HashMap::new();
         for entry in day.entries {
-            plan.add_entry(entry, query, &mut accepted);
+            plan.add_entry(entry, query, deletions, &mut accepted);
         }
         plan.note_contested(query.range);
         plan.sort(query.direction);
@@ -119,15 +135,22 @@ impl DayPlan {
         segment: Arc<Segment>,
         index: Arc<SegmentIndex>,
         query: &Query,
+        deletions: &[Arc<Tombstone>],
         statistics: &mut ScanStatistics,
     ) {
         let selected = index.select(&query.selectors);
         let number = self.segments.len();
         for (place, group) in index.groups.iter().enumerate() {
             let in_range = query.range.overlaps(group.first, group.last);
-            let stream = |stream: &crate::segment::GroupStream| PlannedStream {
-                accepted: selected.contains(stream.stream) && stream.overlaps(query.range),
-                contested: None,
+            let last_sequence = segment.summary.sequences.last;
+            let hidden = HiddenRows::of(deletions, last_sequence, group.first, group.last);
+            let stream = |stream: &crate::segment::GroupStream| {
+                if !selected.contains(stream.stream) || !stream.overlaps(query.range) {
+                    return PlannedStream::default();
+                }
+                let labels = index.streams.get(stream.stream as usize);
+                let shown = labels.map(|labels| hidden.stream(labels, stream.first, stream.last));
+                PlannedStream::accepted(shown.unwrap_or_default())
             };
             let streams: Vec<PlannedStream> =
                 if in_range { group.streams.iter().map(stream).collect() } else { Vec::new() };
@@ -148,11 +171,20 @@ impl DayPlan {
         self.segments.push(PlannedSegment { segment, index });
     }
 
-    fn add_entry(&mut self, entry: Arc<HeadEntry>, query: &Query, accepted: &mut HashMap<Labels, bool>) {
+    fn add_entry(
+        &mut self,
+        entry: Arc<HeadEntry>,
+        query: &Query,
+        deletions: &[Arc<Tombstone>],
+        accepted: &mut HashMap<Labels, bool>,
+    ) {
+        let hidden = HiddenRows::of(deletions, entry.batch.sequence, entry.first, entry.last);
         let labels = entry.batch.batch.rows.streams();
-        let stream = |labels: &Labels| PlannedStream {
-            accepted: *accepted.entry(labels.clone()).or_insert_with(|| query.accepts(labels)),
-            contested: None,
+        let stream = |labels: &Labels| {
+            if !*accepted.entry(labels.clone()).or_insert_with(|| query.accepts(labels)) {
+                return PlannedStream::default();
+            }
+            PlannedStream::accepted(hidden.stream(labels, entry.first, entry.last))
         };
         let streams: Vec<PlannedStream> = labels.iter().map(stream).collect();
         if !streams.iter().any(|stream| stream.accepted) {

@@ -1,11 +1,11 @@
-//! Line filters, prepared once a scan.
+//! Line filters, prepared once a scan or deletion.
 
 use memchr::memmem::Finder;
 use timberyard_model::matcher::{LineFilter, LinePattern};
 use timberyard_model::pattern::Pattern;
 
-/// All filters of a scan.
-pub(super) struct LineFilters {
+/// All filters of a scan or deletion.
+pub(crate) struct LineFilters {
     asked: Vec<LineFilter>,
     filters: Vec<Filter>,
 }
@@ -21,7 +21,7 @@ enum Prepared {
 }
 
 impl LineFilters {
-    pub(super) fn new(asked: &[LineFilter]) -> Self {
+    pub(crate) fn new(asked: &[LineFilter]) -> Self {
         let prepare = |pattern: &LinePattern| match pattern {
             LinePattern::Literal(bytes) => Prepared::Literal(Box::new(Finder::new(bytes).into_owned())),
             LinePattern::Regex(pattern) => Prepared::Regex(pattern.clone()),
@@ -34,12 +34,12 @@ impl LineFilters {
     }
 
     /// As they were asked, for a block to answer from its columns.
-    pub(super) fn asked(&self) -> &[LineFilter] {
+    pub(crate) fn asked(&self) -> &[LineFilter] {
         &self.asked
     }
 
     /// Whether a line passes all filters.
-    pub(super) fn accept(&self, line: &[u8]) -> bool {
+    pub(crate) fn accept(&self, line: &[u8]) -> bool {
         self.filters.iter().all(|filter| {
             let found = filter.any_of.iter().any(|pattern| match pattern {
                 Prepared::Literal(finder) => finder.find(line).is_some(),

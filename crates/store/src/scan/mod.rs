@@ -14,6 +14,7 @@ mod store_scan;
 mod unit;
 mod volumes;
 
+pub(crate) use line_filters::LineFilters;
 pub(crate) use series::series;
 pub(crate) use store_scan::StoreScan;
 pub(crate) use volumes::volumes;

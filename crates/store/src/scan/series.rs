@@ -9,6 +9,8 @@ use super::day_plan::pass_over_damage;
 use super::query::Query;
 use super::snapshot::Snapshot;
 use crate::core::Core;
+use crate::deletion::{HiddenRows, StreamRows};
+use crate::segment::SegmentSummary;
 
 /// The streams with rows in the range: to the row for heads, to the group for segments.
 pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
@@ -26,12 +28,15 @@ pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>
                 }
             };
             let selected = index.select(&query.selectors);
+            let SegmentSummary { sequences, first, last, .. } = &segment.summary;
+            let hidden = HiddenRows::of(&snapshot.deletions, sequences.last, *first, *last);
             let groups = index.groups.iter().filter(|group| query.range.overlaps(group.first, group.last));
             for stream in groups.flat_map(|group| &group.streams) {
                 if selected.contains(stream.stream)
                     && stream.overlaps(query.range)
                     && let Some(labels) = index.streams.get(stream.stream as usize)
                     && !found.contains(labels)
+                    && !matches!(hidden.stream(labels, stream.first, stream.last), StreamRows::None)
                 {
                     found.insert(labels.clone());
                 }
@@ -39,11 +44,16 @@ pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>
         }
         for entry in &day.entries {
             let streams = entry.batch.batch.rows.streams();
+            let hidden = HiddenRows::of(&snapshot.deletions, entry.batch.sequence, entry.first, entry.last);
+            let shown: Vec<StreamRows> =
+                streams.iter().map(|labels| hidden.stream(labels, entry.first, entry.last)).collect();
             let mut present = vec![false; streams.len()];
             for place in 0..entry.len() {
                 let row = entry.row(place);
+                let number = row.stream_index();
                 if query.range.contains(row.timestamp())
-                    && let Some(present) = present.get_mut(row.stream_index())
+                    && shown.get(number).is_some_and(|rows| rows.shows(row.timestamp(), row.line()))
+                    && let Some(present) = present.get_mut(number)
                 {
                     *present = true;
                 }

@@ -1,4 +1,4 @@
-//! The rows that a query sees: those of one moment, whatever happens later.
+//! The rows that a query sees: those of one moment, and what hides some of them, whatever happens later.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use timberyard_model::{TenantId, TimeRange, Timestamp};
 
 use super::query::Query;
 use crate::core::Core;
+use crate::deletion::Tombstone;
 use crate::head::HeadEntry;
 use crate::segment::Segment;
 
@@ -14,6 +15,8 @@ use crate::segment::Segment;
 #[derive(Default)]
 pub(super) struct Snapshot {
     pub(super) days: BTreeMap<i32, Day>,
+    /// What hides rows of the tenant.
+    pub(super) deletions: Arc<[Arc<Tombstone>]>,
     /// Segments of the tenant, in the range or not.
     pub(super) segments_total: u64,
 }
@@ -37,6 +40,7 @@ impl Snapshot {
             state.heads.for_each_entry(tenant, query.range, &wanted, &mut |day, entry| {
                 snapshot.days.entry(day).or_default().entries.push(Arc::clone(entry));
             });
+            snapshot.deletions = state.deletions.of_tenant(tenant);
             state.segments.days(tenant).cloned()
         };
         let Some(segments) = segments else { return snapshot };

@@ -115,10 +115,12 @@ impl UnitReader<'_> {
         let segment = &plan.segments[planned.segment];
         let group = planned.group(plan);
         let entry = &group.blocks[block];
-        let compares = planned.streams.iter().any(|stream| stream.accepted && stream.contested.is_some());
+        let accepted = || planned.streams.iter().filter(|stream| stream.accepted);
+        let compares = accepted().any(|stream| stream.contested.is_some());
+        let judges = accepted().any(|stream| stream.rows.is_partial());
         let wanted = Wanted {
             filters: self.query.filters.asked(),
-            lines: self.query.columns.line || compares,
+            lines: self.query.columns.line || compares || judges,
             metadata: self.query.columns.metadata || compares,
         };
         if self.open.as_ref().is_none_or(|(open, _)| *open != planned.segment) {
@@ -163,7 +165,8 @@ impl UnitReader<'_> {
                 line_bytes: decoded.line(row).len(),
                 content: Content::Block(&decoded, row),
             };
-            if !judged && !self.query.filters.accept(decoded.line(row)) {
+            let line = decoded.line(row);
+            if !judged && !self.query.filters.accept(line) || !stream.rows.shows(times[row], line) {
                 return Ok(());
             }
             self.hand_over(&passed, stream, decoded.merges(row), visit)
@@ -196,7 +199,8 @@ impl UnitReader<'_> {
                 content: Content::Head(row),
             };
             self.statistics.rows_scanned += 1;
-            if !self.query.filters.accept(row.line()) {
+            let line = row.line();
+            if !self.query.filters.accept(line) || !stream.rows.shows(row.timestamp(), line) {
                 return Ok(());
             }
             self.hand_over(&passed, stream, planned.entry.merges(), visit)

@@ -1,7 +1,7 @@
 //! How many rows and bytes each stream has.
 //!
 //! Exact: counts come from the index where a stream's part of a group lies inside the range and
-//! none of its rows can be elsewhere too; the rest is counted row by row.
+//! none of its rows can be elsewhere too or is deleted; the rest is counted row by row.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<Stream
     let mut counts = Counts::new();
     let mut statistics = ScanStatistics::default();
     for (_, day) in snapshot.days {
-        let mut plan = DayPlan::new(core, day, &query, &mut statistics)?;
+        let mut plan = DayPlan::new(core, day, &query, &snapshot.deletions, &mut statistics)?;
         count_from_index(&mut plan, &query, &mut counts);
         let (mut open, mut seen) = (None, Seen::default());
         while let Some(unit) = plan.units.pop() {
@@ -60,7 +60,7 @@ fn count_from_index(plan: &mut DayPlan, query: &Query, counts: &mut Counts) {
             let inside = query.range.start <= member.first && member.last < query.range.end;
             if stream.accepted
                 && inside
-                && stream.contested.is_none()
+                && stream.is_exact_in_index()
                 && let Some(labels) = index.streams.get(member.stream as usize)
             {
                 add(counts, labels, member.rows, member.line_bytes);

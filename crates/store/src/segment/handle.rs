@@ -33,6 +33,29 @@ pub(crate) struct SegmentSummary {
     pub(crate) groups: u32,
     /// Unique keys of its rows.
     pub(crate) keys: u64,
+    /// The log sequences of its rows.
+    pub(crate) sequences: Sequences,
+}
+
+/// The log sequences between which those of some rows lie, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sequences {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Sequences {
+    /// Of no row: joined with others it is those.
+    pub(crate) const NONE: Self = Self { first: u64::MAX, last: 0 };
+
+    pub(crate) fn of(sequence: u64) -> Self {
+        Self { first: sequence, last: sequence }
+    }
+
+    /// Those of the rows of both.
+    pub(crate) fn join(self, other: Self) -> Self {
+        Self { first: self.first.min(other.first), last: self.last.max(other.last) }
+    }
 }
 
 /// A listed segment.

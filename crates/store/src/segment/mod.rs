@@ -19,8 +19,8 @@ mod round_trips;
 mod writer;
 
 pub(crate) use block::{Block, Wanted};
-pub(crate) use handle::{Segment, SegmentReader, SegmentSummary};
-pub(crate) use index::{Group, GroupStream, SegmentIndex};
+pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
+pub(crate) use index::{BlockEntry, Group, GroupStream, SegmentIndex};
 pub(crate) use index_cache::IndexCache;
 pub(crate) use keys::key_hash;
 pub(crate) use writer::{FinishedSegment, SegmentWriter, WriterOptions};

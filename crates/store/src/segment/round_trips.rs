@@ -8,7 +8,7 @@ use super::block::{Block, Wanted};
 use super::block_builder::{BuiltGroup, GroupBuilder};
 use super::footer;
 use super::frame::{Frame, FrameWriter};
-use super::handle::SegmentSummary;
+use super::handle::{SegmentSummary, Sequences};
 use super::index::{BlockEntry, SegmentIndex};
 use crate::codec::checksum;
 
@@ -174,6 +174,7 @@ proptest! {
             last: index.groups[0].last,
             groups: 1,
             keys: 0,
+            sequences: Sequences::of(5),
         };
         let mut bytes = footer::encode(&summary, &index);
         let decoded = footer::decode(&bytes).expect("decodes");

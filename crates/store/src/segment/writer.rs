@@ -10,7 +10,7 @@ use timberyard_model::{Labels, RowRef, TenantId};
 use super::block_builder::{BuiltGroup, GroupBuilder};
 use super::footer::{self, MAGIC, Trailer, postings_of};
 use super::frame::FrameWriter;
-use super::handle::{SegmentReader, SegmentSummary};
+use super::handle::{SegmentReader, SegmentSummary, Sequences};
 use super::index::{Group, SegmentIndex};
 use super::keys::KeysBuilder;
 use crate::codec::{Malformed, checksum};
@@ -37,6 +37,7 @@ pub(crate) struct SegmentWriter {
     tenant: TenantId,
     day: i32,
     id: u64,
+    sequences: Sequences,
     path: PathBuf,
     file: Option<Box<dyn DiskFile>>,
     /// Bytes written before `buffer`.
@@ -75,6 +76,7 @@ impl SegmentWriter {
             tenant: tenant.clone(),
             day,
             id,
+            sequences: Sequences::NONE,
             path,
             file: Some(file),
             position: 0,
@@ -135,6 +137,11 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// Notes the log sequences of rows that are added.
+    pub(crate) fn note_sequences(&mut self, sequences: Sequences) {
+        self.sequences = self.sequences.join(sequences);
+    }
+
     /// Adds a unique key of a row.
     pub(crate) fn push_key(&mut self, key: &UniqueKey) {
         self.keys.push(key);
@@ -164,6 +171,7 @@ impl SegmentWriter {
             last,
             groups: index.groups.len() as u32,
             keys: keys.len() as u64,
+            sequences: self.sequences,
         };
         let mut trailer = Trailer {
             footer_offset: 0,

@@ -6,13 +6,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use timberyard_model::batch::EqualEntries;
-use timberyard_model::{LogBatch, TenantId};
+use timberyard_model::{LogBatch, TenantId, Timestamp};
 use timberyard_store::disk::Disk;
-use timberyard_store::{Store, StoreError, StoreOptions};
+use timberyard_store::{
+    CancelError, DeleteError, DeletionId, DeletionRequest, Store, StoreError, StoreOptions,
+};
 
 use crate::harness::{
     BatchSource, PlainRow, PlainStore, ROOT, append, everything, open, small_options, start_append,
 };
+use crate::selectors::deletion;
 use crate::simulated_disk::{Fault, Random, SimulatedDisk};
 
 fn torture() -> bool {
@@ -34,6 +37,12 @@ struct Attempts {
     acknowledged: Vec<Arc<LogBatch>>,
     /// Their fate is unknown: there or not, but whole.
     unknown: Vec<Arc<LogBatch>>,
+    /// The deletions in force, each with the number of batches acknowledged before it.
+    deletions: Vec<(DeletionId, usize, DeletionRequest)>,
+    /// Asked for and not acknowledged.
+    unknown_deletion: Option<DeletionRequest>,
+    /// Called off, but not acknowledged.
+    unknown_cancel: Option<DeletionId>,
 }
 
 /// The same work for the same seed, until something fails.
@@ -41,8 +50,8 @@ fn work(disk: &SimulatedDisk, seed: u64, attempts: &mut Attempts) -> Result<(), 
     let mut random = Random::new(seed ^ 0xabc);
     let mut source = BatchSource::new(seed);
     let mut store = open(disk, crash_options(seed))?;
-    for _ in 0..14 {
-        match random.below(12) {
+    for _ in 0..18 {
+        match random.below(16) {
             0 | 1 => store.flush()?,
             2 => {
                 store.maintain(source.now())?;
@@ -56,10 +65,41 @@ fn work(disk: &SimulatedDisk, seed: u64, attempts: &mut Attempts) -> Result<(), 
                 drop(store);
                 store = open(disk, crash_options(seed))?;
             }
+            5 | 6 => {
+                let request = deletion(&mut random, source.now());
+                attempts.unknown_deletion = Some(request.clone());
+                let id = store.delete(request.clone(), source.now()).map_err(delete_error)?;
+                attempts.unknown_deletion = None;
+                attempts.deletions.push((id, attempts.acknowledged.len(), request));
+            }
+            7 if !attempts.deletions.is_empty() => {
+                let place = random.below(attempts.deletions.len());
+                cancel(&store, place, source.now(), attempts)?;
+            }
             _ => append_some(&store, &mut source, &mut random, attempts)?,
         }
     }
     store.close()
+}
+
+fn delete_error(error: DeleteError) -> StoreError {
+    match error {
+        DeleteError::Store(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+/// Calls a deletion off, unless it is too late for that.
+fn cancel(store: &Store, place: usize, now: Timestamp, attempts: &mut Attempts) -> Result<(), StoreError> {
+    let (id, _, request) = &attempts.deletions[place];
+    attempts.unknown_cancel = Some(*id);
+    match store.cancel_deletion(&request.tenant, *id, false, now) {
+        Ok(()) => drop(attempts.deletions.remove(place)),
+        Err(CancelError::Store(error)) => return Err(error),
+        Err(_) => {}
+    }
+    attempts.unknown_cancel = None;
+    Ok(())
 }
 
 fn append_some(
@@ -95,9 +135,16 @@ fn count(rows: impl IntoIterator<Item = PlainRow>) -> BTreeMap<PlainRow, i64> {
 /// Returns what is there.
 fn check(store: &Store, attempts: &Attempts, context: &str) -> PlainStore {
     let mut plain = PlainStore::default();
-    for batch in &attempts.acknowledged {
-        plain.append(batch);
+    let mut deletions = attempts.deletions.iter().peekable();
+    for number in 0..=attempts.acknowledged.len() {
+        while let Some((id, _, request)) = deletions.next_if(|(_, before, _)| *before == number) {
+            plain.delete(*id, request);
+        }
+        if let Some(batch) = attempts.acknowledged.get(number) {
+            plain.append(batch);
+        }
     }
+    check_deletions(store, attempts, &mut plain, context);
     for batch in &attempts.unknown {
         let tenant = &batch.tenant;
         let here = count(everything(store, tenant));
@@ -127,6 +174,26 @@ fn check(store: &Store, attempts: &Attempts, context: &str) -> PlainStore {
         assert_eq!(everything(store, &tenant), plain.rows(&tenant, |_| true), "{context}");
     }
     plain
+}
+
+/// Fails unless the deletions listed are those in force, but for the one that was under way.
+fn check_deletions(store: &Store, attempts: &Attempts, plain: &mut PlainStore, context: &str) {
+    let mut listed: Vec<DeletionId> = Vec::new();
+    for tenant in BatchSource::tenants() {
+        listed.extend(store.deletions(&tenant).iter().map(|deletion| deletion.id));
+    }
+    for (_, id) in plain.deletions() {
+        if !listed.contains(&id) {
+            assert_eq!(attempts.unknown_cancel, Some(id), "{context}: a deletion is lost");
+            plain.cancel(id);
+        }
+        listed.retain(|other| *other != id);
+    }
+    match (&listed[..], &attempts.unknown_deletion) {
+        ([], _) => {}
+        ([id], Some(request)) => plain.delete(*id, request),
+        _ => panic!("{context}: deletions came from nowhere: {listed:?}"),
+    }
 }
 
 /// Opens the store after a crash, compares, and goes on working.

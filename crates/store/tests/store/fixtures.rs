@@ -1,6 +1,7 @@
 //! Data directories that older versions of this program wrote are still read.
 //!
-//! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats. A new version of
+//! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats, `formats-2` a manifest
+//! in version 2, with deletions. A new version of
 //! a format gets a fixture of its own (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old
 //! fixture is never written again.
 
@@ -8,17 +9,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
+use timberyard_model::pattern::Pattern;
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
-use timberyard_store::{Store, StoreError, StoreOptions, verify};
+use timberyard_model::{Labels, LogBatch, RowSelector, TenantId, TimeRange, Timestamp};
+use timberyard_store::{DeletionRequest, Store, StoreError, StoreOptions, verify};
 
 use crate::harness::{PlainStore, append, decoder, everything, small_options};
 
 const NOW: i64 = 1_795_132_800_000_000_000;
 const DAY: i64 = 86_400_000_000_000;
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats-1")
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 fn options() -> StoreOptions {
@@ -73,11 +76,8 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn the_fixture_of_version_1_is_read() {
-    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture().exists() {
-        write_fixture();
-    }
     let directory = tempfile::tempdir().expect("a directory");
-    copy(&fixture(), directory.path());
+    copy(&fixture("formats-1"), directory.path());
     assert_eq!(verify(directory.path()).expect("verified").damage, []);
     let store = Store::open(directory.path(), options(), decoder()).expect("opens");
     let statistics = store.statistics();
@@ -97,14 +97,66 @@ fn the_fixture_of_version_1_is_read() {
     }
 }
 
+/// One for the web of the default tenant that was carried out, one for what has "row 2" that was not.
+fn deletions() -> [DeletionRequest; 2] {
+    let request = |service: &str, line_filters| DeletionRequest {
+        tenant: TenantId::default(),
+        selector: RowSelector {
+            matchers: vec![LabelMatcher {
+                name: "service_name".into(),
+                test: ValueTest::Matches(Pattern::whole(service).expect("valid")),
+            }],
+            range: TimeRange::new(Timestamp::from_nanos(NOW), Timestamp::from_nanos(NOW + DAY / 2)),
+            line_filters,
+        },
+        text: format!("{{service_name=~\"{service}\"}}"),
+    };
+    let any_of = vec![LinePattern::Literal(b"row 2".as_slice().into())];
+    [request("w.b", Vec::new()), request("a.*", vec![LineFilter { negated: false, any_of }])]
+}
+
+#[test]
+fn the_fixture_with_deletions_is_read() {
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-2").exists() {
+        write_fixture();
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    copy(&fixture("formats-2"), directory.path());
+    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let store = Store::open(directory.path(), options(), decoder()).expect("opens");
+    let listed = store.deletions(&TenantId::default());
+    assert_eq!(listed.iter().map(|deletion| deletion.is_carried_out).collect::<Vec<_>>(), [true, false]);
+    let mut plain = PlainStore::default();
+    for (number, batch) in batches().iter().enumerate() {
+        if number == 3 {
+            for (deletion, request) in listed.iter().zip(deletions()) {
+                assert_eq!((&*deletion.text, deletion.range), (&*request.text, request.selector.range));
+                plain.delete(deletion.id, &request);
+            }
+        }
+        plain.append(batch);
+    }
+    for tenant in plain.tenants() {
+        assert_eq!(everything(&store, &tenant), plain.rows(&tenant, |_| true));
+    }
+    store.cancel_deletion(&TenantId::default(), listed[1].id, true, Timestamp::MAX).expect("called off");
+    plain.cancel(listed[1].id);
+    assert_eq!(everything(&store, &TenantId::default()), plain.rows(&TenantId::default(), |_| true));
+}
+
 fn write_fixture() {
-    let store = Store::open(&fixture(), options(), decoder()).expect("opens");
+    let now = Timestamp::from_nanos(NOW);
+    let store = Store::open(&fixture("formats-2"), options(), decoder()).expect("opens");
     for (number, batch) in batches().into_iter().enumerate() {
         if number == 3 {
-            store.flush().expect("flushed");
+            let [first, second] = deletions();
+            store.delete(first, now).expect("deleted");
+            let report = store.maintain(Timestamp::from_nanos(NOW + DAY)).expect("maintained");
+            assert_eq!(report.deletions_carried_out, 1);
+            store.delete(second, now).expect("deleted");
         }
         append(&store, &Arc::new(batch)).expect("appended");
     }
     drop(store);
-    std::fs::remove_file(fixture().join("LOCK")).expect("removed");
+    std::fs::remove_file(fixture("formats-2").join("LOCK")).expect("removed");
 }

@@ -8,9 +8,9 @@ use timberyard_model::batch::{EqualEntries, UniqueKey};
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{Direction, LogSource, ScanRequest, SeriesRequest};
-use timberyard_model::{Labels, LogBatch, RowRef, TenantId, TimeRange, Timestamp};
+use timberyard_model::{Labels, LogBatch, RowRef, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
-use timberyard_store::{DecodeRecord, Store, StoreError, StoreOptions};
+use timberyard_store::{DecodeRecord, DeletionId, DeletionRequest, Store, StoreError, StoreOptions};
 
 use crate::record;
 use crate::simulated_disk::Random;
@@ -41,30 +41,82 @@ impl PlainRow {
 /// What a store should hold.
 #[derive(Clone, Default)]
 pub(crate) struct PlainStore {
-    kept: BTreeMap<TenantId, Vec<PlainRow>>,
-    merged: BTreeMap<TenantId, BTreeSet<PlainRow>>,
+    rows: Vec<StoredRow>,
+    /// Those that hide rows.
+    deletions: BTreeMap<DeletionId, PlainDeletion>,
+    batches: u64,
+}
+
+#[derive(Clone)]
+struct StoredRow {
+    tenant: TenantId,
+    row: PlainRow,
+    merges: bool,
+    /// The number of its batch.
+    batch: u64,
+}
+
+/// Hides rows of batches up to a number.
+#[derive(Clone)]
+struct PlainDeletion {
+    tenant: TenantId,
+    selector: RowSelector,
+    batch: u64,
+}
+
+impl PlainDeletion {
+    fn hides(&self, stored: &StoredRow) -> bool {
+        let RowSelector { matchers, range, line_filters } = &self.selector;
+        stored.batch <= self.batch
+            && stored.tenant == self.tenant
+            && range.contains(stored.row.time)
+            && accepts_all(matchers, &stored.row.labels)
+            && line_filters.iter().all(|filter| filter.accepts(&stored.row.line))
+    }
 }
 
 impl PlainStore {
     pub(crate) fn append(&mut self, batch: &LogBatch) {
-        let rows = batch.rows.iter().map(PlainRow::of);
-        let tenant = batch.tenant.clone();
-        match batch.equal_entries {
-            EqualEntries::Keep => self.kept.entry(tenant).or_default().extend(rows),
-            EqualEntries::Merge => self.merged.entry(tenant).or_default().extend(rows),
-        }
+        self.batches += 1;
+        let stored = batch.rows.iter().map(|row| StoredRow {
+            tenant: batch.tenant.clone(),
+            row: PlainRow::of(row),
+            merges: batch.equal_entries == EqualEntries::Merge,
+            batch: self.batches,
+        });
+        self.rows.extend(stored);
+    }
+
+    /// Hides what is there now.
+    pub(crate) fn delete(&mut self, id: DeletionId, request: &DeletionRequest) {
+        let DeletionRequest { tenant, selector, .. } = request.clone();
+        self.deletions.insert(id, PlainDeletion { tenant, selector, batch: self.batches });
+    }
+
+    pub(crate) fn cancel(&mut self, id: DeletionId) {
+        self.deletions.remove(&id).expect("it was there");
+    }
+
+    pub(crate) fn deletions(&self) -> Vec<(TenantId, DeletionId)> {
+        self.deletions.iter().map(|(id, deletion)| (deletion.tenant.clone(), *id)).collect()
     }
 
     pub(crate) fn rows(&self, tenant: &TenantId, accept: impl Fn(&PlainRow) -> bool) -> Vec<PlainRow> {
-        let kept = self.kept.get(tenant).into_iter().flatten();
-        let merged = self.merged.get(tenant).into_iter().flatten();
-        let mut rows: Vec<PlainRow> = kept.chain(merged).filter(|row| accept(row)).cloned().collect();
+        let shown = self.rows.iter().filter(|stored| {
+            stored.tenant == *tenant
+                && accept(&stored.row)
+                && !self.deletions.values().any(|deletion| deletion.hides(stored))
+        });
+        let (merged, kept): (Vec<_>, Vec<_>) = shown.partition(|stored| stored.merges);
+        let merged: BTreeSet<&PlainRow> = merged.into_iter().map(|stored| &stored.row).collect();
+        let kept = kept.into_iter().map(|stored| &stored.row);
+        let mut rows: Vec<PlainRow> = kept.chain(merged).cloned().collect();
         rows.sort();
         rows
     }
 
     pub(crate) fn tenants(&self) -> BTreeSet<TenantId> {
-        self.kept.keys().chain(self.merged.keys()).cloned().collect()
+        self.rows.iter().map(|stored| stored.tenant.clone()).collect()
     }
 }
 
@@ -83,6 +135,7 @@ pub(crate) fn small_options() -> StoreOptions {
         block_bytes: 2 << 10,
         segment_bytes_max: 256 << 10,
         index_cache_bytes_max: 64 << 10,
+        deletion_cancel_seconds: 300,
         ..StoreOptions::default()
     }
 }

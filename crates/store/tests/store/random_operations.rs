@@ -1,60 +1,18 @@
 //! Random operations on a store and on a plain vector give the same answers.
 
-use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
-use timberyard_model::pattern::Pattern;
 use timberyard_model::scan::{Columns, Direction, LogSource, ScanRequest};
 use timberyard_model::{TimeRange, Timestamp};
+use timberyard_store::CancelError;
 
 use crate::harness::{
     BatchSource, PlainRow, PlainStore, append, check_index, everything, open, scan, small_options,
     start_append,
 };
+use crate::selectors::{deletion, line_filters, matchers, range};
 use crate::simulated_disk::{Random, SimulatedDisk};
 
 fn runs() -> u64 {
     if std::env::var_os("TIMBERYARD_TORTURE").is_some() { 400 } else { 12 }
-}
-
-fn matchers(random: &mut Random) -> Vec<LabelMatcher> {
-    let service = format!("service-{}", random.below(4));
-    let test = match random.below(5) {
-        0 => return Vec::new(),
-        1 => ValueTest::NotEqual(service.into()),
-        2 => ValueTest::Matches(Pattern::whole("service-[01]").expect("valid")),
-        _ => ValueTest::Equal(service.into()),
-    };
-    let mut matchers = vec![LabelMatcher { name: "service_name".into(), test }];
-    if random.chance(40) {
-        matchers.push(LabelMatcher::equal("pod", "pod-1"));
-    }
-    matchers
-}
-
-fn line_filters(random: &mut Random) -> Vec<LineFilter> {
-    let patterns = ["word word word", "row 3", "batch 1", "nowhere to be found", "the same"];
-    let mut filters = Vec::new();
-    while random.chance(40) {
-        let text = patterns[random.below(patterns.len())];
-        let pattern = if random.chance(30) {
-            LinePattern::Regex(Pattern::anywhere(&text.replace(' ', "[ _]")).expect("valid"))
-        } else {
-            LinePattern::Literal(text.as_bytes().into())
-        };
-        filters.push(LineFilter { negated: random.chance(30), any_of: vec![pattern] });
-    }
-    filters
-}
-
-fn range(random: &mut Random, now: Timestamp) -> TimeRange {
-    if random.chance(30) {
-        return TimeRange::ALL;
-    }
-    let mut point = || {
-        let hours = random.below(72) as i64 - 48;
-        now.saturating_add_nanos(hours * 3_600_000_000_000 + random.below(1000) as i64)
-    };
-    let (a, b) = (point(), point());
-    TimeRange::new(a.min(b), a.max(b))
 }
 
 /// One random question, asked of both.
@@ -82,6 +40,20 @@ fn compare(store: &timberyard_store::Store, plain: &PlainStore, random: &mut Ran
     assert_eq!(rows.len(), expected.len());
     check_limit(store, &request, &expected, 1 + random.below(20));
     check_index(store, plain, &tenant, request.range, &request.matchers);
+}
+
+/// Calls a random deletion off, if it is not too late.
+fn cancel_one(store: &timberyard_store::Store, plain: &mut PlainStore, random: &mut Random, now: Timestamp) {
+    let deletions = plain.deletions();
+    if deletions.is_empty() {
+        return;
+    }
+    let (tenant, id) = &deletions[random.below(deletions.len())];
+    match store.cancel_deletion(tenant, *id, false, now) {
+        Ok(()) => plain.cancel(*id),
+        Err(CancelError::CarriedOut(late) | CancelError::Late(late, _)) => assert_eq!(late, *id),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Reads until the frontier says that enough rows are certain, as a query with a limit does.
@@ -117,7 +89,7 @@ fn a_store_answers_as_a_plain_vector_would() {
         let mut plain = PlainStore::default();
         let mut store = open(&disk, small_options()).expect("opens");
         for _ in 0..60 {
-            match random.below(20) {
+            match random.below(24) {
                 0..12 => {
                     let batches: Vec<_> = (0..1 + random.below(4)).map(|_| source.next(40)).collect();
                     let waiting: Vec<_> = batches.iter().map(|batch| start_append(&store, batch)).collect();
@@ -128,6 +100,12 @@ fn a_store_answers_as_a_plain_vector_would() {
                 }
                 12..15 => compare(&store, &plain, &mut random, source.now()),
                 15 | 16 => store.flush().expect("flushed"),
+                20 | 21 => {
+                    let request = deletion(&mut random, source.now());
+                    let id = store.delete(request.clone(), source.now()).expect("deleted");
+                    plain.delete(id, &request);
+                }
+                22 => cancel_one(&store, &mut plain, &mut random, source.now()),
                 17 => {
                     store.maintain(source.now()).expect("maintained");
                 }
@@ -145,8 +123,11 @@ fn a_store_answers_as_a_plain_vector_would() {
         for _ in 0..6 {
             compare(&store, &plain, &mut random, source.now());
         }
+        let late = source.now().saturating_add_nanos(3_600_000_000_000);
+        store.maintain(late).expect("maintained");
         for tenant in plain.tenants() {
             assert_eq!(everything(&store, &tenant), plain.rows(&tenant, |_| true), "seed {seed}");
+            assert!(store.deletions(&tenant).iter().all(|deletion| deletion.is_carried_out), "seed {seed}");
         }
         let statistics = store.statistics();
         assert_eq!((statistics.damaged_segments, statistics.damaged_log_records), (0, 0));
