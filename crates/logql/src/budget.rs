@@ -20,6 +20,16 @@ impl Budget {
         if self.used > self.limit { Err(LimitError::Memory { limit: self.limit }.into()) } else { Ok(()) }
     }
 
+    /// What is held now, to [give back](Budget::give_back_to) all that is taken from here on.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Gives back all that was taken since so much was held.
+    pub(crate) fn give_back_to(&mut self, used: usize) {
+        self.used = used;
+    }
+
     /// Gives back bytes that were taken.
     pub(crate) fn give_back(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);

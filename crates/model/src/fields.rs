@@ -71,14 +71,15 @@ pub struct SlotRule {
     pub accepts: fn(&[u8]) -> bool,
 }
 
-/// What a scan is asked about fields. A scan that is asked for lines too hands over lines, of which the tests may
-/// leave out some.
+/// What a scan is asked about fields.
 #[derive(Clone, Debug)]
 pub struct FieldRequest {
     /// Finds them.
     pub reader: Arc<dyn FieldReader>,
     /// Rows that fail one of these are of no interest. A source may apply them or not.
     pub tests: Vec<FieldTest>,
+    /// Whether a row may come with the values of its fields in the place of its line.
+    pub instead_of_line: bool,
 }
 
 /// A test of one field. It says nothing of a row whose stream or structured metadata has the label of the field.

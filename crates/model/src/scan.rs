@@ -24,8 +24,7 @@ pub enum Direction {
 /// Which parts of a row the consumer will look at; a source may leave the others empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Columns {
-    /// The line's bytes. Where this is not asked for, but [fields](ScanRequest::fields) are, a row has
-    /// either its fields or its line.
+    /// The line's bytes.
     pub line: bool,
     /// Structured metadata.
     pub metadata: bool,
@@ -53,7 +52,7 @@ pub struct ScanRequest {
     pub columns: Columns,
     /// The names of structured metadata that it will look at, when not all; a source may hand over others too.
     pub metadata_names: Option<Arc<[Box<str>]>>,
-    /// Fields of the line that it will look at. A source may ignore this, and then hands over lines.
+    /// Fields of the line that it will look at. A source may ignore this.
     pub fields: Option<FieldRequest>,
     /// Looked at between blocks.
     pub cancellation: Cancellation,

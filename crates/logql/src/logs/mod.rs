@@ -13,6 +13,7 @@ use self::collector::{Collector, Rank};
 use crate::budget::Budget;
 use crate::error::{LimitError, QueryError};
 use crate::plan::compile::compile;
+use crate::plan::fields::tests_of_lines;
 use crate::query_request::QueryRequest;
 use crate::result::{Entry, QueryResult, QueryStatistics, QueryValue, Streams};
 use crate::stage::{Category, Pipeline, Verdict, WorkingRow};
@@ -38,6 +39,7 @@ pub(crate) fn run(
     let end = if point { request.end.saturating_add_nanos(1) } else { request.end };
     let range = TimeRange::new(request.start, end);
     let plan = compile(source, &request.tenant, range, logs)?;
+    let fields = tests_of_lines(&plan.stages);
     let scan_request = ScanRequest {
         tenant: request.tenant.clone(),
         range,
@@ -46,7 +48,7 @@ pub(crate) fn run(
         direction: request.direction,
         columns: Columns::ALL,
         metadata_names: None,
-        fields: None,
+        fields,
         cancellation: request.cancellation.clone(),
     };
     let mut statistics = QueryStatistics::default();

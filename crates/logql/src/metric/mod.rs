@@ -12,6 +12,7 @@ mod known_series;
 mod label_replace;
 mod matching;
 mod range;
+mod row_reader;
 mod samples;
 mod series;
 mod series_labels;

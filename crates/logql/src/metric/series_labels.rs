@@ -45,6 +45,15 @@ impl SeriesLabels {
         }
     }
 
+    /// The labels that a series can have; `None` when these are any.
+    pub(super) fn names(&self) -> Option<&[String]> {
+        match self {
+            Self::None => Some(&[]),
+            Self::By(names) => Some(names),
+            Self::Without(_) => None,
+        }
+    }
+
     /// Whether structured metadata can decide to which series a row belongs. It cannot when all
     /// labels looked at are, as the matchers say, labels of the stream.
     pub(super) fn sees_metadata(&self, matchers: &[LabelMatcher]) -> bool {
@@ -68,6 +77,8 @@ impl SeriesLabels {
 pub(super) struct SeriesIndex {
     wanted: SeriesLabels,
     series_max: usize,
+    /// Whether rows are missing labels that nobody asked for but an error would show.
+    rows_are_narrow: bool,
     numbers: HashMap<Box<[u8]>, u32>,
     labels: Vec<Labels>,
     held_bytes: usize,
@@ -85,11 +96,13 @@ struct LabelSpan {
 }
 
 impl SeriesIndex {
-    /// An empty index that refuses more than `series_max` series.
-    pub(super) fn new(wanted: SeriesLabels, series_max: usize) -> Self {
+    /// An empty index that refuses more than `series_max` series. Of narrow rows it refuses those with an error even if
+    /// that is to be preserved.
+    pub(super) fn new(wanted: SeriesLabels, series_max: usize, rows_are_narrow: bool) -> Self {
         Self {
             wanted,
             series_max,
+            rows_are_narrow,
             numbers: HashMap::new(),
             labels: Vec::new(),
             held_bytes: 0,
@@ -112,7 +125,7 @@ impl SeriesIndex {
         self.spans.clear();
         // A row whose error is preserved shows it, whatever the grouping.
         let grouped = row.error().is_none();
-        if !grouped && row.value(PRESERVE_ERROR_LABEL) != "true" {
+        if !grouped && (self.rows_are_narrow || row.value(PRESERVE_ERROR_LABEL) != "true") {
             return Err(QueryError::pipeline(row.labels()));
         }
         // Also keeps keys of the two kinds apart, and no key empty.
@@ -204,7 +217,7 @@ mod tests {
                 row.set(Category::Parsed, name, value);
             }
         }
-        let mut index = SeriesIndex::new(wanted, 10);
+        let mut index = SeriesIndex::new(wanted, 10, false);
         let mut budget = Budget::new(1 << 20);
         let number = index.number_of(&row, &mut budget)?;
         assert_eq!(index.number_of(&row, &mut budget)?, number);

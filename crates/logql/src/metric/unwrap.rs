@@ -40,6 +40,14 @@ impl Unwrapping {
         };
         (self.post_filters.process(row) == Verdict::Keep).then_some(value)
     }
+
+    /// The sample of a row whose label holds that text, when nothing but the text decides.
+    pub(super) fn sample_of_text(&self, text: &str) -> Option<f64> {
+        if !self.post_filters.is_empty() || text.is_empty() {
+            return None;
+        }
+        convert(self.conversion, text).ok()
+    }
 }
 
 fn convert(conversion: Conversion, text: &str) -> Result<f64, QuantityError> {

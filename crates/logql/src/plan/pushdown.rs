@@ -19,6 +19,8 @@ pub(crate) struct LogPlan {
     pub(crate) line_filters: Vec<LineFilter>,
     /// What is left to do with each row.
     pub(crate) pipeline: Pipeline,
+    /// The same, before it was compiled.
+    pub(crate) stages: Vec<PipelineStage>,
     /// Whether what is left looks at the line.
     pub(crate) reads_line: bool,
     /// Whether what is left looks at labels, and so at structured metadata.
@@ -33,7 +35,8 @@ impl LogPlan {
         let pipeline =
             Pipeline::new(&rest).map_err(|error| Pipeline::new(&logs.stages).err().unwrap_or(error))?;
         let reads_labels = rest.iter().any(|stage| !matches!(stage, PipelineStage::LineFilter(_)));
-        Ok(Self { line_filters, pipeline, reads_line: rest.iter().any(reads_line), reads_labels })
+        let reads_line = rest.iter().any(reads_line);
+        Ok(Self { line_filters, pipeline, stages: rest, reads_line, reads_labels })
     }
 
     /// A plan that no line passes.
@@ -42,6 +45,7 @@ impl LogPlan {
         Self {
             line_filters: vec![impossible],
             pipeline: Pipeline::default(),
+            stages: Vec::new(),
             reads_line: false,
             reads_labels: false,
         }

@@ -73,6 +73,20 @@ impl LabelFilterStage {
         })
     }
 
+    /// Whether a row passes in which all the labels that this looks at are the parsed label `value` (`None`: are not there).
+    /// An error that the condition would note keeps the row too. `None` when more than that decides.
+    pub(crate) fn accepts_value(&self, value: Option<&str>) -> Option<bool> {
+        Some(match self {
+            Self::Text { test, .. } => test.accepts(value.unwrap_or("")),
+            Self::Number(comparison) => holds(value, comparison, number::parse).unwrap_or(true),
+            Self::Duration(comparison) => holds(value, comparison, duration::parse_go).unwrap_or(true),
+            Self::Bytes(comparison) => holds(value, comparison, bytes::parse).unwrap_or(true),
+            Self::Ip { .. } => return None,
+            Self::And(left, right) => left.accepts_value(value)? && right.accepts_value(value)?,
+            Self::Or(left, right) => left.accepts_value(value)? || right.accepts_value(value)?,
+        })
+    }
+
     fn accepts(&self, row: &mut WorkingRow<'_>) -> bool {
         match self {
             Self::Text { name, test } => test.accepts(text_of(row, name)),
@@ -110,9 +124,8 @@ fn compare<T: PartialOrd>(
     comparison: &LabelComparison<T>,
     parse: impl Fn(&str) -> Result<T, QuantityError>,
 ) -> bool {
-    let Some((_, text)) = row.get(&comparison.name) else { return false };
-    match parse(text) {
-        Ok(value) => comparison.comparison.holds(&value, &comparison.value),
+    match holds(row.get(&comparison.name).map(|(_, text)| text), comparison, parse) {
+        Ok(holds) => holds,
         Err(error) => {
             // An earlier error says more.
             if row.error().is_none() {
@@ -122,6 +135,16 @@ fn compare<T: PartialOrd>(
             true
         }
     }
+}
+
+/// Whether a value compares as asked for; one that is not there does not.
+fn holds<T: PartialOrd>(
+    value: Option<&str>,
+    comparison: &LabelComparison<T>,
+    parse: impl Fn(&str) -> Result<T, QuantityError>,
+) -> Result<bool, QuantityError> {
+    let Some(text) = value else { return Ok(false) };
+    Ok(comparison.comparison.holds(&parse(text)?, &comparison.value))
 }
 
 impl Stage for LabelFilterStage {

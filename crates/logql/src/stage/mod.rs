@@ -3,13 +3,15 @@
 mod clean_text;
 mod decolorize;
 mod drop_keep;
+pub(crate) mod fields;
 mod format;
 mod ip;
 mod json;
-mod label_filter;
+pub(crate) mod label_filter;
 pub(crate) mod label_name;
 mod line_filter;
 mod logfmt;
+mod outline;
 pub(crate) mod pattern;
 mod pattern_expression;
 pub mod pipeline;

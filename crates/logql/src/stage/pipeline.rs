@@ -32,7 +32,17 @@ pub struct StageError {
 impl Pipeline {
     /// Compiles the stages. Consecutive ones keep their order.
     pub fn new(stages: &[PipelineStage]) -> Result<Self, StageError> {
-        let stages = stages.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+        Self::compile(stages, None)
+    }
+
+    /// The same, for when of the labels that a parser makes nobody looks at any but these. They are its
+    /// [fields](super::fields::reader) too.
+    pub(crate) fn with_labels(stages: &[PipelineStage], labels: &[Box<str>]) -> Result<Self, StageError> {
+        Self::compile(stages, Some(labels))
+    }
+
+    fn compile(stages: &[PipelineStage], only: Option<&[Box<str>]>) -> Result<Self, StageError> {
+        let stages = stages.iter().map(|stage| compile(stage, only)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { stages })
     }
 
@@ -52,7 +62,7 @@ impl Pipeline {
     }
 }
 
-fn compile(stage: &PipelineStage) -> Result<Box<dyn Stage>, StageError> {
+fn compile(stage: &PipelineStage, only: Option<&[Box<str>]>) -> Result<Box<dyn Stage>, StageError> {
     fn boxed<S: Stage + 'static>(stage: Result<S, String>) -> Result<Box<dyn Stage>, String> {
         stage.map(|stage| Box::new(stage) as Box<dyn Stage>)
     }
@@ -61,10 +71,13 @@ fn compile(stage: &PipelineStage) -> Result<Box<dyn Stage>, StageError> {
         PipelineStage::Pattern(expression) => boxed(PatternStage::new(expression)),
         PipelineStage::Regexp(expression) => boxed(RegexpStage::new(expression)),
         PipelineStage::LabelFilter(filter) => boxed(LabelFilterStage::new(filter)),
-        PipelineStage::Json(extractions) if extractions.is_empty() => boxed(Ok(JsonStage)),
+        PipelineStage::Json(extractions) if extractions.is_empty() => {
+            boxed(Ok(JsonStage { only: only.map(Into::into) }))
+        }
+
         PipelineStage::Json(extractions) => boxed(JsonExtractionStage::new(extractions)),
         PipelineStage::Logfmt(LogfmtParser { strict, keep_empty, extractions }) if extractions.is_empty() => {
-            boxed(Ok(LogfmtStage { strict: *strict, keep_empty: *keep_empty }))
+            boxed(Ok(LogfmtStage { strict: *strict, keep_empty: *keep_empty, only: only.map(Into::into) }))
         }
         PipelineStage::Logfmt(parser) => {
             boxed(LogfmtExtractionStage::new(parser.strict, &parser.extractions))

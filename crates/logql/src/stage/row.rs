@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use timberyard_model::{Labels, Timestamp};
+use timberyard_model::field_values::RowFields;
+use timberyard_model::{Labels, RowRef, Timestamp};
 
 /// The label that tells what went wrong in a stage.
 pub const ERROR_LABEL: &str = "__error__";
@@ -54,6 +55,7 @@ pub struct WorkingRow<'a> {
     now: Option<Timestamp>,
     stream: &'a Labels,
     line: Cow<'a, [u8]>,
+    fields: Option<RowFields<'a>>,
     spare: Vec<u8>,
     text: String,
     added: Vec<Added>,
@@ -75,6 +77,7 @@ impl<'a> WorkingRow<'a> {
             now: None,
             stream,
             line: Cow::Borrowed(&[]),
+            fields: None,
             spare: Vec::new(),
             text: String::new(),
             added: Vec::new(),
@@ -97,6 +100,7 @@ impl<'a> WorkingRow<'a> {
     ) {
         self.timestamp = timestamp;
         self.stream = stream;
+        self.fields = None;
         self.replace_line(Cow::Borrowed(line));
         self.text.clear();
         self.added.clear();
@@ -118,6 +122,17 @@ impl<'a> WorkingRow<'a> {
                 _ => self.set(Category::Metadata, name, &value),
             }
         }
+    }
+
+    /// Starts over with a row of a scan, which may have [fields](WorkingRow::fields) instead of a line.
+    pub fn begin(&mut self, row: RowRef<'a>) {
+        self.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+        self.fields = row.fields();
+    }
+
+    /// What a parser would find in the line, when the source says it instead of giving the line.
+    pub fn fields(&self) -> Option<RowFields<'a>> {
+        self.fields
     }
 
     /// When it happened.

@@ -3,62 +3,84 @@
 //! One pass over the line finds all of them. Of equal keys the first counts. A path that leads
 //! nowhere makes an empty label.
 
+use std::sync::Arc;
+
+use timberyard_model::fields::{FieldLayout, FieldPlace, FieldReader, ValueForm};
+
 use super::path::{self, Step};
 use super::scanner::{
-    DEPTH_MAX, JsonError, Value, block_end, read_text, skip_blank, string_end, unescape, value_at,
+    DEPTH_MAX, JsonError, Value, block_end, push_text, skip_blank, string_end, unescape, value_at,
 };
-use super::{JSON_ERROR, note_error};
+use super::{JSON_ERROR, note_error, shape};
+use crate::stage::outline::{Outline, Piece};
 use crate::stage::row::EXTRACTED_SUFFIX;
 use crate::stage::{Category, Stage, Verdict, WorkingRow};
 use crate::syntax::ast::LabelExtraction;
 
 /// Takes the values at certain paths.
 pub(in crate::stage) struct JsonExtractionStage {
-    targets: Vec<Target>,
+    paths: Arc<JsonPaths>,
 }
 
-struct Target {
-    label: String,
-    path: Vec<Step>,
+/// Finds members by their paths; each is the field of the same number.
+#[derive(Debug)]
+pub(in crate::stage) struct JsonPaths {
+    labels: Vec<Box<str>>,
+    paths: Vec<Vec<Step>>,
+}
+
+impl JsonPaths {
+    /// Fails on an expression that is no path.
+    pub(in crate::stage) fn new(extractions: &[LabelExtraction]) -> Result<Self, String> {
+        let labels = extractions.iter().map(|extraction| extraction.label.as_str().into()).collect();
+        let paths = extractions.iter().map(|extraction| {
+            path::parse(&extraction.expression)
+                .map_err(|error| format!("cannot parse expression [{}]: {error}", extraction.expression))
+        });
+        Ok(Self { labels, paths: paths.collect::<Result<_, String>>()? })
+    }
 }
 
 impl JsonExtractionStage {
     /// Fails on an expression that is no path.
     pub(in crate::stage) fn new(extractions: &[LabelExtraction]) -> Result<Self, String> {
-        let targets = extractions
-            .iter()
-            .map(|extraction| {
-                let path = path::parse(&extraction.expression).map_err(|error| {
-                    format!("cannot parse expression [{}]: {error}", extraction.expression)
-                })?;
-                Ok(Target { label: extraction.label.clone(), path })
-            })
-            .collect::<Result<_, String>>()?;
-        Ok(Self { targets })
+        Ok(Self { paths: Arc::new(JsonPaths::new(extractions)?) })
+    }
+
+    /// Targets that lead nowhere make empty labels.
+    fn set_missing(&self, row: &mut WorkingRow<'_>) {
+        for label in &self.paths.labels {
+            if row.get(label).is_none() {
+                row.set(Category::Parsed, label, "");
+            }
+        }
     }
 }
 
 impl Stage for JsonExtractionStage {
     fn process(&self, row: &mut WorkingRow<'_>) -> Verdict {
+        let labels = &self.paths.labels;
+        if let Some(fields) = row.fields() {
+            let mut all_set = true;
+            for (field, label) in labels.iter().enumerate() {
+                match fields.get(field) {
+                    Some(value) => set(row, label, value),
+                    None => all_set = false,
+                }
+            }
+            if !all_set {
+                self.set_missing(row);
+            }
+            return Verdict::Keep;
+        }
         let line = row.take_line();
         match line.first() {
             None => {}
             Some(b'"' | b'{' | b'[') => {
-                let mut search = Search {
-                    targets: &self.targets,
-                    found: vec![false; self.targets.len()],
-                    left: self.targets.len(),
-                    value: String::new(),
-                    row,
-                };
-                search.line(&line);
-                let all_set = search.found.iter().all(|found| *found);
+                let mut setting = Setting { labels, value: String::new(), row };
+                let all_set = Search::new(&self.paths.paths, &mut setting).line(&line);
                 if !all_set {
-                    for target in &self.targets {
-                        if row.get(&target.label).is_none() {
-                            row.set(Category::Parsed, &target.label, "");
-                        }
-                    }
+                    self.set_missing(row);
                 }
             }
             Some(_) => row.set_error(JSON_ERROR),
@@ -68,18 +90,134 @@ impl Stage for JsonExtractionStage {
     }
 }
 
-/// The search for all targets in one line.
-struct Search<'s, 'r> {
-    targets: &'s [Target],
-    found: Vec<bool>,
-    left: usize,
+impl FieldReader for JsonPaths {
+    fn labels(&self) -> &[Box<str>] {
+        &self.labels
+    }
+
+    fn lay_out(&self, literals: &[&[u8]]) -> Option<FieldLayout> {
+        let outline = Outline::new(literals);
+        if outline.line().first() != Some(&b'{') {
+            return None;
+        }
+        let slots = shape::rules(&outline)?;
+        let fields = vec![FieldPlace::Absent; self.labels.len()];
+        let mut places = Places { outline: &outline, fields, is_sure: true };
+        Search::new(&self.paths, &mut places).line(outline.line());
+        let Places { fields, is_sure, .. } = places;
+        is_sure.then_some(FieldLayout { slots, fields })
+    }
+
+    fn read(&self, form: ValueForm, raw: &[u8], text: &mut String) -> bool {
+        if form == ValueForm::Quoted || raw != b"null" {
+            push_text(raw, text);
+        }
+        true
+    }
+}
+
+/// What is done with what is found.
+trait Found {
+    /// The value that a target leads to.
+    fn value(&mut self, target: usize, value: Value<'_>);
+    /// What is wrong with the line.
+    fn error(&mut self, error: &JsonError);
+}
+
+/// Sets labels.
+struct Setting<'s, 'r> {
+    labels: &'s [Box<str>],
     value: String,
     row: &'s mut WorkingRow<'r>,
 }
 
-impl Search<'_, '_> {
-    /// All values of the line, one behind another; stops at what makes no sense.
-    fn line(&mut self, line: &[u8]) {
+impl Found for Setting<'_, '_> {
+    fn value(&mut self, target: usize, value: Value<'_>) {
+        self.value.clear();
+        push_value(value, &mut self.value);
+        set(self.row, &self.labels[target], &self.value);
+    }
+
+    fn error(&mut self, error: &JsonError) {
+        note_error(self.row, error);
+    }
+}
+
+/// Notes where in an outline values are.
+struct Places<'o> {
+    outline: &'o Outline,
+    fields: Vec<FieldPlace>,
+    is_sure: bool,
+}
+
+impl Found for Places<'_> {
+    fn value(&mut self, target: usize, value: Value<'_>) {
+        let (raw, form) = match value {
+            Value::Text(raw) => (raw, ValueForm::Quoted),
+            Value::Number(raw) | Value::Boolean(raw) | Value::Object(raw) | Value::Array(raw) => {
+                (raw, ValueForm::Bare)
+            }
+            Value::Null => (&[][..], ValueForm::Bare),
+        };
+        let piece = if raw.is_empty() { Piece::Literal } else { self.outline.piece(raw) };
+        self.fields[target] = match piece {
+            Piece::Slot(slot) => FieldPlace::Slot(slot, form),
+            Piece::Literal => {
+                let mut text = String::new();
+                push_value(value, &mut text);
+                FieldPlace::Text(text.into())
+            }
+            Piece::Mixed => {
+                self.is_sure = false;
+                return;
+            }
+        };
+    }
+
+    fn error(&mut self, _: &JsonError) {
+        self.is_sure = false;
+    }
+}
+
+fn push_value(value: Value<'_>, text: &mut String) {
+    match value {
+        Value::Null => {}
+        Value::Object(raw) => text.push_str(&String::from_utf8_lossy(raw)),
+        Value::Text(raw) | Value::Number(raw) | Value::Boolean(raw) | Value::Array(raw) => {
+            push_text(raw, text);
+        }
+    }
+}
+
+fn set(row: &mut WorkingRow<'_>, label: &str, value: &str) {
+    if row.stream_has(label) || row.has_in_category(label, Category::Metadata) {
+        row.set(Category::Parsed, &format!("{label}{EXTRACTED_SUFFIX}"), value);
+    } else {
+        row.set(Category::Parsed, label, value);
+    }
+}
+
+/// The search for all targets in one line.
+struct Search<'s, F> {
+    targets: &'s [Vec<Step>],
+    found: Vec<bool>,
+    left: usize,
+    sink: &'s mut F,
+}
+
+impl<'s, F: Found> Search<'s, F> {
+    fn new(targets: &'s [Vec<Step>], sink: &'s mut F) -> Self {
+        Self { targets, found: vec![false; targets.len()], left: targets.len(), sink }
+    }
+
+    /// Searches all values of the line, one behind another, and stops at what makes no sense. Whether all targets were
+    /// found.
+    fn line(mut self, line: &[u8]) -> bool {
+        self.values(line);
+        self.left == 0
+    }
+
+    fn values(&mut self, line: &[u8]) {
         let all: Vec<usize> = (0..self.targets.len()).collect();
         let mut at = 0;
         while at < line.len() && self.left > 0 {
@@ -95,7 +233,7 @@ impl Search<'_, '_> {
                 b'"' => {
                     let end = string_end(line, at + 1).map(|(quote, _)| quote + 1);
                     if end.and_then(|end| skip_blank(line, end)).is_some_and(|next| line[next] == b':') {
-                        note_error(self.row, &JsonError::Malformed);
+                        self.sink.error(&JsonError::Malformed);
                         return;
                     }
                     end
@@ -175,25 +313,25 @@ impl Search<'_, '_> {
             Ok(found) => found,
             Err(error) => {
                 let is_wanted = |target: &usize| {
-                    let path = &self.targets[*target].path;
+                    let path = &self.targets[*target];
                     !self.found[*target] && path.len() == depth + 1 && is_step(&path[depth])
                 };
                 if targets.iter().any(is_wanted) {
-                    note_error(self.row, &error);
+                    self.sink.error(&error);
                 }
                 return None;
             }
         };
         let mut deeper: Vec<usize> = Vec::new();
         for &target in targets {
-            let path = &self.targets[target].path;
+            let path = &self.targets[target];
             if self.found[target] || !is_step(&path[depth]) {
                 continue;
             }
             if path.len() == depth + 1 {
                 self.found[target] = true;
                 self.left -= 1;
-                self.set(target, value);
+                self.sink.value(target, value);
             } else {
                 deeper.push(target);
             }
@@ -206,24 +344,5 @@ impl Search<'_, '_> {
             }
         }
         Some(end)
-    }
-
-    fn set(&mut self, target: usize, value: Value<'_>) {
-        match value {
-            Value::Null => self.value.clear(),
-            Value::Object(raw) => {
-                self.value.clear();
-                self.value.push_str(&String::from_utf8_lossy(raw));
-            }
-            Value::Text(raw) | Value::Number(raw) | Value::Boolean(raw) | Value::Array(raw) => {
-                read_text(raw, &mut self.value);
-            }
-        }
-        let label = &self.targets[target].label;
-        if self.row.stream_has(label) || self.row.has_in_category(label, Category::Metadata) {
-            self.row.set(Category::Parsed, &format!("{label}{EXTRACTED_SUFFIX}"), &self.value);
-        } else {
-            self.row.set(Category::Parsed, label, &self.value);
-        }
     }
 }

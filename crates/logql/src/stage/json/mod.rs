@@ -4,10 +4,11 @@ mod extraction;
 mod flatten;
 mod path;
 mod scanner;
+mod shape;
 mod unpack;
 
-pub(super) use extraction::JsonExtractionStage;
-pub(super) use flatten::JsonStage;
+pub(super) use extraction::{JsonExtractionStage, JsonPaths};
+pub(super) use flatten::{JsonMembers, JsonStage};
 pub(super) use unpack::UnpackStage;
 
 use super::WorkingRow;

@@ -208,10 +208,15 @@ fn unicode_escape(text: &[u8]) -> Option<(char, usize)> {
     Some((char::from_u32(combined).unwrap_or(char::REPLACEMENT_CHARACTER), 12))
 }
 
-/// Puts the text of a JSON string into `text`: unescaped, and a blank for each byte or character
-/// that is not a proper one. Empty when an escape is wrong.
+/// Puts the text of a JSON string into `text`, as [`push_text`] does.
 pub(super) fn read_text(raw: &[u8], text: &mut String) {
     text.clear();
+    push_text(raw, text);
+}
+
+/// Appends the text of a JSON string: unescaped, and a blank for each byte or character that is not a proper
+/// one. Nothing when an escape is wrong.
+pub(super) fn push_text(raw: &[u8], text: &mut String) {
     if memchr(b'\\', raw).is_none() {
         push_clean(raw, text);
         return;

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+use timberyard_model::fields::ValueForm;
+
 /// What is wrong with a pair, and where: bytes from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("logfmt syntax error at pos {position} : {fault}")]
@@ -42,6 +45,9 @@ impl Quote {
 pub(super) struct Pair<'l> {
     pub(super) key: &'l [u8],
     pub(super) value: Cow<'l, [u8]>,
+    /// The value as it stands in the line, without quotes.
+    pub(super) raw: &'l [u8],
+    pub(super) form: ValueForm,
 }
 
 /// The pairs of a line. After an error it goes on behind the next blank.
@@ -86,14 +92,20 @@ impl<'l> Decoder<'l> {
                     return Err(self.fault(Fault::Key, next == Some(b'=')));
                 }
                 if next != Some(b'=') {
-                    return Ok(Pair { key, value: Cow::Borrowed(&[]) });
+                    return Ok(Pair { key, value: Cow::Borrowed(&[]), raw: &[], form: ValueForm::Bare });
                 }
             }
         }
         self.at += 1;
         match self.byte() {
-            Some(b'"') => Ok(Pair { key, value: self.quoted()? }),
-            _ => Ok(Pair { key, value: Cow::Borrowed(self.plain()?) }),
+            Some(b'"') => {
+                let (raw, value) = self.quoted()?;
+                Ok(Pair { key, value, raw, form: ValueForm::Quoted })
+            }
+            _ => {
+                let raw = self.plain()?;
+                Ok(Pair { key, value: Cow::Borrowed(raw), raw, form: ValueForm::Bare })
+            }
         }
     }
 
@@ -106,10 +118,9 @@ impl<'l> Decoder<'l> {
         }
     }
 
-    /// A value between quotes; the decoder stands at the first.
-    fn quoted(&mut self) -> Result<Cow<'l, [u8]>, LogfmtError> {
+    /// A value between quotes, as it stands there and what it means; the decoder stands at the first.
+    fn quoted(&mut self) -> Result<(&'l [u8], Cow<'l, [u8]>), LogfmtError> {
         let start = self.at + 1;
-        let mut has_escape = false;
         let mut at = start;
         loop {
             match self.line.get(at) {
@@ -117,21 +128,15 @@ impl<'l> Decoder<'l> {
                     self.at = self.line.len();
                     return Err(self.fault(Fault::Unterminated, false));
                 }
-                Some(b'\\') => {
-                    has_escape = true;
-                    at += 2;
-                }
+                Some(b'\\') => at += 2,
                 Some(b'"') => break,
                 Some(_) => at += 1,
             }
         }
         self.at = at + 1;
         let content = &self.line[start..at];
-        if !has_escape {
-            return Ok(Cow::Borrowed(content));
-        }
-        match unescape(content) {
-            Some(unescaped) => Ok(Cow::Owned(unescaped)),
+        match value_of(ValueForm::Quoted, content) {
+            Some(value) => Ok((content, value)),
             None => Err(self.fault(Fault::Quoted, false)),
         }
     }
@@ -159,6 +164,14 @@ pub(super) fn has_no_character(bytes: &[u8]) -> bool {
         Ok(text) => text.contains(char::REPLACEMENT_CHARACTER),
         Err(_) => true,
     }
+}
+
+/// What the raw bytes of a value mean; `None` when an escape is wrong.
+pub(super) fn value_of(form: ValueForm, raw: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if form == ValueForm::Bare || memchr(b'\\', raw).is_none() {
+        return Some(Cow::Borrowed(raw));
+    }
+    unescape(raw).map(Cow::Owned)
 }
 
 /// The content of a quoted value, as JSON reads it; `\'` is allowed too, and a lone surrogate is U+FFFD.

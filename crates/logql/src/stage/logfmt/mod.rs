@@ -3,9 +3,10 @@
 mod decoder;
 mod extraction;
 mod flatten;
+mod shape;
 
-pub(super) use extraction::LogfmtExtractionStage;
-pub(super) use flatten::LogfmtStage;
+pub(super) use extraction::{LogfmtExtractionStage, LogfmtKeys};
+pub(super) use flatten::{LogfmtPairs, LogfmtStage};
 
 use super::WorkingRow;
 
