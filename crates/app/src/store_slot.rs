@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::{IngestRecord, Labels};
@@ -59,6 +60,14 @@ impl LogSource for StoreSlot {
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
         self.read()?.series(request)
+    }
+
+    fn labels(
+        &self,
+        request: &SeriesRequest,
+        question: &LabelQuestion,
+    ) -> Result<Vec<LabelValues>, ScanError> {
+        self.read()?.labels(request, question)
     }
 
     fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {

@@ -100,6 +100,7 @@ impl From<ScanError> for QueryError {
     fn from(error: ScanError) -> Self {
         match error {
             ScanError::Cancelled(reason) => Self::Cancelled(reason),
+            ScanError::Memory { limit } => Self::Limit(LimitError::Memory { limit }),
             other => Self::Source(other),
         }
     }

@@ -11,6 +11,7 @@ pub mod field_values;
 pub mod fields;
 mod go_expression;
 pub mod ingest_record;
+pub mod label_values;
 pub mod labels;
 pub mod level;
 pub mod limits;

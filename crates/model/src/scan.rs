@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::cancellation::{CancelReason, Cancellation};
 use crate::fields::FieldRequest;
+use crate::label_values::{LabelCollector, LabelQuestion, LabelValues};
 use crate::labels::Labels;
 use crate::matcher::{LabelMatcher, LineFilter};
 use crate::rows::Rows;
@@ -132,6 +133,15 @@ pub enum ScanError {
     /// Reading failed.
     #[error("store failed to read: {0}")]
     Failed(String),
+    /// The answer would hold too much at once.
+    #[error(
+        "answer needs more than {limit} bytes of memory (limits.query.memory_bytes_max); narrow its selector or \
+         time range"
+    )]
+    Memory {
+        /// The most allowed, in bytes.
+        limit: usize,
+    },
 }
 
 /// Which streams a question about labels concerns.
@@ -143,6 +153,8 @@ pub struct SeriesRequest {
     pub range: TimeRange,
     /// Streams that pass all matchers of at least one selector; all streams when empty.
     pub selectors: Vec<Vec<LabelMatcher>>,
+    /// Memory that the answer may hold, in bytes, roughly; past it the question is refused.
+    pub memory_bytes_max: usize,
 }
 
 /// Rows and bytes of one stream in a time range.
@@ -164,6 +176,20 @@ pub trait LogSource: Send + Sync {
     /// The label sets of streams, sorted; at the granularity of the store's index, so a
     /// stream with rows near the range may be included.
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError>;
+
+    /// Labels that those streams have, sorted by name, with the values that are asked for. A source that can tell
+    /// without looking at every label set should.
+    fn labels(
+        &self,
+        request: &SeriesRequest,
+        question: &LabelQuestion,
+    ) -> Result<Vec<LabelValues>, ScanError> {
+        let mut collector = LabelCollector::new(question, request.memory_bytes_max);
+        for labels in self.series(request)? {
+            labels.iter().try_for_each(|(name, value)| collector.add(name, value))?;
+        }
+        Ok(collector.finish())
+    }
 
     /// Rows and bytes of each stream, sorted by labels; groups that straddle the range's ends may be estimated.
     fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError>;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{
@@ -54,6 +55,14 @@ impl LogSource for DemotedLabelsSource {
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
         self.source.series(request)
+    }
+
+    fn labels(
+        &self,
+        request: &SeriesRequest,
+        question: &LabelQuestion,
+    ) -> Result<Vec<LabelValues>, ScanError> {
+        self.source.labels(request, question)
     }
 
     fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {

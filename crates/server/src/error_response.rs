@@ -255,6 +255,7 @@ impl From<ScanError> for ErrorResponse {
             ScanError::Cancelled(CancelReason::Stopping) | ScanError::Unavailable(_) => {
                 Self::unavailable(message)
             }
+            ScanError::Memory { .. } => Self::bad_request("query_limit", message),
             ScanError::Failed(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_error", message),
         }
     }

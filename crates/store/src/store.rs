@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
@@ -177,6 +178,14 @@ impl LogSource for Store {
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
         scan::series(&self.core, request)
+    }
+
+    fn labels(
+        &self,
+        request: &SeriesRequest,
+        question: &LabelQuestion,
+    ) -> Result<Vec<LabelValues>, ScanError> {
+        scan::labels(&self.core, request, question)
     }
 
     fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {

@@ -2,6 +2,7 @@
 //!
 //! As in Loki, a stage that does not compile is an error only when there is a stream that it would run on.
 
+use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::scan::{LogSource, SeriesRequest};
 use timberyard_model::{TenantId, TimeRange};
 
@@ -30,5 +31,7 @@ pub(crate) fn has_streams(
     logs: &LogExpression,
 ) -> Result<bool, QueryError> {
     let selectors = vec![logs.selector.matchers.clone()];
-    Ok(!source.series(&SeriesRequest { tenant: tenant.clone(), range, selectors })?.is_empty())
+    let request = SeriesRequest { tenant: tenant.clone(), range, selectors, memory_bytes_max: usize::MAX };
+    // Every stream has a label, and names are few.
+    Ok(!source.labels(&request, &LabelQuestion::Names)?.is_empty())
 }

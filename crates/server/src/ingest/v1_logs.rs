@@ -23,7 +23,7 @@ enum Sent {
     /// Entries, in one batch for each tenant they name.
     Entries(Vec<LogBatch>),
     /// OTLP.
-    Otlp(Decoded),
+    Otlp(Box<Decoded>),
 }
 
 /// 202 with the number of entries, all of which are stored; OTLP is answered in its own form.
@@ -40,7 +40,7 @@ pub async fn post(
     body.json()?;
     let batches = match decode(&state, &identity, client, body, read).await? {
         Sent::Entries(batches) => batches,
-        Sent::Otlp(decoded) => return otlp::store_and_answer(&state, decoded, ContentType::Json).await,
+        Sent::Otlp(decoded) => return otlp::store_and_answer(&state, *decoded, ContentType::Json).await,
     };
     // Before anything is stored: all of a body or nothing.
     for batch in &batches {
@@ -60,6 +60,6 @@ fn read(body: &[u8], context: &DecodeContext<'_>) -> Result<Sent, DecodeError> {
     Ok(match v1_logs::sender_of(body, context.limits.request.json_depth_max)? {
         Sender::Logtopus => Sent::Entries(vec![logtopus::decode(body, context)?]),
         Sender::LogGo => Sent::Entries(loggo::decode(body, context)?),
-        Sender::Otlp => Sent::Otlp(otlp_json::decode(body, context)?),
+        Sender::Otlp => Sent::Otlp(Box::new(otlp_json::decode(body, context)?)),
     })
 }

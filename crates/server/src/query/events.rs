@@ -121,10 +121,9 @@ pub async fn metrics(
     State(state): State<SharedState>,
     identity: Identity,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let tenant = identity.tenant.clone();
-    let now = state.now();
+    let (asker, now) = (identity.clone(), state.now());
     let summarize = move |source: &dyn LogSource, cancellation: Cancellation| {
-        Ok(Summary::read(source, &tenant, now, &cancellation)?)
+        Ok(Summary::read(source, &asker, now, &cancellation)?)
     };
     let summary = state.read(&identity, summarize).await?;
     let top: Vec<Value> = summary
@@ -259,7 +258,7 @@ struct Summary {
 impl Summary {
     fn read(
         source: &dyn LogSource,
-        tenant: &TenantId,
+        asker: &Identity,
         now: Timestamp,
         cancellation: &Cancellation,
     ) -> Result<Self, ReadError> {
@@ -268,7 +267,12 @@ impl Summary {
             TimeRange::new(now.saturating_add_nanos(-seconds * NANOS_PER_SECOND), Timestamp::MAX)
         };
         let volumes = |range: TimeRange| {
-            source.volumes(&SeriesRequest { tenant: tenant.clone(), range, selectors: Vec::new() })
+            source.volumes(&SeriesRequest {
+                tenant: asker.tenant.clone(),
+                range,
+                selectors: Vec::new(),
+                memory_bytes_max: asker.limits.query.memory_bytes_max,
+            })
         };
         let rows = |volumes: &[timberyard_model::scan::StreamVolume]| -> u64 {
             volumes.iter().map(|volume| volume.rows).sum()
@@ -291,7 +295,7 @@ impl Summary {
             last_hour: rows(&volumes(since(3600))?),
             last_day: rows(&last_day),
             error_percent: errors as f64 * 100.0 / rows(&last_day).max(1) as f64,
-            sessions: sessions(source, tenant, since(3600), cancellation)?,
+            sessions: sessions(source, &asker.tenant, since(3600), cancellation)?,
             event_types,
         })
     }

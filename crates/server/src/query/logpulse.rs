@@ -10,9 +10,10 @@ use timberyard_logql::result::{QueryStatistics, Series};
 use timberyard_logql::syntax::ast::Expression;
 use timberyard_logql::syntax::parse;
 use timberyard_logql::{QueryRequest, QueryValue, Streams};
+use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::scan::{Direction, SeriesRequest};
 use timberyard_model::time::NANOS_PER_SECOND;
-use timberyard_model::{Cancellation, Labels, TimeRange, Timestamp};
+use timberyard_model::{Cancellation, Labels, Timestamp};
 use timberyard_wire::logpulse::{Log, LogIds};
 
 use super::form::Form;
@@ -188,10 +189,9 @@ pub async fn labels(
     State(state): State<SharedState>,
     identity: Identity,
     form: Form,
-) -> Result<Json<Vec<String>>, ErrorResponse> {
-    let streams = streams(&state, &identity, &form).await?;
-    let names = streams.iter().flat_map(|labels| labels.iter().map(|(name, _)| name));
-    Ok(Json(sorted(names)))
+) -> Result<Json<Vec<Box<str>>>, ErrorResponse> {
+    let labels = run::labels(&state, &identity, request(&identity, &form)?, LabelQuestion::Names).await?;
+    Ok(Json(labels.into_iter().map(|label| label.name).collect()))
 }
 
 /// The values of a label, sorted; none for a label that no stream has.
@@ -200,29 +200,20 @@ pub async fn label_values(
     identity: Identity,
     Path(name): Path<String>,
     form: Form,
-) -> Result<Json<Vec<String>>, ErrorResponse> {
-    let streams = streams(&state, &identity, &form).await?;
-    Ok(Json(sorted(streams.iter().filter_map(|labels| labels.get(&name)))))
+) -> Result<Json<Vec<Box<str>>>, ErrorResponse> {
+    let question = LabelQuestion::ValuesOf(name.into());
+    let labels = run::labels(&state, &identity, request(&identity, &form)?, question).await?;
+    Ok(Json(labels.into_iter().flat_map(|label| label.values).collect()))
 }
 
-/// Streams with rows from `start` to `end`; all when neither is given.
-async fn streams(
-    state: &SharedState,
-    identity: &Identity,
-    form: &Form,
-) -> Result<Vec<Labels>, ErrorResponse> {
-    let range: TimeRange = inclusive_range(time(form, "start")?, time(form, "end")?);
-    run::series(
-        state,
-        identity,
-        SeriesRequest { tenant: identity.tenant.clone(), range, selectors: Vec::new() },
-    )
-    .await
-}
-
-fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let set: std::collections::BTreeSet<&str> = texts.collect();
-    set.into_iter().map(str::to_owned).collect()
+/// A question about the streams with rows from `start` to `end`; about all when neither is given.
+fn request(identity: &Identity, form: &Form) -> Result<SeriesRequest, ErrorResponse> {
+    Ok(SeriesRequest {
+        tenant: identity.tenant.clone(),
+        range: inclusive_range(time(form, "start")?, time(form, "end")?),
+        selectors: Vec::new(),
+        memory_bytes_max: identity.limits.query.memory_bytes_max,
+    })
 }
 
 fn unexpected() -> ErrorResponse {

@@ -13,16 +13,17 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use timberyard_logql::syntax;
 use timberyard_model::cancellation::CancelReason;
+use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::matcher::{LabelMatcher, ValueTest};
 use timberyard_model::pattern::Pattern;
 use timberyard_model::scan::{ScanError, SeriesRequest, StreamVolume};
-use timberyard_model::{Labels, TenantId, TimeRange, Timestamp};
+use timberyard_model::{TimeRange, Timestamp};
 use timberyard_wire::loki_query_json::{MatrixAnswer, VectorAnswer};
 use timberyard_wire::loki_query_stats::QueryStats;
 
 use super::form::Form;
 use super::loki_reply::json as json_body;
-use super::run;
+use super::{loki_labels, run};
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
@@ -39,7 +40,7 @@ pub async fn stats(
     let question = form.parameters().range_query(state.now(), identity.limits.query.points_max)?;
     let matchers = syntax::parse_selector(&question.query, &identity.limits.query)?;
     let range = inclusive(question.start, question.end);
-    let volumes = run::volumes(&state, &identity, request(identity.tenant.clone(), range, matchers)).await?;
+    let volumes = run::volumes(&state, &identity, request(&identity, range, matchers)).await?;
     let rows: u64 = volumes.iter().map(|volume| volume.rows).sum();
     let bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
     let streams = volumes.iter().filter(|volume| volume.rows > 0).count();
@@ -58,8 +59,7 @@ pub async fn volume(
     let grouping = Grouping::read(&identity, &form, &question.query)?;
     let range = inclusive(question.start, question.end);
     let volumes =
-        run::volumes(&state, &identity, request(identity.tenant.clone(), range, grouping.matchers.clone()))
-            .await?;
+        run::volumes(&state, &identity, request(&identity, range, grouping.matchers.clone())).await?;
     let mut answer = VectorAnswer::new(&[]);
     for (labels, bytes) in grouping.largest(&volumes, question.limit as usize) {
         answer.sample(labels.iter().map(|(n, v)| (n.as_str(), v.as_str())), question.end, bytes as f64);
@@ -79,7 +79,7 @@ pub async fn volume_range(
     let grouping = Grouping::read(&identity, &form, &question.query)?;
     let mut series: BTreeMap<Group, Vec<(Timestamp, f64)>> = BTreeMap::new();
     for (range, last) in buckets(question.start, question.end, question.step_nanos) {
-        let asked = request(identity.tenant.clone(), range, grouping.matchers.clone());
+        let asked = request(&identity, range, grouping.matchers.clone());
         let volumes = run::volumes(&state, &identity, asked).await?;
         for (group, bytes) in grouping.largest(&volumes, question.limit as usize) {
             series.entry(group).or_default().push((last, bytes as f64));
@@ -112,25 +112,15 @@ pub async fn detected_labels(
     identity: Identity,
     form: Form,
 ) -> Result<Json<Value>, ErrorResponse> {
-    let question = form.parameters().label_query(state.now())?;
-    let limits = &identity.limits.query;
-    let selectors = question.selectors.iter().map(|text| syntax::parse_selector(text, limits));
-    let asked = SeriesRequest {
-        tenant: identity.tenant.clone(),
-        range: inclusive(question.start, question.end),
-        selectors: selectors.collect::<Result<_, _>>()?,
+    let request = loki_labels::request(&identity, &form.parameters().label_query(state.now())?)?;
+    let labels = run::labels(&state, &identity, request, LabelQuestion::All).await?;
+    let telling = |label: &&LabelValues| {
+        ["cluster", "namespace", "instance", "pod"].contains(&&*label.name)
+            || !label.values.iter().all(|value| is_id(value))
     };
-    let streams = run::series(&state, &identity, asked).await?;
-    let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in streams.iter().flat_map(Labels::iter) {
-        values.entry(name).or_default().insert(value);
-    }
-    let telling = |(name, values): &(&str, BTreeSet<&str>)| {
-        ["cluster", "namespace", "instance", "pod"].contains(name) || !values.iter().all(|value| is_id(value))
-    };
-    let labels = values.into_iter().filter(telling);
+    let labels = labels.iter().filter(telling);
     let labels: Vec<Value> =
-        labels.map(|(name, values)| json!({ "label": name, "cardinality": values.len() })).collect();
+        labels.map(|label| json!({ "label": label.name, "cardinality": label.values.len() })).collect();
     Ok(Json(json!({ "detectedLabels": labels })))
 }
 
@@ -214,8 +204,13 @@ fn buckets(
     })
 }
 
-fn request(tenant: TenantId, range: TimeRange, matchers: Vec<LabelMatcher>) -> SeriesRequest {
-    SeriesRequest { tenant, range, selectors: vec![matchers] }
+fn request(identity: &Identity, range: TimeRange, matchers: Vec<LabelMatcher>) -> SeriesRequest {
+    SeriesRequest {
+        tenant: identity.tenant.clone(),
+        range,
+        selectors: vec![matchers],
+        memory_bytes_max: identity.limits.query.memory_bytes_max,
+    }
 }
 
 /// Both ends are inside.

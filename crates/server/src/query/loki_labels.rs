@@ -2,11 +2,10 @@
 //!
 //! Streams near the ends of the range may count: the answers are as fine as the store's index.
 
-use std::collections::BTreeSet;
-
 use axum::extract::{Path, State};
 use axum::response::Response;
 use timberyard_logql::syntax;
+use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::scan::SeriesRequest;
 use timberyard_model::{Labels, TimeRange};
 use timberyard_wire::loki_query_json::{labels_answer, series_answer};
@@ -25,9 +24,9 @@ pub async fn names(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let streams = streams(&state, &identity, &form.parameters().label_query(state.now())?).await?;
-    let names: BTreeSet<&str> = streams.iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
-    Ok(json(labels_answer(names)))
+    let request = request(&identity, &form.parameters().label_query(state.now())?)?;
+    let labels = run::labels(&state, &identity, request, LabelQuestion::Names).await?;
+    Ok(json(labels_answer(labels.iter().map(|label| &*label.name))))
 }
 
 /// The values of one label.
@@ -37,9 +36,9 @@ pub async fn values(
     Path(name): Path<String>,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let streams = streams(&state, &identity, &form.parameters().label_query(state.now())?).await?;
-    let values: BTreeSet<&str> = streams.iter().filter_map(|labels| labels.get(&name)).collect();
-    Ok(json(labels_answer(values)))
+    let request = request(&identity, &form.parameters().label_query(state.now())?)?;
+    let labels = run::labels(&state, &identity, request, LabelQuestion::ValuesOf(name.into())).await?;
+    Ok(json(labels_answer(labels.iter().flat_map(|label| &label.values).map(|value| &**value))))
 }
 
 /// The label sets of streams.
@@ -48,23 +47,20 @@ pub async fn series(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let streams = streams(&state, &identity, &form.parameters().series_query(state.now())?).await?;
+    let request = request(&identity, &form.parameters().series_query(state.now())?)?;
+    let streams = run::series(&state, &identity, request).await?;
     Ok(json(series_answer(streams.iter().map(Labels::iter))))
 }
 
-/// The streams that a question is about: those that pass one of its selectors.
-async fn streams(
-    state: &SharedState,
-    identity: &Identity,
-    question: &LabelQuery,
-) -> Result<Vec<Labels>, ErrorResponse> {
+/// A question about the streams that pass one of its selectors.
+pub(super) fn request(identity: &Identity, question: &LabelQuery) -> Result<SeriesRequest, ErrorResponse> {
     let limits = &identity.limits.query;
     let selectors = question.selectors.iter().map(|text| syntax::parse_selector(text, limits));
-    let request = SeriesRequest {
+    Ok(SeriesRequest {
         tenant: identity.tenant.clone(),
         // Both ends are inside.
         range: TimeRange::new(question.start, question.end.saturating_add_nanos(1)),
         selectors: selectors.collect::<Result<_, _>>()?,
-    };
-    run::series(state, identity, request).await
+        memory_bytes_max: limits.memory_bytes_max,
+    })
 }

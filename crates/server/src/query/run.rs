@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use timberyard_logql::patterns::{self, PatternSeries};
 use timberyard_logql::{Engine, QueryRequest, QueryResult};
+use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{LogSource, ScanError, SeriesRequest, StreamVolume};
 use timberyard_model::{Cancellation, Labels};
 
@@ -64,6 +65,19 @@ pub async fn volumes(
 ) -> Result<Vec<StreamVolume>, ErrorResponse> {
     let run =
         move |source: &dyn LogSource, _| source.volumes(&request).map_err(|error: ScanError| error.into());
+    state.read(identity, run).await
+}
+
+/// The labels of streams, with the values asked for.
+pub async fn labels(
+    state: &SharedState,
+    identity: &Identity,
+    request: SeriesRequest,
+    question: LabelQuestion,
+) -> Result<Vec<LabelValues>, ErrorResponse> {
+    let run = move |source: &dyn LogSource, _| {
+        source.labels(&request, &question).map_err(|error: ScanError| error.into())
+    };
     state.read(identity, run).await
 }
 

@@ -36,10 +36,15 @@ impl HiddenRows {
         Self { deletions: reaching.cloned().collect() }
     }
 
+    /// Whether nothing is hidden.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deletions.is_empty()
+    }
+
     /// What is to be seen of a stream with rows between these times, both included. Whatever is counted
     /// without looking at rows is exact for [`StreamRows::All`] and [`StreamRows::None`] only.
     pub(crate) fn stream(&self, labels: &Labels, first: Timestamp, last: Timestamp) -> StreamRows {
-        if self.deletions.is_empty() {
+        if self.is_empty() {
             return StreamRows::All;
         }
         let touching = |tombstone: &&Arc<Tombstone>| {

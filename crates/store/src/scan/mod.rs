@@ -1,4 +1,4 @@
-//! Reading: scans, series and volumes over one consistent state of heads and segments.
+//! Reading: scans, series, labels and volumes over one consistent state of heads and segments.
 //!
 //! A scan goes day by day, since segments never hold rows of two days. A day is planned as a whole (what
 //! is pruned, which rows may be there twice) and then read unit by unit, newest or oldest first;
@@ -6,7 +6,9 @@
 
 mod contested;
 mod day_plan;
+mod labels;
 mod line_filters;
+mod present;
 mod query;
 mod series;
 mod snapshot;
@@ -14,6 +16,7 @@ mod store_scan;
 mod unit;
 mod volumes;
 
+pub(crate) use labels::labels;
 pub(crate) use line_filters::LineFilters;
 pub(crate) use series::series;
 pub(crate) use store_scan::StoreScan;

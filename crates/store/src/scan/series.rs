@@ -1,22 +1,32 @@
 //! Which streams there are.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use timberyard_model::Labels;
 use timberyard_model::scan::{ScanError, ScanStatistics, SeriesRequest};
 
 use super::day_plan::pass_over_damage;
+
+use super::present::{in_entry, in_segment};
 use super::query::Query;
 use super::snapshot::Snapshot;
 use crate::core::Core;
-use crate::deletion::{HiddenRows, StreamRows};
-use crate::segment::SegmentSummary;
+
+/// What a label set takes beside itself, in bytes: its place in a table that may be half empty.
+const STREAM_OVERHEAD_BYTES: usize = 48;
+
+/// The label sets found so far, within a limit.
+struct Found {
+    streams: HashSet<Labels>,
+    bytes: usize,
+    bytes_max: usize,
+}
 
 /// The streams with rows in the range: to the row for heads, to the group for segments.
 pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
     let query = Query::count(request, core.visible(&request.tenant, request.range));
     let snapshot = Snapshot::take(core, &request.tenant, &query);
-    let mut found: BTreeSet<Labels> = BTreeSet::new();
+    let mut found = Found { streams: HashSet::new(), bytes: 0, bytes_max: request.memory_bytes_max };
     let mut statistics = ScanStatistics::default();
     for day in snapshot.days.values() {
         for segment in &day.segments {
@@ -27,40 +37,30 @@ pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>
                     continue;
                 }
             };
-            let selected = index.select(&query.selectors);
-            let SegmentSummary { sequences, first, last, .. } = &segment.summary;
-            let hidden = HiddenRows::of(&snapshot.deletions, sequences.last, *first, *last);
-            let groups = index.groups.iter().filter(|group| query.range.overlaps(group.first, group.last));
-            for stream in groups.flat_map(|group| &group.streams) {
-                if selected.contains(stream.stream)
-                    && stream.overlaps(query.range)
-                    && let Some(labels) = index.streams.get(stream.stream as usize)
-                    && !found.contains(labels)
-                    && !matches!(hidden.stream(labels, stream.first, stream.last), StreamRows::None)
-                {
-                    found.insert(labels.clone());
-                }
+            let present = in_segment(segment, &index, &query, &snapshot.deletions);
+            let streams = index.streams.iter().enumerate();
+            for (_, labels) in streams.filter(|(number, _)| present.contains(*number as u32)) {
+                found.add(labels)?;
             }
         }
         for entry in &day.entries {
-            let streams = entry.batch.batch.rows.streams();
-            let hidden = HiddenRows::of(&snapshot.deletions, entry.batch.sequence, entry.first, entry.last);
-            let shown: Vec<StreamRows> =
-                streams.iter().map(|labels| hidden.stream(labels, entry.first, entry.last)).collect();
-            let mut present = vec![false; streams.len()];
-            for place in 0..entry.len() {
-                let row = entry.row(place);
-                let number = row.stream_index();
-                if query.range.contains(row.timestamp())
-                    && shown.get(number).is_some_and(|rows| rows.shows(row.timestamp(), row.line()))
-                    && let Some(present) = present.get_mut(number)
-                {
-                    *present = true;
-                }
-            }
-            let present = streams.iter().zip(present).filter(|(_, present)| *present);
-            found.extend(present.map(|(labels, _)| labels).filter(|labels| query.accepts(labels)).cloned());
+            in_entry(entry, &query, &snapshot.deletions).try_for_each(|labels| found.add(labels))?;
         }
     }
-    Ok(found.into_iter().collect())
+    let mut streams: Vec<Labels> = found.streams.into_iter().collect();
+    streams.sort_unstable();
+    Ok(streams)
+}
+
+impl Found {
+    fn add(&mut self, labels: &Labels) -> Result<(), ScanError> {
+        if !self.streams.contains(labels) {
+            self.bytes += labels.bytes() + STREAM_OVERHEAD_BYTES;
+            if self.bytes > self.bytes_max {
+                return Err(ScanError::Memory { limit: self.bytes_max });
+            }
+            self.streams.insert(labels.clone());
+        }
+        Ok(())
+    }
 }

@@ -187,6 +187,12 @@ impl SegmentIndex {
         set
     }
 
+    /// Labels by name with their postings: the one of that name, or all of them.
+    pub(crate) fn labels(&self, name: Option<&str>) -> impl Iterator<Item = (&str, &[Posting])> {
+        let of_name = move |(own, _): &&(Box<str>, Vec<Posting>)| name.is_none_or(|name| **own == *name);
+        self.postings.iter().filter(of_name).map(|(name, postings)| (&**name, &**postings))
+    }
+
     fn postings(&self, name: &str) -> &[Posting] {
         let place = self.postings.binary_search_by(|(other, _)| (**other).cmp(name));
         place.ok().and_then(|place| self.postings.get(place)).map_or(&[], |(_, postings)| postings)

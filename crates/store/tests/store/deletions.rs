@@ -56,7 +56,12 @@ fn lines(store: &Store) -> Vec<String> {
 }
 
 fn streams(store: &Store) -> Vec<Labels> {
-    let request = SeriesRequest { tenant: TenantId::default(), range: TimeRange::ALL, selectors: Vec::new() };
+    let request = SeriesRequest {
+        tenant: TenantId::default(),
+        range: TimeRange::ALL,
+        selectors: Vec::new(),
+        memory_bytes_max: usize::MAX,
+    };
     store.series(&request).expect("listed")
 }
 

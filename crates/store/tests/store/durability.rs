@@ -166,7 +166,12 @@ fn equal_entries_merge_only_among_those_that_merge() {
     let row = [("api", NOW, "one"), ("api", NOW + 1, "two"), ("api", NOW, "one")];
     let merge = Arc::new(batch_of(&row, EqualEntries::Merge));
     let keep = Arc::new(batch_of(&row, EqualEntries::Keep));
-    let request = SeriesRequest { tenant: TenantId::default(), range: TimeRange::ALL, selectors: Vec::new() };
+    let request = SeriesRequest {
+        tenant: TenantId::default(),
+        range: TimeRange::ALL,
+        selectors: Vec::new(),
+        memory_bytes_max: usize::MAX,
+    };
     let count = |store: &Store| {
         let volumes = store.volumes(&request).expect("counted");
         assert_eq!(volumes.len(), 1);
@@ -440,7 +445,12 @@ fn retention_by_age_hides_rows_and_drops_whole_days() {
     assert_eq!(lines(&store), ["day 2", "day 3"]);
     assert_eq!(everything(&store, &other).len(), 4, "a tenant with its own retention");
     assert!(disk.used_bytes() < used);
-    let request = SeriesRequest { tenant: TenantId::default(), range: TimeRange::ALL, selectors: Vec::new() };
+    let request = SeriesRequest {
+        tenant: TenantId::default(),
+        range: TimeRange::ALL,
+        selectors: Vec::new(),
+        memory_bytes_max: usize::MAX,
+    };
     assert_eq!(store.volumes(&request).expect("counted")[0].rows, 2);
 }
 

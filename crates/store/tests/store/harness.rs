@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{Direction, LogSource, ScanRequest, SeriesRequest};
+use timberyard_model::scan::{Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
 use timberyard_model::{Labels, LogBatch, RowRef, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
 use timberyard_store::{DecodeRecord, DeletionId, DeletionRequest, Store, StoreError, StoreOptions};
@@ -198,7 +199,12 @@ pub(crate) fn check_index(
         let count = counts.entry(row.labels.clone()).or_default();
         *count = (count.0 + 1, count.1 + row.line.len() as u64);
     }
-    let request = SeriesRequest { tenant: tenant.clone(), range, selectors: vec![selector.to_vec()] };
+    let request = SeriesRequest {
+        tenant: tenant.clone(),
+        range,
+        selectors: vec![selector.to_vec()],
+        memory_bytes_max: usize::MAX,
+    };
     let volumes = store.volumes(&request).expect("counted");
     let volumes: Vec<_> =
         volumes.into_iter().map(|volume| (volume.labels, (volume.rows, volume.bytes))).collect();
@@ -208,6 +214,30 @@ pub(crate) fn check_index(
     let series: BTreeSet<Labels> = series.into_iter().collect();
     assert!(counts.keys().all(|labels| series.contains(labels)), "no stream with rows is missing");
     assert!(series.iter().all(|labels| accepts_all(selector, labels)));
+    check_labels(store, &request, &series);
+}
+
+/// Compares labels and their values with those of the streams.
+fn check_labels(store: &Store, request: &SeriesRequest, streams: &BTreeSet<Labels>) {
+    let mut expected: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in streams.iter().flat_map(Labels::iter) {
+        expected.entry(name).or_default().insert(value);
+    }
+    let all = store.labels(request, &LabelQuestion::All).expect("listed");
+    let found = all.iter().map(|label| (&*label.name, label.values.iter().map(|value| &**value).collect()));
+    assert_eq!(found.collect::<BTreeMap<&str, BTreeSet<&str>>>(), expected);
+    let names = store.labels(request, &LabelQuestion::Names).expect("listed");
+    assert!(names.iter().map(|label| &*label.name).eq(expected.keys().copied()));
+    assert!(names.iter().all(|label| label.values.is_empty()));
+    for label in all {
+        let one = store.labels(request, &LabelQuestion::ValuesOf(label.name.clone())).expect("listed");
+        assert_eq!(one, [label]);
+    }
+    if !streams.is_empty() {
+        let narrow = SeriesRequest { memory_bytes_max: 1, ..request.clone() };
+        assert_eq!(store.series(&narrow), Err(ScanError::Memory { limit: 1 }));
+        assert_eq!(store.labels(&narrow, &LabelQuestion::All), Err(ScanError::Memory { limit: 1 }));
+    }
 }
 
 /// Batches that look like what clients send, and like what they should not.
