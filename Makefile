@@ -28,8 +28,9 @@ check: ## formatting, lints as errors, licences and sources, crate graph
 	$(CARGO) run --quiet --locked -p xtask -- crate-graph
 	scripts/lint-deploy
 
-bench: build ## measure the built server; report into bench/report.md
-	$(CARGO) run --release --locked -p timberyard-bench
+bench: build ## measure the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
+	@command -v zstd >/dev/null || { echo "bench needs the zstd command: every figure is divided by what it takes"; exit 1; }
+	$(CARGO) run --release --locked -p timberyard-bench -- run $(if $(filter quick,$(SIZE)),--quick)
 
 torture: deps ## the tests at full size and for long; figures into target/torture.md
 	scripts/torture

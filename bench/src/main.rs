@@ -1,48 +1,95 @@
 //! Measures a built Timberyard as a whole process: what it costs to take logs in and to find them again.
 //!
-//! Starts the binary on a fresh folder, pushes generated lines through Loki's push API, flushes, asks, stops, and
-//! writes a report. Every answer is compared with what the generator knows before its time counts. CPU is user
-//! plus system time of the whole process from its start to the end of its shutdown; disk is every file of the data
-//! directory after that. The yardstick is zstd at level 1 over the same lines in one stream, in the same run.
+//! Starts the binary on a fresh folder, pushes generated lines through Loki's push API, stops it, starts it again
+//! and asks. Every answer is compared with what a plain scan of the generated lines says, each time. CPU is user plus
+//! system time of the whole process; disk is every file of the data directory after the shutdown. The yardstick is
+//! zstd's command line tool over the same lines, in the same run. Reports are Markdown with a JSON of the same
+//! name beside it.
 
-mod measure;
+mod ask;
+mod decode;
+mod generator;
+mod ingest;
+mod load;
+mod machine;
 mod push_body;
-mod queries;
+mod question;
 mod report;
+mod run;
 mod server;
-mod workload;
+mod yardstick;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
-use crate::workload::Workload;
+use crate::generator::Workload;
 
 /// What was typed.
 #[derive(Debug, Parser)]
-#[command(about = "Measure Timberyard: CPU, memory and disk for taking logs in, time for finding them")]
+#[command(about = "Measure Timberyard: CPU, memory and disk for taking logs in, CPU for finding them")]
 struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Take workloads in, ask, and write a report.
+    Run(RunArguments),
+    /// Decode bodies of each wire format: MB/s on one core.
+    Decode {
+        /// Lines to decode.
+        #[arg(long, default_value_t = 100_000)]
+        lines: usize,
+    },
+    /// Write generated lines to standard output.
+    Lines {
+        #[arg(value_enum)]
+        workload: Workload,
+        #[arg(long, default_value_t = 1_000)]
+        lines: usize,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArguments {
     /// The binary to measure.
     #[arg(long, default_value = "target/release/timberyard")]
     binary: PathBuf,
-    /// Lines of each workload.
+    /// Lines of the workloads with short lines; those with long lines have a tenth.
     #[arg(long, default_value_t = 2_000_000)]
     lines: usize,
+    /// A tenth of the lines: a minute instead of ten, and figures that are worth less.
+    #[arg(long, conflicts_with = "lines")]
+    quick: bool,
     /// Workloads to run; all when none is named.
     #[arg(long, value_enum)]
     workload: Vec<Workload>,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Connections that push at the same time.
     #[arg(long, default_value_t = 2)]
     connections: usize,
-    /// Where the report goes.
-    #[arg(long, default_value = "bench/report.md")]
-    report: PathBuf,
+    /// Folder of reports; the file is named after the day.
+    #[arg(long, default_value = "bench/reports")]
+    reports: PathBuf,
+    /// What the report is called instead.
+    #[arg(long)]
+    name: Option<String>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments) {
+    let done = match Arguments::parse().what {
+        What::Run(arguments) => run(arguments),
+        What::Decode { lines } => decode::measure(lines).map(|table| tell(&table)),
+        What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&format!("bench: {error}"));
@@ -51,20 +98,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), String> {
-    let workloads = match arguments.workload.as_slice() {
-        [] => Workload::ALL.to_vec(),
-        chosen => chosen.to_vec(),
+fn run(arguments: RunArguments) -> Result<(), String> {
+    let plan = run::Plan {
+        binary: arguments.binary,
+        workloads: if arguments.workload.is_empty() { Workload::ALL.to_vec() } else { arguments.workload },
+        lines: if arguments.quick { 200_000 } else { arguments.lines },
+        seed: arguments.seed,
+        connections: arguments.connections,
     };
-    let mut results = Vec::new();
-    for workload in workloads {
-        tell(&format!("bench: {} lines of {workload}", arguments.lines));
-        results.push(measure::measure(arguments, workload)?);
+    let results = run::run(&plan, tell)?;
+    let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let stem = arguments.reports.join(arguments.name.as_ref().unwrap_or(&day));
+    let json = serde_json::to_string_pretty(&results).map_err(|e| e.to_string())?;
+    let text = report::render(&day, &results);
+    std::fs::create_dir_all(&arguments.reports)
+        .map_err(|e| format!("{}: {e}", arguments.reports.display()))?;
+    for (extension, content) in [("json", json + "\n"), ("md", text.clone())] {
+        let file = stem.with_extension(extension);
+        std::fs::write(&file, content).map_err(|e| format!("{}: {e}", file.display()))?;
     }
-    let text = report::render(&results);
-    std::fs::write(&arguments.report, &text).map_err(|e| format!("{}: {e}", arguments.report.display()))?;
     tell(&text);
     Ok(())
+}
+
+fn write_lines(workload: Workload, lines: usize, seed: u64) -> Result<(), String> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    workload
+        .lines(lines, seed)
+        .try_for_each(|line| writeln!(out, "{}", line.text))
+        .and_then(|()| out.flush())
+        .map_err(|e| e.to_string())
 }
 
 #[expect(clippy::print_stderr, reason = "progress of a command line tool")]

@@ -1,14 +1,25 @@
-//! The process under measurement: started on a fresh folder and a free loopback port, stopped with SIGTERM.
+//! The process under measurement: started on a folder and a free loopback port, stopped with SIGTERM.
+//!
+//! CPU is what the kernel counts for the whole process, in nanoseconds: its CPU clock while it runs, and what
+//! waiting for it reports (`wait4`, by way of `getrusage` of ended children) once it has ended.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 use ureq::Agent;
 
 /// How long a start or a stop may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running server. Killed when dropped without [`Server::stop`].
 pub(crate) struct Server {
@@ -19,9 +30,12 @@ pub(crate) struct Server {
     pub(crate) start_seconds: f64,
 }
 
-/// CPU seconds of processes, read where the kernel counts them.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CpuSeconds(pub(crate) f64);
+/// Looks at the anonymous memory of a process again and again, since the kernel keeps no peak of it.
+pub(crate) struct MemoryWatch {
+    enough: Arc<AtomicBool>,
+    peak_bytes: Arc<AtomicU64>,
+    watcher: Option<JoinHandle<()>>,
+}
 
 impl Server {
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self, String> {
@@ -51,38 +65,49 @@ impl Server {
         Ok(server)
     }
 
-    /// CPU seconds so far.
-    pub(crate) fn cpu(&self) -> Result<CpuSeconds, String> {
-        cpu_fields(&format!("/proc/{}/stat", self.child.id()), 13)
+    /// CPU seconds so far, of all its threads, those that have ended included.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
+        let clock = clock_getcpuclockid(self.pid()).map_err(|e| format!("CPU clock of the server: {e}"))?;
+        let time = clock.now().map_err(|e| format!("CPU clock of the server: {e}"))?;
+        Ok(time.num_nanoseconds() as f64 / 1e9)
     }
 
     /// The largest resident set so far, in bytes.
-    pub(crate) fn memory_bytes_peak(&self) -> Result<u64, String> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
-            .map_err(|e| e.to_string())?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kibibytes.map(|k| k * 1024).ok_or_else(|| "no VmHWM in /proc".to_owned())
+    pub(crate) fn resident_bytes_peak(&self) -> Result<u64, String> {
+        memory_bytes(self.child.id(), "VmHWM:").ok_or_else(|| "no VmHWM in /proc".to_owned())
     }
 
-    /// Ends it in order, and says what the whole process used from start to end.
-    pub(crate) fn stop(mut self) -> Result<CpuSeconds, String> {
-        let before = children_cpu()?;
-        let pid = self.child.id().to_string();
-        let signalled = Command::new("kill").args(["-TERM", &pid]).status().map_err(|e| e.to_string())?;
-        if !signalled.success() {
-            return Err("kill -TERM failed".to_owned());
-        }
-        let started = Instant::now();
+    /// Begins to watch its anonymous memory.
+    pub(crate) fn watch_memory(&self) -> MemoryWatch {
+        let (enough, peak_bytes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (seen_enough, peak, process) = (Arc::clone(&enough), Arc::clone(&peak_bytes), self.child.id());
+        let watcher = std::thread::spawn(move || {
+            while !seen_enough.load(Ordering::Relaxed) {
+                peak.fetch_max(memory_bytes(process, "RssAnon:").unwrap_or_default(), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        MemoryWatch { enough, peak_bytes, watcher: Some(watcher) }
+    }
+
+    /// Ends it in order, and says how many CPU seconds the whole process used from start to end.
+    pub(crate) fn stop(mut self) -> Result<f64, String> {
+        let before = children_cpu_seconds()?;
+        kill(self.pid(), Signal::SIGTERM).map_err(|e| format!("SIGTERM: {e}"))?;
+        let asked = Instant::now();
         loop {
             match self.child.try_wait().map_err(|e| e.to_string())? {
                 Some(status) if status.success() => break,
                 Some(status) => return Err(format!("server ended badly: {status}")),
-                None if started.elapsed() > PATIENCE => return Err("server did not stop".to_owned()),
+                None if asked.elapsed() > PATIENCE => return Err("server did not stop".to_owned()),
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         }
-        Ok(CpuSeconds(children_cpu()?.0 - before.0))
+        Ok(children_cpu_seconds()? - before)
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
     }
 }
 
@@ -96,27 +121,35 @@ impl Drop for Server {
     }
 }
 
-/// CPU of all children that have ended and were waited for.
-fn children_cpu() -> Result<CpuSeconds, String> {
-    cpu_fields("/proc/self/stat", 15)
+impl MemoryWatch {
+    /// The largest anonymous memory that was seen, in bytes.
+    pub(crate) fn end(mut self) -> u64 {
+        self.enough.store(true, Ordering::Relaxed);
+        if let Some(watcher) = self.watcher.take() {
+            // A watcher that panicked has left what it saw.
+            let _ = watcher.join();
+        }
+        self.peak_bytes.load(Ordering::Relaxed)
+    }
 }
 
-/// Sum of two neighbouring fields of a `stat` page (proc(5): 14 utime, 15 stime, 16 cutime, 17 cstime).
-fn cpu_fields(path: &str, first: usize) -> Result<CpuSeconds, String> {
-    let stat = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
-    // The name in parentheses may hold anything; fields are counted after it.
-    let rest = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 =
-        rest.split_whitespace().skip(first - 2).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    // USER_HZ is 100 on every Linux that this runs on.
-    Ok(CpuSeconds(ticks as f64 / 100.0))
+/// CPU seconds of all children that have ended and were waited for.
+pub(crate) fn children_cpu_seconds() -> Result<f64, String> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|e| format!("getrusage: {e}"))?;
+    Ok((usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6)
+}
+
+fn memory_bytes(process: u32, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
 /// A client that keeps its connection and shows every status.
 pub(crate) fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(300)))
+        .timeout_global(Some(Duration::from_secs(600)))
         .build()
         .into()
 }

@@ -1,0 +1,277 @@
+//! What decoding costs: each wire format's decoder over bodies of the same lines, on one core.
+//!
+//! Bodies lie in memory and are inflated already, but for Loki's protobuf, which is sent as a snappy block; levels
+//! and service names are discovered, as in the server. MB are 10^6 bytes, once of the lines themselves and once of
+//! the body that was read.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
+use serde_json::{Value, json};
+use timberyard_model::{Limits, TenantId, Timestamp};
+use timberyard_wire::ndjson::NdjsonMapping;
+use timberyard_wire::{
+    DecodeContext, change66, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto, ndjson,
+    otlp_json, otlp_proto,
+};
+
+use crate::generator::{Line, SPAN_NS, START_NS, StreamLabels, Workload};
+use crate::load::label_text;
+use crate::push_body;
+
+/// Lines of a body; a body of Change66's may not have more.
+const BODY_LINES: usize = 1_000;
+/// CPU seconds that a format is decoded for, at least.
+const SECONDS_ENOUGH: f64 = 1.0;
+
+/// Decodes one body and says how many rows it held.
+type Decode = fn(&[u8], &DecodeContext<'_>) -> Result<usize, String>;
+
+/// Writes bodies of one format.
+type Encode = fn(&[StreamLabels], &[Line]) -> Result<Vec<Vec<u8>>, String>;
+
+/// A wire format: how a sender writes a body, and who reads it.
+struct Format {
+    name: &'static str,
+    encode: Encode,
+    decode: Decode,
+}
+
+const FORMATS: [Format; 11] = [
+    Format {
+        name: "Loki push, protobuf in snappy",
+        encode: loki_proto,
+        decode: |body, context| rows(loki_push_proto::decode(body, context).map(|d| d.batch.rows.len())),
+    },
+    Format {
+        name: "Loki push, protobuf",
+        encode: loki_message,
+        decode: |body, context| {
+            rows(loki_push_proto::decode_message(body, context).map(|d| d.batch.rows.len()))
+        },
+    },
+    Format {
+        name: "Loki push, JSON",
+        encode: |streams, lines| Ok(vec![push_body::loki_json(streams, lines)]),
+        decode: |body, context| rows(loki_push_json::decode(body, context).map(|d| d.batch.rows.len())),
+    },
+    Format {
+        name: "OTLP, protobuf",
+        encode: |streams, lines| Ok(vec![push_body::otlp_protobuf(streams, lines)]),
+        decode: |body, context| rows(otlp_proto::decode(body, context).map(|d| d.batch.rows.len())),
+    },
+    Format {
+        name: "OTLP, JSON",
+        encode: |streams, lines| Ok(vec![push_body::otlp_json(streams, lines)]),
+        decode: |body, context| rows(otlp_json::decode(body, context).map(|d| d.batch.rows.len())),
+    },
+    Format {
+        name: "NDJSON",
+        encode: ndjson_lines,
+        decode: |body, context| {
+            rows(ndjson::decode(body, &NdjsonMapping::default(), context).map(|d| d.batch.rows.len()))
+        },
+    },
+    Format {
+        name: "LogPulse",
+        encode: logpulse_body,
+        decode: |body, context| rows(logpulse::decode(body, context).map(|batch| batch.rows.len())),
+    },
+    Format {
+        name: "Logtopus",
+        encode: logtopus_body,
+        decode: |body, context| rows(logtopus::decode(body, context).map(|batch| batch.rows.len())),
+    },
+    Format {
+        name: "LogStream, one entry a body",
+        encode: logstream_bodies,
+        decode: |body, context| {
+            rows(
+                logstream::decode(body, context, "0d9c8a52-3b1e-4f67-9a04-5c2de871b6f3")
+                    .map(|batch| batch.rows.len()),
+            )
+        },
+    },
+    Format {
+        name: "Change66, batch",
+        encode: change66_body,
+        decode: |body, context| {
+            rows(change66::decode_batch(body, context, 1).map(|events| events.batch.rows.len()))
+        },
+    },
+    Format {
+        name: "log-go",
+        encode: loggo_body,
+        decode: |body, context| {
+            rows(loggo::decode(body, context).map(|batches| batches.iter().map(|b| b.rows.len()).sum()))
+        },
+    },
+];
+
+/// A Markdown table: MB/s of each format over microservice lines.
+pub(crate) fn measure(lines: usize) -> Result<String, String> {
+    let streams = Workload::Micro.streams();
+    let lines: Vec<Line> = Workload::Micro.lines(lines, 1).collect();
+    let mut table = String::from(
+        "| format | lines, MB/s | body, MB/s | ns a line | bytes a body |\n| --- | ---: | ---: | ---: | ---: |\n",
+    );
+    for format in &FORMATS {
+        let row = measure_format(format, &streams, &lines).map_err(|e| format!("{}: {e}", format.name))?;
+        table.push_str(&row);
+    }
+    Ok(table)
+}
+
+fn measure_format(format: &Format, streams: &[StreamLabels], lines: &[Line]) -> Result<String, String> {
+    let mut bodies = Vec::new();
+    for lines in lines.chunks(BODY_LINES) {
+        bodies.extend((format.encode)(streams, lines)?);
+    }
+    let limits = Limits::default();
+    let tenant = TenantId::default();
+    let context = DecodeContext {
+        tenant: &tenant,
+        received_at: Timestamp::from_nanos(START_NS + SPAN_NS),
+        client_ip: Some("192.0.2.7"),
+        node_id: "bench",
+        limits: &limits,
+        discover_service_name: true,
+        detect_level: true,
+    };
+    // The first round warms up and checks; the others are timed.
+    let decoded = decode_all(format, &bodies, &context)?;
+    if decoded != lines.len() {
+        return Err(format!("{decoded} rows of {} lines", lines.len()));
+    }
+    let (mut rounds, started) = (0_u32, thread_cpu_seconds()?);
+    let mut seconds = 0.0;
+    while seconds < SECONDS_ENOUGH {
+        black_box(decode_all(format, &bodies, &context)?);
+        rounds += 1;
+        seconds = thread_cpu_seconds()? - started;
+    }
+    let each = seconds / f64::from(rounds);
+    let line_bytes: usize = lines.iter().map(|line| line.text.len()).sum();
+    let body_bytes: usize = bodies.iter().map(Vec::len).sum();
+    let mut row = String::new();
+    writeln!(
+        row,
+        "| {} | {:.0} | {:.0} | {:.0} | {} |",
+        format.name,
+        line_bytes as f64 / 1e6 / each,
+        body_bytes as f64 / 1e6 / each,
+        each * 1e9 / lines.len() as f64,
+        body_bytes / bodies.len()
+    )
+    .map_err(|e| e.to_string())?;
+    Ok(row)
+}
+
+fn decode_all(format: &Format, bodies: &[Vec<u8>], context: &DecodeContext<'_>) -> Result<usize, String> {
+    bodies.iter().try_fold(0, |sum, body| Ok(sum + (format.decode)(black_box(body), context)?))
+}
+
+fn rows<E: std::fmt::Display>(decoded: Result<usize, E>) -> Result<usize, String> {
+    decoded.map_err(|e| e.to_string())
+}
+
+/// CPU seconds of this thread: what other processes take of the machine does not count.
+fn thread_cpu_seconds() -> Result<f64, String> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_err(|e| format!("CPU clock: {e}"))?;
+    Ok(time.num_nanoseconds() as f64 / 1e9)
+}
+
+fn loki_message(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let labels: Vec<String> = streams.iter().map(label_text).collect();
+    Ok(vec![push_body::loki_protobuf(&labels, lines)])
+}
+
+fn loki_proto(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    loki_message(streams, lines)?.iter().map(|message| push_body::snappy(message)).collect()
+}
+
+fn ndjson_lines(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let objects = push_body::objects(
+        streams,
+        lines,
+        |service, line, time| json!({ "_time": time, "service": service, "level": "info", "_msg": line.text }),
+    );
+    let lines: Vec<String> = objects.iter().map(Value::to_string).collect();
+    Ok(vec![lines.join("\n").into_bytes()])
+}
+
+fn logpulse_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    // Its lines are of one line each.
+    let streams = push_body::objects(streams, lines, |service, line, time| {
+        json!({
+            "labels": { "app": service },
+            "entries": [{ "ts": time, "line": line.text.replace('\n', " ") }],
+        })
+    });
+    Ok(vec![json!({ "streams": streams }).to_string().into_bytes()])
+}
+
+fn logtopus_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let entries = push_body::objects(
+        streams,
+        lines,
+        |service, line, _| json!({ "level": "INFO", "message": line.text, "logger_name": service, "session_id": "s-1" }),
+    );
+    Ok(vec![Value::from(entries).to_string().into_bytes()])
+}
+
+fn logstream_bodies(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let entries = push_body::objects(
+        streams,
+        lines,
+        |service, line, _| json!({ "service": service, "level": "INFO", "message": line.text, "metadata": { "pod": 1 } }),
+    );
+    Ok(entries.iter().map(|entry| entry.to_string().into_bytes()).collect())
+}
+
+fn change66_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let events = push_body::objects(streams, lines, |service, line, time| {
+        json!({
+            "event_id": format!("{:x}", line.timestamp_ns), "timestamp": time, "event_type": "behavioral",
+            "event_name": service, "properties": { "text": line.text },
+        })
+    });
+    Ok(vec![json!({ "logs": events }).to_string().into_bytes()])
+}
+
+fn loggo_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let entries = push_body::objects(streams, lines, |service, line, _| {
+        json!({
+            "timestamp": line.timestamp_ns / 1_000_000, "service": service, "level": "info",
+            "message": line.text, "labels": {},
+        })
+    });
+    Ok(vec![Value::from(entries).to_string().into_bytes()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_gives_as_many_rows_as_there_are_lines() {
+        let streams = Workload::Micro.streams();
+        let lines: Vec<Line> = Workload::Micro.lines(300, 1).collect();
+        let (limits, tenant) = (Limits::default(), TenantId::default());
+        for format in &FORMATS {
+            let bodies = (format.encode)(&streams, &lines).expect("a body");
+            let context = DecodeContext {
+                tenant: &tenant,
+                received_at: Timestamp::from_nanos(START_NS + SPAN_NS),
+                client_ip: None,
+                node_id: "bench",
+                limits: &limits,
+                discover_service_name: true,
+                detect_level: true,
+            };
+            assert_eq!(decode_all(format, &bodies, &context), Ok(lines.len()), "{}", format.name);
+        }
+    }
+}
