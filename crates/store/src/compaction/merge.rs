@@ -86,7 +86,7 @@ pub(super) struct MergeRules<'a> {
 pub(super) fn by_family(inputs: &[Input]) -> Vec<(&str, Vec<Source<'_>>)> {
     let mut families: std::collections::BTreeMap<&str, Vec<Source<'_>>> = std::collections::BTreeMap::new();
     for input in inputs {
-        for group in &input.index.groups {
+        for group in input.index.groups.iter() {
             families.entry(&group.family).or_default().push(Source { input, group });
         }
     }

@@ -47,13 +47,13 @@ fn add_segment(
     present: &StreamSet,
     collector: &mut LabelCollector<'_>,
 ) -> Result<(), ScanError> {
-    for (name, postings) in index.labels(collector.only_name()) {
-        for posting in postings {
+    for (name, postings) in index.labels.names(collector.only_name()) {
+        for posting in postings.iter() {
             if !collector.wants(name) {
                 break;
             }
             if posting.streams.iter().any(|stream| present.contains(*stream)) {
-                collector.add(name, &posting.value)?;
+                collector.add(name, posting.value)?;
             }
         }
     }

@@ -18,6 +18,10 @@ pub(super) fn in_segment(
 ) -> StreamSet {
     let SegmentSummary { sequences, first, last, .. } = &segment.summary;
     let hidden = HiddenRows::of(deletions, sequences.last, *first, *last);
+    let whole = query.range.start <= *first && *last < query.range.end;
+    if whole && query.selectors.is_empty() && hidden.is_empty() {
+        return StreamSet::full(index.streams.len());
+    }
     let selected = index.select(&query.selectors);
     let mut present = StreamSet::empty(index.streams.len());
     let groups = index.groups.iter().filter(|group| query.range.overlaps(group.first, group.last));

@@ -38,9 +38,8 @@ pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>
                 }
             };
             let present = in_segment(segment, &index, &query, &snapshot.deletions);
-            let streams = index.streams.iter().enumerate();
-            for (_, labels) in streams.filter(|(number, _)| present.contains(*number as u32)) {
-                found.add(labels)?;
+            for stream in (0..index.streams.len()).filter(|stream| present.contains(*stream as u32)) {
+                found.add(&index.labels.labels_of(stream))?;
             }
         }
         for entry in &day.entries {

@@ -1,12 +1,13 @@
 //! The bytes of a segment's footer and trailer: the label index and what leads to it.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use timberyard_model::{Labels, TenantId, Timestamp};
+use timberyard_model::{TenantId, Timestamp};
 
 use super::frame::Frame;
 use super::handle::SegmentSummary;
-use super::index::{BlockEntry, Group, GroupStream, Posting, SegmentIndex};
+use super::index::{BlockEntry, Group, GroupStream, SegmentIndex};
+use super::label_index::LabelIndex;
 use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put_varint, put_zigzag};
 
 pub(super) const MAGIC: &[u8; 8] = b"TMBRSEG\n";
@@ -67,23 +68,6 @@ impl Trailer {
     }
 }
 
-/// Postings of streams that are sorted by their labels.
-pub(super) fn postings_of(streams: &[Labels]) -> Vec<(Box<str>, Vec<Posting>)> {
-    let mut names: BTreeMap<&str, BTreeMap<&str, Vec<u32>>> = BTreeMap::new();
-    for (number, labels) in streams.iter().enumerate() {
-        for (name, value) in labels.iter() {
-            names.entry(name).or_default().entry(value).or_default().push(number as u32);
-        }
-    }
-    let postings = |values: BTreeMap<&str, Vec<u32>>| {
-        values
-            .into_iter()
-            .map(|(value, streams)| Posting { value: value.into(), streams: streams.into() })
-            .collect()
-    };
-    names.into_iter().map(|(name, values)| (name.into(), postings(values))).collect()
-}
-
 fn difference(later: Timestamp, earlier: Timestamp) -> u64 {
     later.as_nanos().wrapping_sub(earlier.as_nanos()) as u64
 }
@@ -102,23 +86,9 @@ pub(super) fn encode(summary: &SegmentSummary, index: &SegmentIndex) -> Vec<u8> 
     put_varint(&mut out, summary.line_bytes);
     put_zigzag(&mut out, summary.first.as_nanos());
     put_varint(&mut out, difference(summary.last, summary.first));
-    put_varint(&mut out, index.streams.len() as u64);
-    put_varint(&mut out, index.postings.len() as u64);
-    for (name, postings) in &index.postings {
-        put_bytes(&mut out, name.as_bytes());
-        put_varint(&mut out, postings.len() as u64);
-        for posting in postings {
-            put_bytes(&mut out, posting.value.as_bytes());
-            put_varint(&mut out, posting.streams.len() as u64);
-            let mut before = 0;
-            for stream in &posting.streams {
-                put_varint(&mut out, u64::from(stream - before));
-                before = *stream;
-            }
-        }
-    }
+    index.labels.encode(&mut out);
     put_varint(&mut out, index.groups.len() as u64);
-    for group in &index.groups {
+    for group in index.groups.iter() {
         put_group(&mut out, group);
     }
     out
@@ -150,7 +120,6 @@ fn put_group(out: &mut Vec<u8>, group: &Group) {
 }
 
 /// What a footer says, with what it says of the segment as a whole.
-#[derive(Debug, PartialEq)]
 pub(super) struct Footer {
     pub(super) tenant: TenantId,
     pub(super) day: i32,
@@ -171,45 +140,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Footer, Malformed> {
     let line_bytes = reader.varint()?;
     let first = Timestamp::from_nanos(reader.zigzag()?);
     let last = later(first, reader.varint()?)?;
-    // A stream is named in the postings (unless it has no labels) and in a group.
-    let stream_count = reader.count()?;
-    let (postings, streams) = read_postings(&mut reader, stream_count)?;
+    let labels = LabelIndex::decode(&mut reader)?;
     let group_count = reader.count()?;
     let mut groups = Vec::with_capacity(group_count);
     for _ in 0..group_count {
-        groups.push(read_group(&mut reader, stream_count)?);
+        groups.push(read_group(&mut reader, labels.streams())?);
     }
     reader.end()?;
-    let index = SegmentIndex { streams, postings, groups };
+    let index = SegmentIndex::new(Arc::new(labels), groups.into());
     Ok(Footer { tenant, day, id, rows, line_bytes, first, last, index })
-}
-
-type Postings = Vec<(Box<str>, Vec<Posting>)>;
-
-fn read_postings(reader: &mut Reader<'_>, stream_count: usize) -> Result<(Postings, Vec<Labels>), Malformed> {
-    let mut pairs: Vec<Vec<(&str, &str)>> = vec![Vec::new(); stream_count];
-    let name_count = reader.count()?;
-    let mut names = Vec::with_capacity(name_count);
-    for _ in 0..name_count {
-        let name = reader.text()?;
-        let value_count = reader.count()?;
-        let mut postings = Vec::with_capacity(value_count);
-        for _ in 0..value_count {
-            let value = reader.text()?;
-            let count = reader.count()?;
-            let mut streams = Vec::with_capacity(count);
-            let mut stream = 0u32;
-            for _ in 0..count {
-                stream = stream.checked_add(reader.varint_u32()?).ok_or(Malformed("no such stream"))?;
-                pairs.get_mut(stream as usize).ok_or(Malformed("no such stream"))?.push((name, value));
-                streams.push(stream);
-            }
-            postings.push(Posting { value: value.into(), streams: streams.into() });
-        }
-        names.push((name.into(), postings));
-    }
-    let streams = pairs.into_iter().map(Labels::from_pairs).collect();
-    Ok((names, streams))
 }
 
 fn read_group(reader: &mut Reader<'_>, stream_count: usize) -> Result<Group, Malformed> {

@@ -63,7 +63,7 @@ pub(crate) struct Segment {
     pub(crate) summary: SegmentSummary,
     path: PathBuf,
     disk: Arc<dyn Disk>,
-    index: Mutex<Option<Arc<SegmentIndex>>>,
+    index: Mutex<Option<SegmentIndex>>,
     keys: OnceLock<(KeyIndex, u64)>,
     damaged: AtomicBool,
     doomed: AtomicBool,
@@ -102,10 +102,10 @@ impl Segment {
     pub(crate) fn index(self: &Arc<Self>, cache: &IndexCache) -> Result<Arc<SegmentIndex>, StoreError> {
         let mut held = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = &*held {
-            return Ok(Arc::clone(index));
+            return Ok(Arc::new(index.share()));
         }
         let index = Arc::new(self.read_index(&self.open()?)?);
-        *held = Some(Arc::clone(&index));
+        *held = Some(index.share());
         drop(held);
         cache.note(self, index.memory_bytes());
         Ok(index)
@@ -166,7 +166,7 @@ impl Segment {
     pub(crate) fn read_everything(&self, visit: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
         let reader = self.open()?;
         let index = self.read_index(&reader)?;
-        for group in &index.groups {
+        for group in index.groups.iter() {
             let mut rows = vec![0u64; group.streams.len()];
             let mut before = group.first;
             for entry in &group.blocks {

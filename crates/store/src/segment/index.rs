@@ -1,26 +1,19 @@
 //! The label index of a segment in memory: streams, postings, groups and blocks.
 
+use std::sync::Arc;
+
 use timberyard_model::matcher::{LabelMatcher, ValueTest};
-use timberyard_model::{Labels, TimeRange, Timestamp};
+use timberyard_model::{TimeRange, Timestamp};
 
 use super::frame::Frame;
+use super::label_index::{LabelIndex, Posting};
+use super::stream_table::StreamTable;
 
-/// What is known of a segment without reading a row.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What is known of a segment without reading a row. Readers share all but the label sets that they put together.
 pub(crate) struct SegmentIndex {
-    /// Sorted; a stream's number is its place.
-    pub(crate) streams: Vec<Labels>,
-    /// By label name, sorted.
-    pub(crate) postings: Vec<(Box<str>, Vec<Posting>)>,
-    pub(crate) groups: Vec<Group>,
-}
-
-/// The streams that have one value of a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Posting {
-    pub(crate) value: Box<str>,
-    /// Ascending.
-    pub(crate) streams: Box<[u32]>,
+    pub(crate) streams: StreamTable,
+    pub(crate) labels: Arc<LabelIndex>,
+    pub(crate) groups: Arc<[Group]>,
 }
 
 /// Rows of one family, sorted by time.
@@ -94,7 +87,7 @@ impl StreamSet {
         Self { words: vec![0; streams.div_ceil(64)] }
     }
 
-    fn full(streams: usize) -> Self {
+    pub(crate) fn full(streams: usize) -> Self {
         let mut set = Self { words: vec![u64::MAX; streams.div_ceil(64)] };
         if let (Some(last), 1..) = (set.words.last_mut(), streams % 64) {
             *last = (1 << (streams % 64)) - 1;
@@ -137,6 +130,15 @@ impl StreamSet {
 }
 
 impl SegmentIndex {
+    pub(super) fn new(labels: Arc<LabelIndex>, groups: Arc<[Group]>) -> Self {
+        Self { streams: StreamTable::new(Arc::clone(&labels)), labels, groups }
+    }
+
+    /// The same for another reader, who puts label sets together for himself.
+    pub(super) fn share(&self) -> Self {
+        Self::new(Arc::clone(&self.labels), Arc::clone(&self.groups))
+    }
+
     /// The streams that pass all matchers of at least one selector; all when there is no selector.
     pub(crate) fn select(&self, selectors: &[Vec<LabelMatcher>]) -> StreamSet {
         if selectors.is_empty() {
@@ -158,26 +160,25 @@ impl SegmentIndex {
 
     /// A stream without the label has the empty value: it passes when that does.
     fn passing(&self, matcher: &LabelMatcher) -> StreamSet {
-        let postings = self.postings(&matcher.name);
+        let postings = self.labels.names(Some(&matcher.name)).next().map(|(_, postings)| postings);
         let absent_passes = matcher.test.accepts("");
         let count = self.streams.len();
         let mut set = if absent_passes { StreamSet::full(count) } else { StreamSet::empty(count) };
-        let mut apply = |posting: &Posting, passes: bool| {
-            for stream in &posting.streams {
+        let Some(postings) = postings else { return set };
+        let mut apply = |posting: Posting<'_>, passes: bool| {
+            for stream in posting.streams {
                 if passes { set.insert(*stream) } else { set.remove(*stream) }
             }
         };
         match &matcher.test {
             ValueTest::Equal(value) if !absent_passes => {
-                if let Ok(place) = postings.binary_search_by(|posting| posting.value.cmp(value))
-                    && let Some(posting) = postings.get(place)
-                {
+                if let Some(posting) = postings.find(value) {
                     apply(posting, true);
                 }
             }
             test => {
-                for posting in postings {
-                    let passes = test.accepts(&posting.value);
+                for posting in postings.iter() {
+                    let passes = test.accepts(posting.value);
                     if passes != absent_passes {
                         apply(posting, passes);
                     }
@@ -187,26 +188,8 @@ impl SegmentIndex {
         set
     }
 
-    /// Labels by name with their postings: the one of that name, or all of them.
-    pub(crate) fn labels(&self, name: Option<&str>) -> impl Iterator<Item = (&str, &[Posting])> {
-        let of_name = move |(own, _): &&(Box<str>, Vec<Posting>)| name.is_none_or(|name| **own == *name);
-        self.postings.iter().filter(of_name).map(|(name, postings)| (&**name, &**postings))
-    }
-
-    fn postings(&self, name: &str) -> &[Posting] {
-        let place = self.postings.binary_search_by(|(other, _)| (**other).cmp(name));
-        place.ok().and_then(|place| self.postings.get(place)).map_or(&[], |(_, postings)| postings)
-    }
-
     /// Memory this takes, in bytes, roughly.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let labels: usize = self.streams.iter().map(|labels| 64 + labels.len() * 64).sum();
-        let postings: usize = self
-            .postings
-            .iter()
-            .flat_map(|(_, postings)| postings)
-            .map(|posting| 48 + posting.value.len() + posting.streams.len() * 4)
-            .sum();
         let groups: usize = self
             .groups
             .iter()
@@ -215,7 +198,7 @@ impl SegmentIndex {
                     + group.blocks.len() * size_of::<BlockEntry>()
             })
             .sum();
-        labels + postings + groups
+        self.labels.bytes() + groups
     }
 }
 
@@ -224,8 +207,8 @@ mod tests {
     use timberyard_model::matcher::accepts_all;
     use timberyard_model::pattern::Pattern;
 
-    use super::super::footer::postings_of;
     use super::*;
+    use timberyard_model::Labels;
 
     fn matcher(name: &str, operator: &str, value: &str) -> LabelMatcher {
         let pattern = || Pattern::whole(value).expect("valid");
@@ -249,7 +232,7 @@ mod tests {
             })
             .collect();
         streams.sort();
-        let index = SegmentIndex { postings: postings_of(&streams), streams, groups: Vec::new() };
+        let index = SegmentIndex::new(Arc::new(LabelIndex::of(&streams)), Arc::new([]));
         let mut matchers = Vec::new();
         for name in ["app", "pod", "zone", "none"] {
             for operator in ["=", "!=", "=~", "!~"] {
@@ -260,17 +243,15 @@ mod tests {
         }
         for pair in matchers.windows(2) {
             let selected = index.select(&[pair.to_vec()]);
-            for (number, labels) in index.streams.iter().enumerate() {
+            for (number, labels) in streams.iter().enumerate() {
                 assert_eq!(selected.contains(number as u32), accepts_all(pair, labels), "{pair:?} {labels}");
             }
         }
         let either = index.select(&[vec![matcher("app", "=", "app1")], vec![matcher("zone", "=", "")]]);
-        assert!(index.streams.iter().enumerate().all(|(number, labels)| {
+        assert!(streams.iter().enumerate().all(|(number, labels)| {
             either.contains(number as u32)
                 == (labels.get("app") == Some("app1") || labels.get("zone").is_none())
         }));
-        assert!(
-            index.streams.iter().enumerate().all(|(number, _)| index.select(&[]).contains(number as u32))
-        );
+        assert!(streams.iter().enumerate().all(|(number, _)| index.select(&[]).contains(number as u32)));
     }
 }

@@ -13,9 +13,11 @@ mod handle;
 mod index;
 mod index_cache;
 mod keys;
+mod label_index;
 mod metadata;
 #[cfg(test)]
 mod round_trips;
+mod stream_table;
 mod writer;
 
 pub(crate) use block::{Block, Wanted};

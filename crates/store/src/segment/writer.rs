@@ -8,11 +8,12 @@ use timberyard_model::batch::UniqueKey;
 use timberyard_model::{Labels, RowRef, TenantId};
 
 use super::block_builder::{BuiltGroup, GroupBuilder};
-use super::footer::{self, MAGIC, Trailer, postings_of};
+use super::footer::{self, MAGIC, Trailer};
 use super::frame::FrameWriter;
 use super::handle::{SegmentReader, SegmentSummary, Sequences};
 use super::index::{Group, SegmentIndex};
 use super::keys::KeysBuilder;
+use super::label_index::LabelIndex;
 use crate::codec::{Malformed, checksum};
 use crate::columnar::Prehashed;
 use crate::disk::{Disk, DiskFile, create_directories};
@@ -224,7 +225,7 @@ impl SegmentWriter {
             stream.stream = numbers[stream.stream as usize];
         }
         let streams: Vec<Labels> = order.iter().map(|old| labels[*old as usize].clone()).collect();
-        SegmentIndex { postings: postings_of(&streams), streams, groups }
+        SegmentIndex::new(Arc::new(LabelIndex::of(&streams)), groups.into())
     }
 
     fn end_group(&mut self) -> Result<(), StoreError> {
