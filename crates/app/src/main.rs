@@ -18,6 +18,7 @@ mod query;
 mod server;
 mod show;
 mod shutdown;
+mod store_deletions;
 mod store_slot;
 mod tail;
 mod telemetry;

@@ -44,7 +44,7 @@ impl StoreSlot {
         self.store.get()
     }
 
-    fn operated(&self) -> Result<Arc<Store>, OperationError> {
+    pub(crate) fn operated(&self) -> Result<Arc<Store>, OperationError> {
         self.store().cloned().ok_or_else(|| OperationError::Unavailable(STARTING.to_owned()))
     }
 

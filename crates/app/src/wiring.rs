@@ -10,7 +10,7 @@ use timberyard_model::sink::Sink;
 use timberyard_pipeline::{Broker, DemotedLabelsSource, Intake, LabelDemotion, TailHub};
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, Scopes, Secret};
 use timberyard_server::state::Parts;
-use timberyard_server::{Operations, ServerSettings, ServerState, SharedState};
+use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions};
 
 use crate::config::Settings;
@@ -49,6 +49,7 @@ impl Wiring {
             tail_hub,
             source,
             operations: Arc::clone(&slot) as Arc<dyn Operations>,
+            deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
             clock: Arc::new(now),
             settings: server_settings(settings),
         });

@@ -23,6 +23,7 @@ mod plan;
 
 pub use engine::Engine;
 pub use error::{LimitError, QueryError};
+pub use plan::row_selection::RowSelection;
 pub use query_request::QueryRequest;
 pub use result::{QueryResult, QueryStatistics, QueryValue, Streams};
 pub use tail::TailFilter;

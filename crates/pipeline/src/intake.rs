@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use timberyard_model::IngestRecord;
 use timberyard_model::sink::SinkError;
+use timberyard_model::{IngestRecord, TenantId};
 
 use crate::admission::Admission;
 use crate::broker::Broker;
@@ -93,6 +93,11 @@ impl Intake {
     /// The sinks, for metrics.
     pub fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    /// The labels of a tenant that became structured metadata, sorted.
+    pub fn demoted_labels_of(&self, tenant: &TenantId) -> Vec<Box<str>> {
+        self.demotion.as_ref().map_or_else(Vec::new, |demotion| demotion.demoted(tenant))
     }
 
     /// Labels that became structured metadata because they had too many values.

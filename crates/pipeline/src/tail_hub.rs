@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
-use timberyard_model::{LogBatch, TenantId};
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::{LogBatch, RowSelector, TenantId};
 use tokio::sync::Notify;
 
 /// What one subscription may leave unread, in bytes.
@@ -91,6 +92,15 @@ impl TailHub {
         }
     }
 
+    /// Takes rows that were deleted out of what is queued.
+    pub fn forget(&self, tenant: &TenantId, deleted: &RowSelector) {
+        for queue in self.subscriptions.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            if queue.tenant == *tenant {
+                queue.forget(deleted);
+            }
+        }
+    }
+
     /// Ends all subscriptions: they get what is queued, then nothing more.
     pub fn close(&self) {
         for queue in self.subscriptions.read().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -115,6 +125,16 @@ impl Queue {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn forget(&self, deleted: &RowSelector) {
+        let mut unread = self.lock();
+        for event in &mut unread.events {
+            if event.batch.rows.iter().any(|row| deleted.accepts(row)) {
+                event.batch = Arc::new(without(&event.batch, deleted));
+            }
+        }
+        unread.bytes = unread.events.iter().map(|event| event.batch.rows.bytes()).sum();
+    }
+
     /// Queues the batch if it has rows to show; returns how many rows were missed instead.
     fn offer(&self, batch: &Arc<LogBatch>) -> u64 {
         let mut unread = self.lock();
@@ -135,6 +155,19 @@ impl Queue {
         self.ready.notify_one();
         0
     }
+}
+
+/// The batch without the rows that were deleted.
+fn without(batch: &LogBatch, deleted: &RowSelector) -> LogBatch {
+    let mut rows = RowsBuilder::default();
+    for row in batch.rows.iter().filter(|row| !deleted.accepts(*row)) {
+        let stream = rows.stream(row.labels());
+        if rows.push(stream, row.timestamp(), row.line(), row.metadata()).is_err() {
+            // A part of rows that fitted always fits.
+            break;
+        }
+    }
+    LogBatch { rows: rows.finish(), ..batch.clone_without_rows() }
 }
 
 impl TailSubscription {
@@ -177,7 +210,7 @@ impl Drop for TailSubscription {
 mod tests {
     use timberyard_model::batch::EqualEntries;
     use timberyard_model::limits::RecordLimits;
-    use timberyard_model::{BatchBuilder, Labels, Timestamp};
+    use timberyard_model::{BatchBuilder, Labels, TimeRange, Timestamp};
 
     use super::*;
 
@@ -190,6 +223,25 @@ mod tests {
             batch.push(stream, now, &vec![b'x'; line_bytes], &[]).expect("within limits");
         }
         Arc::new(batch.finish())
+    }
+
+    #[tokio::test]
+    async fn deleted_rows_are_not_shown_to_who_has_not_read_them_yet() {
+        let hub = TailHub::new(1);
+        let mut tail = hub.subscribe(TenantId::default(), Vec::new()).expect("first");
+        hub.publish(&batch("web", 2, 10));
+        hub.publish(&batch("api", 3, 10));
+        let api = RowSelector {
+            matchers: vec![LabelMatcher::equal("app", "api")],
+            range: TimeRange::ALL,
+            line_filters: Vec::new(),
+        };
+        hub.forget(&TenantId::new("other").expect("valid"), &api);
+        hub.forget(&TenantId::default(), &api);
+        hub.publish(&batch("api", 1, 10));
+        for rows in [2, 0, 1] {
+            assert_eq!(tail.next().await.expect("queued").batch.rows.len(), rows);
+        }
     }
 
     #[tokio::test]

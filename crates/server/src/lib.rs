@@ -9,6 +9,7 @@ pub mod auth;
 pub mod body;
 pub mod client_address;
 pub mod content_type;
+pub mod deletions;
 pub mod error_response;
 pub mod ingest;
 pub mod limits;
@@ -25,6 +26,7 @@ pub mod settings;
 pub mod socket;
 pub mod state;
 
+pub use deletions::Deletions;
 pub use error_response::ErrorResponse;
 pub use operations::Operations;
 pub use serve::serve;

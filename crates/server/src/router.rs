@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, get, post};
 
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
@@ -70,9 +70,14 @@ pub fn router(state: SharedState) -> Router {
         .route("/loki/api/v1/status/buildinfo", get(query::build_info::build_info))
         .route("/services", get(query::build_info::services));
 
+    let deletions = get(admin::loki_delete::list)
+        .post(admin::loki_delete::add)
+        .put(admin::loki_delete::add)
+        .delete(admin::loki_delete::cancel);
+
     // Need a key that may administer.
     let admin = Router::new()
-        .route("/loki/api/v1/delete", any(query::loki_delete::refuse))
+        .route("/loki/api/v1/delete", deletions)
         .route("/flush", post(admin::flush::post))
         .route("/snapshot", post(admin::snapshot::post));
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authenticator, Identity};
+use crate::deletions::Deletions;
 use crate::error_response::ErrorResponse;
 use crate::ingest::event_numbers::EventNumbers;
 use crate::limits::{BodyBudget, QueryGate, RequestGate, TenantLimits};
@@ -37,6 +38,8 @@ pub struct Parts {
     pub source: Arc<dyn LogSource>,
     /// The store as an operator sees it.
     pub operations: Arc<dyn Operations>,
+    /// Deletions in the store.
+    pub deletions: Arc<dyn Deletions>,
     /// What time it is.
     pub clock: Clock,
     /// What the server was told.
@@ -53,6 +56,8 @@ pub struct ServerState {
     pub source: Arc<dyn LogSource>,
     /// The store as an operator sees it.
     pub operations: Arc<dyn Operations>,
+    /// Deletions in the store.
+    pub deletions: Arc<dyn Deletions>,
     /// What the server was told.
     pub settings: ServerSettings,
     /// Checks keys.
@@ -81,7 +86,7 @@ pub struct ServerState {
 impl ServerState {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> SharedState {
-        let Parts { intake, tail_hub, source, operations, clock, settings } = parts;
+        let Parts { intake, tail_hub, source, operations, deletions, clock, settings } = parts;
         let load = &settings.load;
         Arc::new(Self {
             authenticator: Authenticator::new(&settings.auth),
@@ -101,6 +106,7 @@ impl ServerState {
             tail_hub,
             source,
             operations,
+            deletions,
             settings,
             clock,
         })

@@ -22,6 +22,7 @@ pub mod loggo;
 pub mod logpulse;
 pub mod logstream;
 pub mod logtopus;
+pub mod loki_delete;
 pub mod loki_push;
 pub mod loki_push_encode;
 pub mod loki_push_json;

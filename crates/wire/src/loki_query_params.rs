@@ -24,7 +24,7 @@ pub const TAIL_DELAY_SECONDS_MAX: u32 = 5;
 /// A parameter that cannot be taken, in Loki's words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct ParameterError(String);
+pub struct ParameterError(pub(crate) String);
 
 type Result<T> = std::result::Result<T, ParameterError>;
 

@@ -172,6 +172,11 @@ pub(crate) const KEYS: &[Key] = &[
         "bytes of the volume that stay free: past that, writes are refused with 507"
     ),
     key!(
+        "storage.deletion_cancel_seconds",
+        U64(Seconds, |s| &mut s.store.deletion_cancel_seconds),
+        "how long a deletion can be called off before compaction takes its entries out"
+    ),
+    key!(
         "storage.retention_days",
         OptionalU64(Count, |s| &mut s.retention.days),
         "days that entries are kept, by their own time; 0 keeps them for ever"

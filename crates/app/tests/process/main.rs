@@ -9,6 +9,7 @@ mod terminal;
 mod bad_input;
 mod change66;
 mod command_line;
+mod deletions;
 mod disk;
 mod durability;
 mod keys;

@@ -3,3 +3,4 @@
 pub(crate) mod compile;
 pub(crate) mod fields;
 pub(crate) mod pushdown;
+pub(crate) mod row_selection;

@@ -91,7 +91,7 @@ fn divide(stages: &[PipelineStage]) -> (Vec<LineFilter>, Vec<PipelineStage>) {
 
 /// The filter as sources understand it, unless it asks for more than literals and expressions. An
 /// expression that does not compile stays in the pipeline, which reports it with its stage.
-fn pushed_down(filter: &ast::LineFilter) -> Option<LineFilter> {
+pub(super) fn pushed_down(filter: &ast::LineFilter) -> Option<LineFilter> {
     let is_regex = match filter.operator {
         LineFilterOperator::Contains | LineFilterOperator::NotContains => false,
         LineFilterOperator::Matches | LineFilterOperator::NotMatches => true,

@@ -16,5 +16,6 @@ mod token;
 
 pub use ast::Expression;
 pub use error::SyntaxError;
+pub(crate) use parser::read as parse_unchecked;
 pub use parser::{parse, parse_selector};
 pub use printer::pretty;

@@ -2,5 +2,6 @@
 
 pub mod flush;
 pub mod health;
+pub mod loki_delete;
 pub mod readiness;
 pub mod snapshot;

@@ -11,7 +11,6 @@ pub mod logpulse;
 pub mod logpulse_stream;
 pub mod logstream;
 pub mod logtopus_status;
-pub mod loki_delete;
 pub mod loki_detected;
 pub mod loki_index;
 pub mod loki_labels;

@@ -15,9 +15,11 @@ use timberyard_pipeline::{Broker, Intake, TailHub};
 use timberyard_server::operations::{OperationError, OperationFuture, StoreStatistics};
 use timberyard_server::router::router;
 use timberyard_server::state::{Parts, ServerState};
-use timberyard_server::{Operations, ServerSettings, SharedState};
+use timberyard_server::{Deletions, Operations, ServerSettings, SharedState};
 use timberyard_testkit::memory_source::MemorySource;
 use tower::ServiceExt;
+
+use crate::deletions::TestDeletions;
 
 /// What every test takes for now: 2026-11-01T01:00:00Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_nanos(1_793_494_800_000_000_000);
@@ -27,6 +29,7 @@ pub(crate) struct TestServer {
     pub(crate) state: SharedState,
     pub(crate) store: Arc<MemorySource>,
     pub(crate) operations: Arc<TestOperations>,
+    pub(crate) deletions: Arc<TestDeletions>,
     routes: Router,
 }
 
@@ -97,6 +100,7 @@ impl TestServer {
     /// A server that reads from another source than the one it writes to.
     pub(crate) fn on(settings: ServerSettings, store: Arc<MemorySource>, source: Arc<dyn LogSource>) -> Self {
         let operations = Arc::new(TestOperations::default());
+        let deletions = Arc::new(TestDeletions::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&store) as Arc<dyn Sink>);
         let state = ServerState::new(Parts {
@@ -104,10 +108,11 @@ impl TestServer {
             tail_hub,
             source,
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
+            deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
             clock: Arc::new(|| NOW),
             settings,
         });
-        Self { routes: router(Arc::clone(&state)), state, store, operations }
+        Self { routes: router(Arc::clone(&state)), state, store, operations, deletions }
     }
 
     /// Sends any request; `Host: localhost` is added when there is none.

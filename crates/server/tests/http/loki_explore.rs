@@ -1,6 +1,5 @@
 //! What Grafana asks beside queries: fields, templates, limits, rules.
 
-use axum::http::Method;
 use serde_json::{Value, json};
 use timberyard_model::Labels;
 
@@ -148,21 +147,4 @@ async fn there_are_no_rules() {
     assert_eq!(server.get("/prometheus/api/v1/alerts").await.json(), empty("alerts"));
     let list = server.get("/loki/api/v1/rules").await;
     assert_eq!((list.status.as_u16(), list.text().as_str()), (404, "no rule groups found\n"));
-}
-
-#[tokio::test]
-async fn deleting_lines_is_refused_whatever_the_method() {
-    let server = with_lines();
-    for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
-        let answer = server
-            .request(
-                method,
-                "/loki/api/v1/delete?query=%7Bapp%3D%22api%22%7D",
-                &[],
-                axum::body::Body::empty(),
-            )
-            .await;
-        assert_eq!(answer.status, 501);
-        assert!(answer.text().contains("deleting lines by query is not supported yet"), "{}", answer.text());
-    }
 }

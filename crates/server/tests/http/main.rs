@@ -1,6 +1,7 @@
 //! The HTTP surface in process: requests into the router, a memory source behind it.
 
 mod connections;
+mod deletions;
 mod five_ways_in;
 mod five_ways_out;
 mod harness;

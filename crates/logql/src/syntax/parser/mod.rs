@@ -39,7 +39,8 @@ pub fn parse_selector(text: &str, limits: &QueryLimits) -> Result<Vec<LabelMatch
     }
 }
 
-fn read(text: &str, limits: &QueryLimits) -> Result<Expression, SyntaxError> {
+/// Reads a query whose selectors may accept every stream.
+pub(crate) fn read(text: &str, limits: &QueryLimits) -> Result<Expression, SyntaxError> {
     if text.len() >= limits.text_bytes_max {
         return Err(SyntaxError::whole(format!(
             "input size too long ({} > {})",

@@ -1,0 +1,91 @@
+//! What the server asks of the store about deletions; `app` implements it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use timberyard_model::{RowSelector, TenantId, TimeRange, Timestamp};
+
+use crate::error_response::ErrorResponse;
+use crate::operations::{OperationError, OperationFuture};
+
+/// What comes of calling a deletion off, or asking for one.
+pub type DeletionFuture<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// Deletions of one store, tenant by tenant. Whoever calls has made sure that the tenant may be asked about.
+pub trait Deletions: Send + Sync {
+    /// Hides the rows that are there, durably, and names the deletion. `query` is what was asked, for showing only.
+    fn delete(
+        &self,
+        tenant: TenantId,
+        selector: RowSelector,
+        query: String,
+        now: Timestamp,
+    ) -> DeletionFuture<'_, String, DeleteError>;
+
+    /// Those of a tenant, the oldest first.
+    fn list(&self, tenant: TenantId) -> OperationFuture<'_, Vec<Deletion>>;
+
+    /// Shows the rows of a deletion again, durably; with `force` also when some may be gone.
+    fn cancel(
+        &self,
+        tenant: TenantId,
+        id: String,
+        force: bool,
+        now: Timestamp,
+    ) -> DeletionFuture<'_, (), CancelError>;
+}
+
+/// A deletion that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// Its name.
+    pub id: String,
+    /// What was asked.
+    pub query: String,
+    /// The times it is about.
+    pub range: TimeRange,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// Whether no file holds a row of it any more.
+    pub is_carried_out: bool,
+}
+
+/// Why rows are not deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteError {
+    /// The request is more than the store takes.
+    #[error("{0}")]
+    Refused(String),
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] OperationError),
+}
+
+/// Why a deletion is not called off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CancelError {
+    /// The tenant has none of that name.
+    #[error("there is no such deletion")]
+    NotFound,
+    /// Its rows are gone.
+    #[error("the deletion has been carried out")]
+    CarriedOut,
+    /// It may be under way.
+    #[error("the deletion is more than {period_seconds} seconds old")]
+    Late {
+        /// How long it could be called off, in seconds.
+        period_seconds: u64,
+    },
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] OperationError),
+}
+
+impl From<DeleteError> for ErrorResponse {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Refused(message) => Self::bad_request("invalid_deletion", message),
+            DeleteError::Store(error) => error.into(),
+        }
+    }
+}
