@@ -63,6 +63,17 @@ impl FieldValues {
         }
     }
 
+    /// Adds all values of another list; gives the number of the first, from which the others count on. `None`, and nothing
+    /// added, when 4 GiB are full.
+    pub fn append(&mut self, other: &Self) -> Option<u32> {
+        let (first, start) = (u32::try_from(self.ends.len()).ok()?, u32::try_from(self.text.len()).ok()?);
+        let total = start.checked_add(u32::try_from(other.text.len()).ok()?)?;
+        first.checked_add(u32::try_from(other.ends.len()).ok()?).filter(|_| total < u32::MAX)?;
+        self.text.push_str(&other.text);
+        self.ends.extend(other.ends.iter().map(|end| start + end));
+        Some(first)
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * size_of::<u32>()

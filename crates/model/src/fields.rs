@@ -82,6 +82,13 @@ pub struct FieldRequest {
     pub instead_of_line: bool,
 }
 
+impl FieldRequest {
+    /// The labels of the fields that are tested.
+    pub fn tested_labels(&self) -> impl Iterator<Item = &str> {
+        self.tests.iter().filter_map(|test| self.reader.labels().get(test.field).map(|label| &**label))
+    }
+}
+
 /// A test of one field. It says nothing of a row whose stream or structured metadata has the label of the field.
 #[derive(Clone)]
 pub struct FieldTest {

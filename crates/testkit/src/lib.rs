@@ -7,4 +7,5 @@ pub mod loki_push;
 pub mod memory_source;
 pub mod naive_logql;
 pub mod server_process;
+pub mod stored_source;
 pub mod websocket;

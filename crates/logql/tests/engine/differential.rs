@@ -154,7 +154,7 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 /// Whether two answers are the same but for rounding.
-fn same(a: &QueryValue, b: &QueryValue) -> bool {
+pub(crate) fn same(a: &QueryValue, b: &QueryValue) -> bool {
     match (a, b) {
         (QueryValue::Matrix(a), QueryValue::Matrix(b)) => {
             a.len() == b.len()

@@ -2,6 +2,7 @@
 //! an engine too simple to be wrong.
 
 mod differential;
+mod fields;
 mod limits;
 mod log_queries;
 mod metric_queries;

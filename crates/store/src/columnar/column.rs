@@ -1,11 +1,14 @@
 //! A column as it is read: opened in its form, asked about its values, and spelled out only when it must be.
 
+use std::borrow::Cow;
+
 use memchr::memmem;
+use timberyard_model::fields::{ByteSet, SlotRule};
 
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, NIBBLE, RAW};
 use super::integer;
 use super::strings::{Budget, Strings};
-use super::table::{Slot, Table};
+use super::table::{Filled, Slot, Table};
 use super::templates::Template;
 use crate::codec::{Malformed, Reader};
 
@@ -133,6 +136,16 @@ impl Matches {
     }
 }
 
+/// The values of a column, as few times each as the form allows.
+pub(crate) enum Values<'c> {
+    /// All are this.
+    One(&'c [u8]),
+    /// Which of some each is.
+    Known(&'c Strings, &'c [u64]),
+    /// One after the other.
+    Each(Cow<'c, Strings>),
+}
+
 impl Column {
     /// Opens the column of `count` values; `depth` is 0 but for columns inside a column.
     pub(crate) fn open(
@@ -238,6 +251,61 @@ impl Column {
         Ok(Matches::from_rows(values.iter().map(|value| test.passes(value)).collect()))
     }
 
+    /// Which values keep the rule.
+    pub(super) fn admitted(
+        &self,
+        rule: &SlotRule,
+        count: usize,
+        budget: &mut Budget,
+    ) -> Result<Matches, Malformed> {
+        if self.is_within(rule) {
+            return Ok(Matches::All);
+        }
+        Ok(match self.values(count, budget)? {
+            Values::One(value) if rule.admits(value) => Matches::All,
+            Values::One(_) => Matches::None,
+            Values::Known(known, ids) => {
+                let admitted: Vec<bool> = known.iter().map(|value| rule.admits(value)).collect();
+                if admitted.iter().all(|admitted| *admitted) {
+                    return Ok(Matches::All);
+                }
+                Matches::from_rows(ids.iter().map(|id| admitted[*id as usize]).collect())
+            }
+            Values::Each(values) => {
+                Matches::from_rows(values.iter().map(|value| rule.admits(value)).collect())
+            }
+        })
+    }
+
+    /// Whether the form alone says that all values keep the rule.
+    fn is_within(&self, rule: &SlotRule) -> bool {
+        match self {
+            Self::Digits { .. } => {
+                ByteSet::DIGITS.is_within(&rule.first) && ByteSet::DIGITS.is_within(&rule.rest)
+            }
+            Self::Hex { shape, .. } => {
+                let digits = if shape.contains(&0) { ByteSet::NONE.with(HEX_TEXT) } else { ByteSet::NONE };
+                let bytes =
+                    shape.iter().filter(|byte| **byte != 0).fold(digits, |set, byte| set.with(&[*byte]));
+                !shape.is_empty() && bytes.is_within(&rule.first) && bytes.is_within(&rule.rest)
+            }
+            Self::Nested(table) => {
+                table.templates.iter().all(|filled| filled.rows == 0 || is_row_within(filled, rule))
+            }
+            Self::Constant(_) | Self::Dictionary { .. } | Self::Raw(_) => false,
+        }
+    }
+
+    /// All values, borrowed where the form has them.
+    pub(crate) fn values(&self, count: usize, budget: &mut Budget) -> Result<Values<'_>, Malformed> {
+        Ok(match self {
+            Self::Constant(value) => Values::One(value),
+            Self::Dictionary { known, ids } => Values::Known(known, ids),
+            Self::Raw(values) => Values::Each(Cow::Borrowed(values)),
+            _ => Values::Each(Cow::Owned(self.spell(count, budget)?)),
+        })
+    }
+
     /// All values.
     pub(crate) fn spell(&self, count: usize, budget: &mut Budget) -> Result<Strings, Malformed> {
         let mut strings = Strings::default();
@@ -272,6 +340,37 @@ impl Column {
         }
         Ok(strings)
     }
+}
+
+/// Whether the rows of a template of a nested column keep the rule whatever the digits in them are.
+fn is_row_within(filled: &Filled<'_>, rule: &SlotRule) -> bool {
+    let mut is_first = true;
+    let mut is_within = |bytes: &[u8]| {
+        bytes.iter().all(|byte| {
+            let expected = if std::mem::take(&mut is_first) { &rule.first } else { &rule.rest };
+            expected.has(*byte)
+        })
+    };
+    let digits = ByteSet::DIGITS;
+    if !digits.is_within(&rule.first) || !digits.is_within(&rule.rest) {
+        return false;
+    }
+    for (place, literal) in filled.template.literals().enumerate() {
+        if let Some(slot) = place.checked_sub(1) {
+            let is_number = match filled.slots.get(slot).and_then(Slot::opened) {
+                Some(Column::Digits { .. }) => is_within(b"0"),
+                Some(Column::Constant(value)) => is_within(value),
+                _ => false,
+            };
+            if !is_number {
+                return false;
+            }
+        }
+        if !is_within(literal) {
+            return false;
+        }
+    }
+    !is_first || rule.may_be_empty
 }
 
 fn spell_number(mut number: u64, fixed: usize, digits: &mut [u8; 20]) -> &[u8] {

@@ -3,8 +3,10 @@
 
 use std::borrow::Cow;
 
+use timberyard_model::fields::ByteSet;
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::column_encoder::CONSTANT;
 use super::strings::{Budget, Span};
 use crate::codec::{Malformed, Reader, put_varint};
 
@@ -56,6 +58,18 @@ const CLASS: [u8; 256] = {
     class
 };
 
+/// The bytes of each kind.
+const CLASS_BYTES: [ByteSet; 8] = {
+    let mut kinds = [ByteSet::NONE; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let kind = CLASS[byte].trailing_zeros() as usize;
+        kinds[kind] = kinds[kind].with(&[byte as u8]);
+        byte += 1;
+    }
+    kinds
+};
+
 fn classes(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |classes, byte| classes | CLASS[*byte as usize])
 }
@@ -73,12 +87,35 @@ impl Stamp {
         put_varint(out, u64::from(self.len_max));
     }
 
+    fn bytes_at_most(self) -> ByteSet {
+        let kinds = (0..CLASS_BYTES.len()).filter(|bit| self.classes >> bit & 1 == 1);
+        kinds.fold(ByteSet::NONE, |bytes, bit| bytes.or(CLASS_BYTES[bit]))
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self { classes: reader.byte()?, len_max: reader.bounded(u32::MAX as usize)? as u32 })
     }
 }
 
 impl Blob<'_> {
+    /// The value of a column that has only one, when that can be seen here.
+    pub(super) fn constant(&self) -> Result<Option<&[u8]>, Malformed> {
+        match self {
+            Self::Small(bytes) if bytes.first() == Some(&CONSTANT) => {
+                Ok(Some(Reader::new(&bytes[1..]).bytes()?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Bytes that include all of the values', when that is known without looking at them.
+    pub(super) fn bytes_at_most(&self) -> Option<ByteSet> {
+        match self {
+            Self::Small(_) => None,
+            Self::Framed(stamp, _) => Some(stamp.bytes_at_most()),
+        }
+    }
+
     /// Whether a value could hold these bytes; never wrong when it says no.
     pub(super) fn may_hold(&self, needle: &[u8]) -> bool {
         match self {

@@ -61,6 +61,11 @@ impl<'g> Group<'g> {
         self.table.len()
     }
 
+    /// The rows, and what reading them may still cost.
+    pub(super) fn parts(&mut self) -> (&Table<'g>, &mut Budget) {
+        (&self.table, &mut self.budget)
+    }
+
     /// Lines that have the needle anywhere.
     pub(crate) fn search(&mut self, needle: &[u8]) -> Result<Matches, Malformed> {
         self.table.search(needle, &mut self.budget)

@@ -9,18 +9,21 @@
 mod column;
 mod column_encoder;
 mod encoder;
+mod fields;
 mod frame;
 mod group;
 mod integer;
 mod narrow;
 mod strings;
 mod table;
+mod template_fields;
 mod templates;
 mod tokenize;
 
 pub(crate) use column::{Column, Matches};
 pub(crate) use column_encoder::encode as encode_column;
 pub(crate) use encoder::Encoder;
+pub(crate) use fields::{GroupFields, ask_fields};
 pub(crate) use group::Group;
 pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
 pub(crate) use narrow::narrow;

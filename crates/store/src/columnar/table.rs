@@ -7,6 +7,7 @@
 use std::cell::OnceCell;
 
 use memchr::memmem;
+use timberyard_model::fields::SlotRule;
 
 use super::column::{Column, Matches, Test, search_strings};
 use super::frame::Blob;
@@ -48,7 +49,7 @@ impl<'g> Slot<'g> {
         Self { column: OnceCell::new(), blob: Some(blob) }
     }
 
-    fn column(&self, rows: usize, budget: &mut Budget) -> Result<&Column, Malformed> {
+    pub(super) fn column(&self, rows: usize, budget: &mut Budget) -> Result<&Column, Malformed> {
         if let Some(column) = self.column.get() {
             return Ok(column);
         }
@@ -56,6 +57,33 @@ impl<'g> Slot<'g> {
         let plain = blob.plain(budget)?;
         let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
         Ok(self.column.get_or_init(|| column))
+    }
+
+    /// The column, when it was opened before.
+    pub(super) fn opened(&self) -> Option<&Column> {
+        self.column.get()
+    }
+
+    /// The one value of all rows, as far as that can be seen without opening the column.
+    pub(super) fn constant(&self) -> Result<Option<&[u8]>, Malformed> {
+        self.blob.as_ref().map_or(Ok(None), Blob::constant)
+    }
+
+    /// Rows whose value keeps the rule.
+    pub(super) fn admitted(
+        &self,
+        rule: &SlotRule,
+        rows: usize,
+        budget: &mut Budget,
+    ) -> Result<Matches, Malformed> {
+        if let Some(bytes) = self.blob.as_ref().and_then(Blob::bytes_at_most)
+            && rule.may_be_empty
+            && bytes.is_within(&rule.first)
+            && bytes.is_within(&rule.rest)
+        {
+            return Ok(Matches::All);
+        }
+        self.column(rows, budget)?.admitted(rule, rows, budget)
     }
 
     fn test(&self, test: Test<'_>, rows: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
@@ -89,10 +117,28 @@ impl<'g> Table<'g> {
         Ok(self.in_order(&each))
     }
 
+    /// Which templates have rows among these.
+    pub(super) fn wanted(&self, rows: &Matches) -> Vec<bool> {
+        match rows {
+            Matches::None => vec![false; self.templates.len()],
+            Matches::All => self.templates.iter().map(|filled| filled.rows > 0).collect(),
+            Matches::Some(rows) => {
+                let mut wanted = vec![false; self.templates.len()];
+                for (passes, id) in rows.iter().zip(&self.ids) {
+                    wanted[*id as usize] |= passes;
+                }
+                wanted
+            }
+        }
+    }
+
     /// From matches by template to matches by row.
-    fn in_order(&self, each: &[Matches]) -> Matches {
+    pub(super) fn in_order(&self, each: &[Matches]) -> Matches {
         if each.iter().all(|matches| *matches == Matches::None) {
             return Matches::None;
+        }
+        if each.iter().all(|matches| *matches == Matches::All) {
+            return Matches::All;
         }
         let mut next = vec![0_usize; each.len()];
         let rows = self.ids.iter().map(|id| {
@@ -113,12 +159,8 @@ impl<'g> Table<'g> {
         if *matches == Matches::None {
             return Ok(());
         }
-        let mut wanted = vec![false; self.templates.len()];
-        for (row, id) in self.ids.iter().enumerate() {
-            wanted[*id as usize] |= matches.has(row);
-        }
         let mut parts: Vec<Vec<Strings>> = Vec::with_capacity(self.templates.len());
-        for (filled, wanted) in self.templates.iter().zip(wanted) {
+        for (filled, wanted) in self.templates.iter().zip(self.wanted(matches)) {
             parts.push(if wanted { filled.spell_slots(budget)? } else { Vec::new() });
         }
         let mut next = vec![0_usize; self.templates.len()];
@@ -134,7 +176,11 @@ impl<'g> Table<'g> {
     }
 }
 
-impl Filled<'_> {
+impl<'g> Filled<'g> {
+    pub(super) fn slot(&self, slot: usize) -> Result<&Slot<'g>, Malformed> {
+        self.slots.get(slot).ok_or(Malformed("a column is missing"))
+    }
+
     fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Malformed> {
         if self.rows == 0 {
             return Ok(Matches::None);

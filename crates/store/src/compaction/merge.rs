@@ -51,7 +51,7 @@ impl Source<'_> {
             return Ok(false);
         }
         for tombstone in deletions {
-            let wanted = Wanted { filters: &tombstone.selector.line_filters, lines: true, metadata: false };
+            let wanted = Wanted { filters: &tombstone.selector.line_filters, metadata: false, ..Wanted::ALL };
             let overlaps = |entry: &&BlockEntry| tombstone.selector.range.overlaps(entry.first, entry.last);
             for entry in self.group.blocks.iter().filter(overlaps) {
                 let Some(block) = self.input.reader.narrowed_block(self.group, entry, &wanted)? else {

@@ -1,5 +1,8 @@
 //! What a scan looks for.
 
+use std::sync::Arc;
+
+use timberyard_model::fields::FieldRequest;
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::scan::{Columns, Direction, ScanRequest, SeriesRequest};
 use timberyard_model::{Labels, TimeRange};
@@ -15,6 +18,9 @@ pub(super) struct Query {
     pub(super) filters: LineFilters,
     pub(super) direction: Direction,
     pub(super) columns: Columns,
+    /// The names of metadata that is looked at, when not all.
+    pub(super) metadata_names: Option<Arc<[Box<str>]>>,
+    pub(super) fields: Option<FieldRequest>,
 }
 
 impl Query {
@@ -25,6 +31,8 @@ impl Query {
             filters: LineFilters::new(&request.line_filters),
             direction: request.direction,
             columns: request.columns,
+            metadata_names: request.metadata_names.clone(),
+            fields: request.fields.clone(),
         }
     }
 
@@ -36,7 +44,20 @@ impl Query {
             filters: LineFilters::new(&[]),
             direction: Direction::Forward,
             columns: Columns { line: true, metadata: false },
+            metadata_names: None,
+            fields: None,
         }
+    }
+
+    /// Whether fields may stand in the place of lines.
+    pub(super) fn takes_fields(&self) -> bool {
+        self.fields.as_ref().is_some_and(|fields| fields.instead_of_line)
+    }
+
+    /// Whether the tests of fields mean something for rows of these streams: none has the label of a tested one.
+    pub(super) fn can_test<'l>(&self, mut streams: impl Iterator<Item = &'l Labels>) -> bool {
+        let Some(fields) = &self.fields else { return false };
+        streams.all(|stream| fields.tested_labels().all(|label| stream.get(label).is_none()))
     }
 
     pub(super) fn accepts(&self, labels: &Labels) -> bool {

@@ -8,12 +8,14 @@ use timberyard_model::scan::{BlockStream, Direction, RowBlock, ScanError, ScanRe
 use super::day_plan::DayPlan;
 use super::query::Query;
 use super::snapshot::Snapshot;
-use super::unit::{Seen, UnitReader};
+use super::unit::{Seen, UnitReader, UnitValues};
 use crate::core::Core;
 use crate::segment::SegmentReader;
 
 /// A block is handed over once its rows hold this many bytes.
 const BLOCK_BYTES: usize = 1 << 20;
+/// The same in rows, which may have no bytes.
+const BLOCK_ROWS: usize = 1 << 16;
 /// A block is handed over, rows or not, once this many bytes were looked at for it.
 const LOOKED_AT_BYTES: u64 = 8 << 20;
 /// The same in units, so that cancellation and the frontier are never far.
@@ -87,6 +89,9 @@ impl<'a> StoreScan<'a> {
 impl BlockStream for StoreScan<'_> {
     fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
         let mut rows = RowsBuilder::default();
+        if let Some(fields) = self.query.fields.as_ref().filter(|fields| fields.instead_of_line) {
+            rows.expect_fields(fields.reader.labels().len());
+        }
         let looked_at_before = self.statistics.decompressed_bytes;
         let mut units = 0;
         loop {
@@ -111,12 +116,18 @@ impl BlockStream for StoreScan<'_> {
                 seen: &mut self.seen,
                 statistics: &mut self.statistics,
             };
+            let mut values = UnitValues::default();
             reader.read(&unit, &mut |row| {
-                row.push_to(&mut rows, query).map_err(|error| ScanError::Failed(error.to_string()))
+                row.push_to(&mut rows, query, &mut values)
+                    .map_err(|error| ScanError::Failed(error.to_string()))
             })?;
             units += 1;
             let looked_at = self.statistics.decompressed_bytes - looked_at_before;
-            if rows.bytes() >= BLOCK_BYTES || looked_at >= LOOKED_AT_BYTES || units >= LOOKED_AT_UNITS {
+            if rows.bytes() >= BLOCK_BYTES
+                || rows.len() >= BLOCK_ROWS
+                || looked_at >= LOOKED_AT_BYTES
+                || units >= LOOKED_AT_UNITS
+            {
                 break;
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use timberyard_model::field_values::FieldValues;
 use timberyard_model::rows::{RowsBuilder, RowsFull};
 use timberyard_model::scan::{Direction, ScanError, ScanStatistics};
 use timberyard_model::{Labels, RowRef, Timestamp};
@@ -11,7 +12,7 @@ use super::day_plan::{DayPlan, PlannedStream, PlannedUnit, UnitPlace, pass_over_
 use super::query::Query;
 use crate::core::Core;
 use crate::equality::RowIdentity;
-use crate::segment::{Block, SegmentReader, Wanted};
+use crate::segment::{Block, SegmentReader, Wanted, WantedFields};
 
 /// Rows that were handed over and may come again. Forgotten as the scan goes on.
 #[derive(Default)]
@@ -54,9 +55,24 @@ enum Content<'a> {
 }
 
 impl PassedRow<'_> {
-    /// Adds the row, as far as it is wanted, to `rows`.
-    pub(super) fn push_to(&self, rows: &mut RowsBuilder, query: &Query) -> Result<(), RowsFull> {
+    /// Adds the row, as far as it is wanted, to `rows`. `values` remembers where in `rows` the values of the unit's fields are.
+    pub(super) fn push_to(
+        &self,
+        rows: &mut RowsBuilder,
+        query: &Query,
+        values: &mut UnitValues,
+    ) -> Result<(), RowsFull> {
         let stream = rows.stream(self.labels);
+        if let Content::Block(block, row) = self.content
+            && let Some(fields) = block.fields(row)
+        {
+            let numbers = values.numbers_in(rows, block.field_values(), fields)?;
+            return if query.columns.metadata {
+                rows.push_fields(stream, self.timestamp, numbers, block.metadata(row))
+            } else {
+                rows.push_fields(stream, self.timestamp, numbers, [])
+            };
+        }
         let line = if query.columns.line { self.content.line() } else { &[] };
         match (self.content, query.columns.metadata) {
             (Content::Block(block, row), true) => {
@@ -65,6 +81,39 @@ impl PassedRow<'_> {
             (Content::Head(row), true) => rows.push(stream, self.timestamp, line, row.metadata()),
             (_, false) => rows.push(stream, self.timestamp, line, []),
         }
+    }
+}
+
+/// Where in the rows of a scan the field values of one unit are.
+#[derive(Default)]
+pub(super) struct UnitValues {
+    first: Option<Vec<u32>>,
+    numbers: Vec<u32>,
+}
+
+impl UnitValues {
+    /// From the numbers of a row's values in the unit to those in `rows`, where the first row takes all values.
+    fn numbers_in(
+        &mut self,
+        rows: &mut RowsBuilder,
+        values: &[FieldValues],
+        fields: &[u32],
+    ) -> Result<&[u32], RowsFull> {
+        if self.first.is_none() {
+            let mut first = Vec::with_capacity(values.len());
+            for (field, values) in values.iter().enumerate() {
+                first.push(rows.field_values(field).and_then(|all| all.append(values)).ok_or(RowsFull)?);
+            }
+            self.first = Some(first);
+        }
+        let first = self.first.as_deref().unwrap_or_default();
+        let shifted = fields.iter().zip(first).map(|(number, first)| match *number {
+            FieldValues::ABSENT => FieldValues::ABSENT,
+            number => number + first,
+        });
+        self.numbers.clear();
+        self.numbers.extend(shifted);
+        Ok(&self.numbers)
     }
 }
 
@@ -118,10 +167,18 @@ impl UnitReader<'_> {
         let accepted = || planned.streams.iter().filter(|stream| stream.accepted);
         let compares = accepted().any(|stream| stream.contested.is_some());
         let judges = accepted().any(|stream| stream.rows.is_partial());
+        let query = self.query;
+        let labels = || {
+            let members = planned.streams.iter().zip(&group.streams).filter(|(stream, _)| stream.accepted);
+            members.filter_map(|(_, member)| segment.index.streams.get(member.stream as usize))
+        };
+        let fields = query.fields.as_ref();
         let wanted = Wanted {
-            filters: self.query.filters.asked(),
-            lines: self.query.columns.line || compares || judges,
-            metadata: self.query.columns.metadata || compares,
+            filters: query.filters.asked(),
+            fields: fields.map(|request| WantedFields { request, tested: query.can_test(labels()) }),
+            lines: (query.columns.line && !query.takes_fields()) || compares || judges,
+            metadata: query.columns.metadata || compares,
+            metadata_names: query.metadata_names.as_deref().filter(|_| !compares),
         };
         if self.open.as_ref().is_none_or(|(open, _)| *open != planned.segment) {
             match segment.segment.open() {

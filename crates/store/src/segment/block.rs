@@ -4,29 +4,56 @@
 //! [`super::metadata`]; that of lines is [`crate::columnar`]'s. Reading checks every length before it is used.
 
 use timberyard_model::Timestamp;
+use timberyard_model::field_values::FieldValues;
+use timberyard_model::fields::FieldRequest;
 use timberyard_model::matcher::LineFilter;
 
 use super::index::BlockEntry;
 use super::metadata::Metadata;
 use crate::codec::{Malformed, Reader};
-use crate::columnar::{Group as LineGroup, Matches, Strings, decode_numbers, narrow};
+use crate::columnar::{
+    Group as LineGroup, GroupFields, Matches, Strings, ask_fields, decode_numbers, narrow,
+};
 
 /// What of a block is wanted. Times and streams always are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'f> {
     /// Only rows whose line passes; where columns cannot tell, [`Block::is_judged`] says so.
     pub(crate) filters: &'f [LineFilter],
-    /// The lines' bytes.
+    /// Only rows whose fields may pass, and their fields, as far as columns have them.
+    pub(crate) fields: Option<WantedFields<'f>>,
+    /// The lines' bytes, of all rows that pass. Those without the fields that may stand for lines have them anyway.
     pub(crate) lines: bool,
     pub(crate) metadata: bool,
+    /// Of metadata only pairs with these names, when not all.
+    pub(crate) metadata_names: Option<&'f [Box<str>]>,
+}
+
+/// What is asked about fields.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WantedFields<'f> {
+    pub(crate) request: &'f FieldRequest,
+    /// Whether the tests mean something: no stream has a label of theirs. Metadata is seen to here.
+    pub(crate) tested: bool,
 }
 
 impl Wanted<'_> {
     /// Every row, whole.
-    pub(crate) const ALL: Self = Self { filters: &[], lines: true, metadata: true };
+    pub(crate) const ALL: Self =
+        Self { filters: &[], fields: None, lines: true, metadata: true, metadata_names: None };
 
     fn looks_at_lines(&self) -> bool {
-        self.lines || !self.filters.is_empty()
+        self.lines || !self.filters.is_empty() || self.fields.is_some()
+    }
+
+    /// What is asked about fields of rows with that metadata, which is `None` when it was not read.
+    fn fields_beside(&self, metadata: Option<&Metadata>, entry: &BlockEntry) -> Option<WantedFields<'_>> {
+        let fields = self.fields?;
+        let hidden = match metadata {
+            Some(metadata) => fields.request.tested_labels().any(|label| metadata.has_name(label)),
+            None => entry.metadata_frame.raw > 0,
+        };
+        Some(WantedFields { tested: fields.tested && !hidden, ..fields })
     }
 
     /// How many bytes from a block's start have to be read for that.
@@ -62,7 +89,7 @@ enum Merging {
     Some(Vec<u8>),
 }
 
-/// The lines that may pass, spelled out if they are wanted.
+/// The lines that may pass, spelled out if they are wanted, or their fields.
 #[derive(Debug)]
 struct Lines {
     passing: Matches,
@@ -70,6 +97,7 @@ struct Lines {
     spelled: Strings,
     /// Which of the spelled lines is a row's; empty when every row has one.
     places: Vec<u32>,
+    fields: GroupFields,
 }
 
 impl Block {
@@ -85,24 +113,35 @@ impl Block {
         let rows = reader.take(entry.row_frame.stored as usize)?;
         let mut lines = Lines::unread();
         let mut decompressed_bytes = u64::from(entry.row_frame.raw);
+        let has_metadata = wanted.metadata && entry.metadata_frame.raw > 0;
+        let stored_lines = if wanted.looks_at_lines() || has_metadata {
+            reader.take(entry.line_frame.stored as usize)?
+        } else {
+            &[]
+        };
+        let mut read_metadata = || {
+            let bytes = entry.metadata_frame.read(reader.take(entry.metadata_frame.stored as usize)?)?;
+            Metadata::decode(&bytes, entry.rows as usize, wanted.metadata_names)
+        };
+        let mut metadata = None;
+        // Which metadata there is decides what fields mean.
+        if has_metadata && wanted.fields.is_some() {
+            metadata = Some(read_metadata()?);
+        }
         if wanted.looks_at_lines() {
-            let stored = reader.take(entry.line_frame.stored as usize)?;
-            lines = Lines::read(entry, stored, wanted)?;
+            let fields = wanted.fields_beside(metadata.as_ref(), entry);
+            lines = Lines::read(entry, stored_lines, wanted, fields)?;
             decompressed_bytes += lines.spelled.bytes.len() as u64;
             if lines.passing == Matches::None {
                 return Ok(None);
             }
         }
-        let metadata = if wanted.metadata && entry.metadata_frame.raw > 0 {
-            if !wanted.looks_at_lines() {
-                reader.take(entry.line_frame.stored as usize)?;
-            }
+        if has_metadata {
             decompressed_bytes += u64::from(entry.metadata_frame.raw);
-            let bytes = entry.metadata_frame.read(reader.take(entry.metadata_frame.stored as usize)?)?;
-            Some(Metadata::decode(&bytes, entry.rows as usize)?)
-        } else {
-            None
-        };
+            if metadata.is_none() {
+                metadata = Some(read_metadata()?);
+            }
+        }
         let rows = entry.row_frame.read(rows)?;
         let mut reader = Reader::new(&rows);
         let count = entry.rows as usize;
@@ -165,6 +204,17 @@ impl Block {
         if place < self.lines.spelled.len() { self.lines.spelled.get(place) } else { &[] }
     }
 
+    /// The numbers of a row's fields in [`Block::field_values`]; `None` when it has its line.
+    #[inline]
+    pub(crate) fn fields(&self, row: usize) -> Option<&[u32]> {
+        self.lines.fields.of_row(row)
+    }
+
+    /// The values that rows refer to, by field.
+    pub(crate) fn field_values(&self) -> &[FieldValues] {
+        self.lines.fields.values()
+    }
+
     /// Name and value of each pair, in the order sent; none when metadata was not wanted.
     pub(crate) fn metadata(&self, row: usize) -> impl ExactSizeIterator<Item = (&str, &[u8])> + Clone {
         static NONE: Metadata = Metadata::NONE;
@@ -185,10 +235,21 @@ impl Merging {
 
 impl Lines {
     fn unread() -> Self {
-        Self { passing: Matches::All, judged: true, spelled: Strings::default(), places: Vec::new() }
+        Self {
+            passing: Matches::All,
+            judged: true,
+            spelled: Strings::default(),
+            places: Vec::new(),
+            fields: GroupFields::default(),
+        }
     }
 
-    fn read(entry: &BlockEntry, stored: &[u8], wanted: &Wanted<'_>) -> Result<Self, Malformed> {
+    fn read(
+        entry: &BlockEntry,
+        stored: &[u8],
+        wanted: &Wanted<'_>,
+        fields: Option<WantedFields<'_>>,
+    ) -> Result<Self, Malformed> {
         entry.line_frame.check(stored)?;
         let mut group = LineGroup::open(stored, entry.line_frame.raw as usize)?;
         if group.len() != entry.rows as usize {
@@ -196,11 +257,21 @@ impl Lines {
         }
         let narrowed = narrow(&mut group, wanted.filters)?;
         let judged = narrowed.remaining.is_empty();
-        let mut lines =
-            Self { passing: narrowed.matches, judged, spelled: Strings::default(), places: Vec::new() };
-        if wanted.lines || !judged {
-            lines.spelled = group.spell(&lines.passing)?;
-            if let Matches::Some(rows) = &lines.passing {
+        let mut lines = Self { passing: narrowed.matches, judged, ..Self::unread() };
+        if let Some(WantedFields { request, tested }) = fields {
+            let passing = std::mem::replace(&mut lines.passing, Matches::None);
+            (lines.passing, lines.fields) = ask_fields(&mut group, request, tested, passing)?;
+        }
+        let spelled = if wanted.lines || !judged {
+            lines.passing.clone()
+        } else if fields.is_some_and(|fields| fields.request.instead_of_line) {
+            lines.fields.left_of(&lines.passing)
+        } else {
+            Matches::None
+        };
+        if spelled != Matches::None {
+            lines.spelled = group.spell(&spelled)?;
+            if let Matches::Some(rows) = &spelled {
                 let mut next = 0;
                 lines.places = rows
                     .iter()

@@ -126,11 +126,14 @@ impl Metadata {
     /// Of a block whose metadata nobody wants.
     pub(super) const NONE: Self = Self { names: Vec::new(), shapes: Vec::new(), rows: Vec::new() };
 
-    /// Reads a section of `rows` rows.
-    pub(super) fn decode(bytes: &[u8], rows: usize) -> Result<Self, Malformed> {
+    /// Reads a section of `rows` rows. When only pairs of certain names are wanted, others may be left out.
+    pub(super) fn decode(bytes: &[u8], rows: usize, wanted: Option<&[Box<str>]>) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let names =
             (0..reader.count()?).map(|_| Ok(reader.text()?.into())).collect::<Result<Vec<Box<str>>, _>>()?;
+        if wanted.is_some_and(|wanted| !names.iter().any(|name| wanted.contains(name))) {
+            return Ok(Self::NONE);
+        }
         let mut shapes = Vec::new();
         for _ in 0..reader.count()? {
             let pairs = reader.bounded(PAIRS_MAX)?;
@@ -151,14 +154,23 @@ impl Metadata {
             })
             .collect::<Result<Vec<_>, Malformed>>()?;
         let mut budget = column_budget(bytes.len());
-        for ((names, columns), count) in shapes.iter_mut().zip(counts) {
-            for _ in 0..names.len() {
+        for ((pairs, columns), count) in shapes.iter_mut().zip(counts) {
+            let all = std::mem::take(pairs);
+            for name in all {
                 let column = Column::open(&mut reader, count as usize, 0, &mut budget)?;
-                columns.push(column.spell(count as usize, &mut budget)?);
+                if wanted.is_none_or(|wanted| wanted.contains(&names[name as usize])) {
+                    columns.push(column.spell(count as usize, &mut budget)?);
+                    pairs.push(name);
+                }
             }
         }
         reader.end()?;
         Ok(Self { names, shapes, rows })
+    }
+
+    /// Whether rows may have a pair of that name.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.iter().any(|known| **known == *name)
     }
 
     /// Name and value of each pair of a row, in the order sent.
