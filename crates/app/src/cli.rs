@@ -145,12 +145,21 @@ pub(crate) struct QueryArguments {
     /// Show at most this many lines.
     #[arg(long, default_value_t = 30)]
     pub(crate) limit: usize,
+    /// Show all lines, however many there are.
+    #[arg(long, conflicts_with_all = ["limit", "instant", "explain"])]
+    pub(crate) all: bool,
+    /// Ask for at most this many lines at once; a server may allow fewer.
+    #[arg(long, default_value_t = 5000)]
+    pub(crate) batch: usize,
     /// How lines are shown.
     #[arg(long, short, value_enum, default_value_t)]
     pub(crate) output: Output,
     /// Which lines come first.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) direction: Direction,
+    /// The same as --direction forward.
+    #[arg(long, conflicts_with = "direction")]
+    pub(crate) forward: bool,
     /// Time between the points of a metric query, such as 30s; the server chooses when not said.
     #[arg(long)]
     pub(crate) step: Option<String>,
@@ -160,6 +169,12 @@ pub(crate) struct QueryArguments {
     /// Say what the query cost, on standard error.
     #[arg(long)]
     pub(crate) stats: bool,
+    /// Show what the server would read and do, and do not run the query.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Say nothing but the answer: no progress, no warnings.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) client: ClientArguments,
 }
@@ -179,6 +194,9 @@ pub(crate) struct TailArguments {
     /// How lines are shown.
     #[arg(long, short, value_enum, default_value_t)]
     pub(crate) output: Output,
+    /// Say nothing but lines: not that the connection was lost, nor that lines were left out.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) client: ClientArguments,
 }
@@ -325,6 +343,8 @@ mod tests {
             "server --config c.yaml --listen 127.0.0.1:1 --data-dir d --role all --env-file .env",
             "query {a=\"b\"} --since 1h --limit 5 --output raw --url http://h:1 --direction forward --stats",
             "query {a=\"b\"} --from 2026-11-20T00:00:00Z --to 2026-11-21T00:00:00Z -o jsonl --api-key k --tenant t",
+            "query {a=\"b\"} --all --forward --quiet --batch 100",
+            "query {a=\"b\"} --explain",
             "tail {a=\"b\"} --url http://h:1",
             "push a.log b.log - --label app=x -l env=y --batch-bytes 64KiB",
             "keys issue --client web --secret s",
@@ -348,6 +368,8 @@ mod tests {
             ("server --role boss", ErrorKind::InvalidValue),
             ("query", ErrorKind::MissingRequiredArgument),
             ("query q --since 1h --from 2026-11-20T00:00:00Z", ErrorKind::ArgumentConflict),
+            ("query q --all --limit 5", ErrorKind::ArgumentConflict),
+            ("query q --forward --direction backward", ErrorKind::ArgumentConflict),
             ("push", ErrorKind::MissingRequiredArgument),
             ("keys issue", ErrorKind::MissingRequiredArgument),
             ("loadgen --format morse", ErrorKind::InvalidValue),

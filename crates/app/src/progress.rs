@@ -25,6 +25,14 @@ impl Progress {
         Self::with_template(Some(total), "{bar:30} {pos}/{len} {per_sec} {eta} {msg}")
     }
 
+    /// A counter of lines that are read; nothing while standard output is a terminal, where the lines themselves show.
+    pub(crate) fn of_lines(is_wanted: bool) -> Self {
+        if !is_wanted || std::io::stdout().is_terminal() {
+            return Self { bar: None };
+        }
+        Self::with_template(None, "{spinner} {human_pos} lines {per_sec} {elapsed} {msg}")
+    }
+
     fn with_template(total: Option<u64>, template: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);

@@ -1,5 +1,6 @@
 //! Shows log lines on standard output, the way `--output` asks for.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -47,6 +48,11 @@ impl LineWriter {
         writeln!(self.out, "{text}").map_err(|error| Failure::output(&error))
     }
 
+    /// Writes a text that is formatted already, as a line.
+    pub(crate) fn write_text(&mut self, text: &str) -> Result<(), Failure> {
+        writeln!(self.out, "{text}").map_err(|error| Failure::output(&error))
+    }
+
     /// Makes everything visible.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.out.flush().map_err(|error| Failure::output(&error))
@@ -66,10 +72,32 @@ fn format(line: &ShownLine, output: Output, coloured: bool) -> String {
         Output::Default => {
             let labels = selector(&line.labels);
             let dim = if coloured { Style::new().dimmed() } else { Style::new() };
-            let blue = if coloured { AnsiColor::Blue.on_default() } else { Style::new() };
-            format!("{dim}{}{dim:#} {blue}{labels}{blue:#} {}", line.timestamp, line.text)
+            let colour = if coloured { colour_of(&labels) } else { Style::new() };
+            format!("{dim}{}{dim:#} {colour}{labels}{colour:#} {}", line.timestamp, line.text)
         }
     }
+}
+
+/// A colour for a stream: always the same, and most likely another than that of the next stream.
+fn colour_of(labels: &str) -> Style {
+    const COLOURS: [AnsiColor; 12] = [
+        AnsiColor::Blue,
+        AnsiColor::Green,
+        AnsiColor::Magenta,
+        AnsiColor::Cyan,
+        AnsiColor::Yellow,
+        AnsiColor::Red,
+        AnsiColor::BrightBlue,
+        AnsiColor::BrightGreen,
+        AnsiColor::BrightMagenta,
+        AnsiColor::BrightCyan,
+        AnsiColor::BrightYellow,
+        AnsiColor::BrightRed,
+    ];
+    let mut hasher = DefaultHasher::new();
+    labels.hash(&mut hasher);
+    let place = usize::try_from(hasher.finish() % COLOURS.len() as u64).unwrap_or(0);
+    COLOURS.get(place).map_or_else(Style::new, |colour| colour.on_default())
 }
 
 /// `{a="b", c="d"}`
@@ -97,5 +125,13 @@ mod tests {
             format(&line, Output::Jsonl, true),
             r#"{"labels":{"app":"a\"b"},"line":"hi","timestamp":"1970-01-01T00:00:01.5Z"}"#
         );
+    }
+
+    #[test]
+    fn a_stream_keeps_its_colour() {
+        assert_eq!(colour_of("{a=\"b\"}"), colour_of("{a=\"b\"}"));
+        let colours: std::collections::HashSet<String> =
+            (0..50).map(|number| colour_of(&number.to_string()).to_string()).collect();
+        assert!(colours.len() > 6, "{} colours", colours.len());
     }
 }

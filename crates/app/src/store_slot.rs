@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
-use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
+use timberyard_model::scan::{
+    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+};
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::{IngestRecord, Labels};
 use timberyard_server::Operations;
@@ -56,6 +58,10 @@ impl StoreSlot {
 impl LogSource for StoreSlot {
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
         self.read()?.scan(request)
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        self.read()?.estimate(request)
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

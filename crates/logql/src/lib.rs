@@ -8,6 +8,7 @@
 pub mod detect;
 pub mod engine;
 pub mod error;
+pub mod explain;
 pub mod patterns;
 pub mod quantity;
 pub mod query_request;
@@ -24,6 +25,6 @@ mod plan;
 pub use engine::Engine;
 pub use error::{LimitError, QueryError};
 pub use plan::row_selection::RowSelection;
-pub use query_request::QueryRequest;
+pub use query_request::{LinePosition, Page, QueryExtras, QueryRequest};
 pub use result::{QueryResult, QueryStatistics, QueryValue, Streams};
 pub use tail::TailFilter;

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use timberyard_model::scan::{Direction, ScanStatistics};
 use timberyard_model::{Labels, Timestamp};
 
+use crate::query_request::LinePosition;
+
 /// The answer to one query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryResult {
@@ -17,6 +19,8 @@ pub struct QueryResult {
     pub statistics: QueryStatistics,
     /// What the user should know about the answer.
     pub warnings: Vec<String>,
+    /// Of a page that is full: its last line, after which the next page begins.
+    pub last: Option<LinePosition>,
 }
 
 /// The four kinds of answers.

@@ -121,6 +121,29 @@ pub struct ScanStatistics {
     pub rows_matched: u64,
 }
 
+/// What a scan would read, as far as that is known without reading rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScanEstimate {
+    /// Streams with rows that may be wanted.
+    pub streams: u64,
+    /// Segments that are there.
+    pub segments_total: u64,
+    /// Segments that would be opened.
+    pub segments: u64,
+    /// Blocks that would be looked at. What of a block its filters then rule out is not read.
+    pub blocks: u64,
+    /// Blocks of those segments that are ruled out.
+    pub blocks_skipped: u64,
+    /// Bytes of those blocks in the store, compressed.
+    pub stored_bytes: u64,
+    /// Rows in those blocks.
+    pub stored_rows: u64,
+    /// Rows in memory that would be looked at.
+    pub memory_rows: u64,
+    /// Bytes of their lines.
+    pub memory_bytes: u64,
+}
+
 /// Why a scan ended early.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
@@ -172,6 +195,9 @@ pub struct StreamVolume {
 pub trait LogSource: Send + Sync {
     /// Starts a scan over one consistent state of the store.
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError>;
+
+    /// What such a scan would read at most. Cheap: reads indexes, no rows.
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError>;
 
     /// The label sets of streams, sorted; at the granularity of the store's index, so a
     /// stream with rows near the range may be included.

@@ -10,7 +10,8 @@ use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{
-    BlockStream, LogSource, RowBlock, ScanError, ScanRequest, ScanStatistics, SeriesRequest, StreamVolume,
+    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
+    StreamVolume,
 };
 use timberyard_model::{Labels, RowRef};
 
@@ -35,22 +36,36 @@ impl DemotedLabelsSource {
     pub fn new(source: Arc<dyn LogSource>, demotion: Arc<LabelDemotion>) -> Self {
         Self { source, demotion }
     }
-}
 
-impl LogSource for DemotedLabelsSource {
-    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+    /// The request without its matchers of demoted labels, and these; `None` when it has none.
+    fn widened(&self, request: &ScanRequest) -> Option<(ScanRequest, Vec<LabelMatcher>)> {
         let demoted = self.demotion.demoted(&request.tenant);
         if !request.matchers.iter().any(|matcher| demoted.contains(&matcher.name)) {
-            return self.source.scan(request);
+            return None;
         }
         let (moved, kept) =
             request.matchers.iter().cloned().partition(|matcher| demoted.contains(&matcher.name));
         let mut wider = request.clone();
         wider.matchers = kept;
         wider.columns.metadata = true;
+        wider.metadata_names = None;
+        Some((wider, moved))
+    }
+}
+
+impl LogSource for DemotedLabelsSource {
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        let Some((wider, matchers)) = self.widened(request) else { return self.source.scan(request) };
         let with_metadata = request.columns.metadata;
         let blocks = self.source.scan(&wider)?;
-        Ok(Box::new(Matching { blocks, matchers: moved, with_metadata, rows_left_out: 0 }))
+        Ok(Box::new(Matching { blocks, matchers, with_metadata, rows_left_out: 0 }))
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        match self.widened(request) {
+            Some((wider, _)) => self.source.estimate(&wider),
+            None => self.source.estimate(request),
+        }
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

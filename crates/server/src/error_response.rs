@@ -23,6 +23,9 @@ use timberyard_wire::otlp_answer;
 use crate::content_type::ContentType;
 use crate::operations::OperationError;
 
+/// The word for a query that ran into one of its limits.
+pub const QUERY_LIMIT: &str = "query_limit";
+
 /// The longest message sent, in bytes: messages quote input.
 const MESSAGE_BYTES_MAX: usize = 8192;
 
@@ -228,7 +231,7 @@ impl From<QueryError> for ErrorResponse {
             QueryError::Invalid(_) | QueryError::Syntax(_) | QueryError::Stage(_) => {
                 Self::bad_request("invalid_query", message)
             }
-            QueryError::Limit(_) => Self::bad_request("query_limit", message),
+            QueryError::Limit(_) => Self::bad_request(QUERY_LIMIT, message),
             QueryError::Pipeline { .. } | QueryError::Execution(_) => {
                 Self::bad_request("query_failed", message)
             }

@@ -54,6 +54,7 @@ pub fn router(state: SharedState) -> Router {
         .route("/prometheus/api/v1/rules", get(query::loki_rules::rules))
         .route("/prometheus/api/v1/alerts", get(query::loki_rules::alerts))
         .route("/loki/api/v1/format_query", asked(query::format_query::get))
+        .route("/timberyard/api/v1/explain", asked(query::explain::get))
         .route("/loki/api/v1/tail", get(query::loki_tail::get))
         .route("/v1/logs", get(query::v1_logs::get))
         .route("/status", get(query::logtopus_status::get))

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
-use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
+use timberyard_model::scan::{
+    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+};
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
 use crate::append::{LogThread, Pending};
@@ -174,6 +176,10 @@ impl Drop for Store {
 impl LogSource for Store {
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
         Ok(Box::new(scan::StoreScan::new(&self.core, request)))
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        scan::estimate(&self.core, request)
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

@@ -16,8 +16,8 @@ use timberyard_model::labels::Labels;
 use timberyard_model::matcher::accepts_all;
 use timberyard_model::rows::{Rows, RowsBuilder};
 use timberyard_model::scan::{
-    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanRequest, ScanStatistics, SeriesRequest,
-    StreamVolume,
+    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
+    SeriesRequest, StreamVolume,
 };
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::tenant::TenantId;
@@ -184,6 +184,23 @@ impl LogSource for MemorySource {
         }
         blocks.reverse();
         Ok(Box::new(MemoryScan { blocks, statistics, cancellation: request.cancellation.clone() }))
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        let selectors = vec![request.matchers.clone()];
+        let selected = self.selected(&SeriesRequest {
+            tenant: request.tenant.clone(),
+            range: request.range,
+            selectors,
+            memory_bytes_max: usize::MAX,
+        });
+        let streams: BTreeSet<&Labels> = selected.iter().map(|entry| &entry.labels).collect();
+        Ok(ScanEstimate {
+            streams: streams.len() as u64,
+            memory_rows: selected.len() as u64,
+            memory_bytes: selected.iter().map(|entry| entry.line.len() as u64).sum(),
+            ..ScanEstimate::default()
+        })
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

@@ -5,7 +5,9 @@ use std::sync::{Arc, mpsc};
 use tempfile::TempDir;
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest, SeriesRequest, StreamVolume};
+use timberyard_model::scan::{
+    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+};
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 use timberyard_store::{Store, StoreOptions};
 
@@ -57,6 +59,10 @@ impl StoredSource {
 impl LogSource for StoredSource {
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
         self.store.scan(request)
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        self.store.estimate(request)
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

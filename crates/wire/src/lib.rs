@@ -40,10 +40,13 @@ pub mod otlp_proto;
 mod otlp_value;
 pub mod prometheus_text;
 pub mod protobuf;
+pub mod query_cursor;
 pub mod received_record;
 mod record_batch;
 mod record_fields;
+pub mod row_text;
 pub mod service_name;
+pub mod tail_cursor;
 pub mod v1_logs;
 
 #[cfg(test)]

@@ -22,9 +22,17 @@ pub const CATEGORIZE_LABELS: &str = "categorize-labels";
 /// object with its bytes, `[time, line, {"lineBase64":…}]`.
 pub const EXACT_LINES: &str = "exact-lines";
 
+/// Timberyard's own member of `data`: where a log query goes on, or null, for clients that ask with `cursor=`.
+pub const NEXT_CURSOR: &str = "nextCursor";
+
 /// Whether the value of the header asks for [`EXACT_LINES`].
 pub fn wants_exact_lines(header: &str) -> bool {
     header.split(',').any(|flag| flag.trim() == EXACT_LINES)
+}
+
+/// The bytes of a line as `lineBase64`.
+pub fn encode_line(line: &[u8]) -> String {
+    STANDARD.encode(line)
 }
 
 /// The bytes of a line from its `lineBase64`; `None` when that is not base64.
@@ -99,7 +107,7 @@ impl StreamsWriter {
             out.extend_from_slice(b",{");
             if adds_bytes {
                 write_key(out, "lineBase64");
-                write_string(out, STANDARD.encode(line).as_bytes());
+                write_string(out, encode_line(line).as_bytes());
             }
             if self.encoding == LabelEncoding::Categorized {
                 let has_members =
@@ -134,9 +142,17 @@ impl StreamsWriter {
 pub struct StreamsAnswer(StreamsWriter);
 
 impl StreamsAnswer {
-    /// Begins the answer.
-    pub fn new(encoding: LabelEncoding, warnings: &[String]) -> Self {
+    /// Begins the answer. `next_cursor` is there when the client asked for it, and empty on the last page.
+    pub fn new(encoding: LabelEncoding, warnings: &[String], next_cursor: Option<Option<&str>>) -> Self {
         let mut out = answer_start("streams", warnings);
+        if let Some(cursor) = next_cursor {
+            write_key(&mut out, NEXT_CURSOR);
+            match cursor {
+                Some(cursor) => write_string(&mut out, cursor.as_bytes()),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.push(b',');
+        }
         if encoding == LabelEncoding::Categorized {
             write_key(&mut out, "encodingFlags");
             out.extend_from_slice(br#"["categorize-labels"],"#);
@@ -367,7 +383,7 @@ mod tests {
 
     #[test]
     fn streams_have_lines_in_their_order() {
-        let mut answer = StreamsAnswer::new(LabelEncoding::Merged, &[]);
+        let mut answer = StreamsAnswer::new(LabelEncoding::Merged, &[], None);
         answer.streams().stream([("app", "api"), ("k", "\"")]);
         answer.streams().entry(TIME, b"a\xff\n", [("m", &b"x"[..])], NONE);
         answer.streams().entry(Timestamp::from_nanos(-1), b"", NONE, NONE);
@@ -379,8 +395,13 @@ mod tests {
                 {"stream": {}, "values": []},
             ]})
         );
-        let empty = StreamsAnswer::new(LabelEncoding::Merged, &[]).finish(&QueryStats::default());
+        let empty = StreamsAnswer::new(LabelEncoding::Merged, &[], None).finish(&QueryStats::default());
         assert_eq!(data(&empty), json!({"resultType": "streams", "result": []}));
+        for cursor in [Some("next"), None] {
+            let page = StreamsAnswer::new(LabelEncoding::Merged, &[], Some(cursor));
+            let page = data(&page.finish(&QueryStats::default()));
+            assert_eq!(page, json!({"resultType": "streams", "nextCursor": cursor, "result": []}));
+        }
     }
 
     #[test]
@@ -391,7 +412,7 @@ mod tests {
             (LabelEncoding::Merged, json!({})),
             (LabelEncoding::Categorized, json!({"structuredMetadata": {"m": "1"}})),
         ] {
-            let mut answer = StreamsAnswer::new(encoding, &[]).with_exact_lines(true);
+            let mut answer = StreamsAnswer::new(encoding, &[], None).with_exact_lines(true);
             answer.streams().stream([("a", "b")]);
             answer.streams().entry(TIME, b"\xff", [("m", &b"1"[..])], NONE);
             answer.streams().entry(TIME, b"text", NONE, NONE);
@@ -410,7 +431,7 @@ mod tests {
     fn categorized_labels_stand_beside_each_line() {
         assert_eq!(LabelEncoding::from_flags("x, categorize-labels"), LabelEncoding::Categorized);
         assert_eq!(LabelEncoding::from_flags(""), LabelEncoding::Merged);
-        let mut answer = StreamsAnswer::new(LabelEncoding::Categorized, &["careful".to_owned()]);
+        let mut answer = StreamsAnswer::new(LabelEncoding::Categorized, &["careful".to_owned()], None);
         answer.streams().stream([("app", "api")]);
         answer.streams().entry(TIME, b"a", [("m", &b"1"[..]), ("n", b"2")], [("p", &b"3"[..])]);
         answer.streams().entry(TIME, b"b", NONE, [("p", &b"3"[..])]);

@@ -210,7 +210,8 @@ impl Parameters<'_> {
         Ok((start, end))
     }
 
-    fn limit(&self) -> Result<u32> {
+    /// Lines wanted.
+    pub fn limit(&self) -> Result<u32> {
         self.count("limit", LIMIT_DEFAULT)
     }
 

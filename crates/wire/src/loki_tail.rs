@@ -2,7 +2,7 @@
 
 use timberyard_model::Timestamp;
 
-use crate::json_text::{write_integer, write_key};
+use crate::json_text::{write_integer, write_key, write_string};
 use crate::loki_query_json::{LabelEncoding, StreamsWriter, write_labels};
 
 /// A frame that is being written.
@@ -36,8 +36,9 @@ impl TailFrame {
     }
 
     /// The whole frame. Loki lists the missed lines one by one with their labels; here it is known how many
-    /// there were and not which, so each is listed without labels, and `dropped_total` has the number.
-    pub fn finish(self, missed: Option<MissedEntries>) -> Vec<u8> {
+    /// there were and not which, so each is listed without labels, and `dropped_total` has the number. `cursor` is for
+    /// clients that asked for one.
+    pub fn finish(self, missed: Option<MissedEntries>, cursor: Option<&str>) -> Vec<u8> {
         let encoding = self.encoding;
         let mut out = self.streams.finish();
         if let Some(MissedEntries { count: count @ 1.., noticed_at }) = missed {
@@ -53,6 +54,11 @@ impl TailFrame {
             }
             out.extend_from_slice(br#"],"dropped_total":"#);
             write_integer(&mut out, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        if let Some(cursor) = cursor {
+            out.push(b',');
+            write_key(&mut out, "cursor");
+            write_string(&mut out, cursor.as_bytes());
         }
         if encoding == LabelEncoding::Categorized {
             out.extend_from_slice(br#","encodingFlags":["categorize-labels"]"#);
@@ -82,7 +88,7 @@ mod tests {
         let missed = MissedEntries { count: 2, noticed_at: Timestamp::from_nanos(7) };
         let dropped = json!({"timestamp": "7", "labels": {}});
         assert_eq!(
-            json(&frame.finish(Some(missed))),
+            json(&frame.finish(Some(missed), None)),
             json!({
                 "streams": [{"stream": {"app": "api"}, "values": [["5", "line"]]}],
                 "dropped_entries": [dropped, dropped],
@@ -90,12 +96,18 @@ mod tests {
             })
         );
         let none = MissedEntries { count: 0, ..missed };
-        assert_eq!(json(&TailFrame::new(LabelEncoding::Merged).finish(Some(none))), json!({"streams": []}));
+        assert_eq!(
+            json(&TailFrame::new(LabelEncoding::Merged).finish(Some(none), None)),
+            json!({"streams": []})
+        );
         let many = MissedEntries { count: 1_000_000, ..missed };
-        let many = json(&TailFrame::new(LabelEncoding::Merged).finish(Some(many)));
+        let many = json(&TailFrame::new(LabelEncoding::Merged).finish(Some(many), None));
         assert_eq!(many["dropped_entries"].as_array().map(Vec::len), Some(100));
         assert_eq!(many["dropped_total"], 1_000_000);
-        let categorized = json(&TailFrame::new(LabelEncoding::Categorized).finish(None));
-        assert_eq!(categorized, json!({"streams": [], "encodingFlags": ["categorize-labels"]}));
+        let categorized = json(&TailFrame::new(LabelEncoding::Categorized).finish(None, Some("next")));
+        assert_eq!(
+            categorized,
+            json!({"streams": [], "cursor": "next", "encodingFlags": ["categorize-labels"]})
+        );
     }
 }

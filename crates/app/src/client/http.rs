@@ -1,5 +1,6 @@
 //! A blocking HTTP client: one request, or one that is tried again until it is delivered.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use super::{Backoff, Endpoint};
@@ -21,6 +22,16 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// When it asked to be tried again.
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// What a server answers while it is still answering.
+pub(crate) struct OpenAnswer {
+    /// The status code.
+    pub(crate) status: u16,
+    /// The media type; empty when it says none.
+    pub(crate) content_type: String,
+    /// The body, as long as it may be.
+    pub(crate) body: Box<dyn Read>,
 }
 
 /// A request without an answer: nobody knows whether it was taken.
@@ -72,6 +83,27 @@ impl Client {
 
     /// `GET path` with extra headers.
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer, SendError> {
+        read(self.agent.run(self.get_request(path, headers)?))
+    }
+
+    /// `GET path`, whose body may be long and slow: it is read as it comes, and only its beginning has a time limit.
+    pub(crate) fn open(&self, path: &str, headers: &[(&str, &str)]) -> Result<OpenAnswer, SendError> {
+        let request = self.agent.configure_request(self.get_request(path, headers)?);
+        let request = request.timeout_global(None).timeout_recv_response(Some(TRY_TIMEOUT)).build();
+        let response = self.agent.run(request).map_err(|error| SendError(error.to_string()))?;
+        let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        Ok(OpenAnswer {
+            status: response.status().as_u16(),
+            content_type: content_type.unwrap_or_default().to_owned(),
+            body: Box::new(response.into_body().into_reader()),
+        })
+    }
+
+    fn get_request(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<ureq::http::Request<()>, SendError> {
         let mut request = ureq::http::Request::get(self.endpoint.url("http", path));
         for (name, value) in self.endpoint.headers() {
             request = request.header(name, value);
@@ -79,8 +111,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(()).map_err(|error| SendError(error.to_string()))?;
-        read(self.agent.run(request))
+        request.body(()).map_err(|error| SendError(error.to_string()))
     }
 
     /// `POST path` with extra headers, once.
@@ -133,6 +164,16 @@ impl Client {
             retries += 1;
             std::thread::sleep(wait);
         }
+    }
+}
+
+impl OpenAnswer {
+    /// Status and the beginning of the body, on one line.
+    pub(crate) fn problem(self) -> String {
+        let mut body = Vec::new();
+        // What cannot be read is missing from the message, which says enough with the status.
+        let _ = self.body.take(4096).read_to_end(&mut body);
+        Answer { status: self.status, body, retry_after: None }.problem()
     }
 }
 

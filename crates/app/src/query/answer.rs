@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 use timberyard_model::Timestamp;
-use timberyard_wire::loki_query_json::decode_line;
+use timberyard_wire::loki_query_json::{NEXT_CURSOR, decode_line};
 
+use crate::cli::Output;
 use crate::show::{ShownLine, selector};
 
 /// What a server answered.
@@ -13,6 +14,10 @@ pub(super) struct Answer {
     pub(super) data: Data,
     /// What the query cost, as the server says it.
     pub(super) statistics: Value,
+    /// What the server remarks.
+    pub(super) warnings: Vec<String>,
+    /// Where the lines go on, from a server that knows cursors.
+    pub(super) next_cursor: Option<String>,
 }
 
 /// The result of a query.
@@ -38,8 +43,17 @@ pub(super) struct Point {
 }
 
 impl Point {
+    /// In the form that was asked for.
+    pub(super) fn text(&self, output: Output) -> String {
+        match output {
+            Output::Default => format!("{} {} {}", self.time, self.series, self.value),
+            Output::Raw => self.value.clone(),
+            Output::Jsonl => self.to_json(),
+        }
+    }
+
     /// As a JSON object on one line.
-    pub(super) fn to_json(&self) -> String {
+    fn to_json(&self) -> String {
         let mut object = Map::new();
         object.insert("labels".to_owned(), self.labels.clone());
         object.insert("value".to_owned(), Value::from(self.value.as_str()));
@@ -53,7 +67,11 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, String> {
     let mut root: Value =
         serde_json::from_slice(body).map_err(|error| format!("the answer is not JSON: {error}"))?;
     let missing = |name: &str| format!("the answer has no `{name}`; is this a Loki API?");
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let warnings = root.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    let warnings = warnings.filter_map(text).collect();
     let data = root.get_mut("data").ok_or_else(|| missing("data"))?;
+    let next_cursor = data.get(NEXT_CURSOR).and_then(text);
     let kind = data.get("resultType").and_then(Value::as_str).unwrap_or_default().to_owned();
     let statistics = data.get_mut("stats").map(Value::take).unwrap_or_default();
     let result = data.get_mut("result").ok_or_else(|| missing("data.result"))?.take();
@@ -72,7 +90,7 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, String> {
         }
         other => return Err(format!("the answer has the unknown resultType `{other}`")),
     };
-    Ok(Answer { data, statistics })
+    Ok(Answer { data, statistics, warnings, next_cursor })
 }
 
 fn lines(stream: &Value) -> Result<Vec<ShownLine>, String> {

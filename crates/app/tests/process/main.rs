@@ -19,6 +19,7 @@ mod logpulse;
 mod logstream;
 mod logtopus;
 mod loki_api;
+mod long_answers;
 mod metrics;
 mod round_trip;
 mod senders;

@@ -14,6 +14,7 @@ use crate::budget::Budget;
 use crate::error::{LimitError, QueryError};
 use crate::plan::compile::compile;
 use crate::plan::fields::tests_of_lines;
+use crate::plan::pushdown::LogPlan;
 use crate::query_request::QueryRequest;
 use crate::result::{Entry, QueryResult, QueryStatistics, QueryValue, Streams};
 use crate::stage::{Category, Pipeline, Verdict, WorkingRow};
@@ -32,28 +33,18 @@ pub(crate) fn run(
                 .to_owned(),
         ));
     }
-    if request.limit > limits.entries_max {
+    let page = request.extras.page.as_ref();
+    if page.is_some() && request.interval_ns > 0 {
+        return Err(QueryError::Invalid("a cursor cannot be combined with an interval".to_owned()));
+    }
+    if request.limit > limits.entries_max && page.is_none() {
         return Err(LimitError::Entries { asked: request.limit, limit: limits.entries_max }.into());
     }
-    let point = request.start == request.end;
-    let end = if point { request.end.saturating_add_nanos(1) } else { request.end };
-    let range = TimeRange::new(request.start, end);
-    let plan = compile(source, &request.tenant, range, logs)?;
-    let fields = tests_of_lines(&plan.stages);
-    let scan_request = ScanRequest {
-        tenant: request.tenant.clone(),
-        range,
-        matchers: logs.selector.matchers.clone(),
-        line_filters: plan.line_filters,
-        direction: request.direction,
-        columns: Columns::ALL,
-        metadata_names: None,
-        fields,
-        cancellation: request.cancellation.clone(),
-    };
+    let plan = compile(source, &request.tenant, time_range(request), logs)?;
+    let scan_request = scan_request(request, logs, &plan);
     let mut statistics = QueryStatistics::default();
     let mut budget = Budget::new(limits.memory_bytes_max);
-    let mut collector = Collector::new(request.direction, request.limit, request.interval_ns);
+    let mut collector = Collector::new(request.direction, request.limit, request.interval_ns, page);
     if !collector.is_full() && !scan_request.range.is_empty() {
         let mut scan = source.scan(&scan_request)?;
         let mut number = 0;
@@ -62,7 +53,8 @@ pub(crate) fn run(
                 let mut working = WorkingRow::new(first);
                 working.set_now(request.now);
                 for (index, row) in block.rows.iter().enumerate() {
-                    let rank = Rank::new(request.direction, row.timestamp(), number, index);
+                    let stream = if page.is_some() { row.labels().stable_hash() } else { 0 };
+                    let rank = Rank::new(request.direction, row.timestamp(), stream, number, index);
                     if !collector.wants(&rank) {
                         continue;
                     }
@@ -81,9 +73,43 @@ pub(crate) fn run(
         }
         statistics.add_scan(scan.statistics());
     }
-    let streams = Streams::group(request.direction, collector.finish());
+    let collected = collector.finish();
+    let streams = Streams::group(request.direction, collected.lines);
     statistics.entries_returned = streams.len() as u64;
-    Ok(QueryResult { value: QueryValue::Streams(streams), warnings: statistics.warnings(), statistics })
+    Ok(QueryResult {
+        value: QueryValue::Streams(streams),
+        warnings: statistics.warnings(),
+        last: collected.last,
+        statistics,
+    })
+}
+
+/// What the store is asked for.
+pub(crate) fn scan_request(request: &QueryRequest, logs: &LogExpression, plan: &LogPlan) -> ScanRequest {
+    ScanRequest {
+        tenant: request.tenant.clone(),
+        range: time_range(request),
+        matchers: logs.selector.matchers.clone(),
+        line_filters: plan.line_filters.clone(),
+        direction: request.direction,
+        columns: Columns::ALL,
+        metadata_names: None,
+        fields: tests_of_lines(&plan.stages),
+        cancellation: request.cancellation.clone(),
+    }
+}
+
+/// The time in which lines may still be part of the answer.
+pub(crate) fn time_range(request: &QueryRequest) -> TimeRange {
+    let is_point = request.start == request.end;
+    let end = if is_point { request.end.saturating_add_nanos(1) } else { request.end };
+    match (request.extras.page.and_then(|page| page.after), request.direction) {
+        (None, _) => TimeRange::new(request.start, end),
+        (Some(after), Direction::Forward) => TimeRange::new(request.start.max(after.timestamp), end),
+        (Some(after), Direction::Backward) => {
+            TimeRange::new(request.start, end.min(after.timestamp.saturating_add_nanos(1)))
+        }
+    }
 }
 
 /// Runs the pipeline over a row; gives the labels that are left of its stream and the line.

@@ -22,7 +22,7 @@ mod vector;
 
 use timberyard_model::Labels;
 use timberyard_model::limits::QueryLimits;
-use timberyard_model::scan::LogSource;
+use timberyard_model::scan::{LogSource, ScanRequest};
 
 use self::grid::StepGrid;
 use self::series::{StepPoint, StepSeries, charge, join_equal};
@@ -30,7 +30,7 @@ use crate::budget::Budget;
 use crate::error::{LimitError, QueryError};
 use crate::query_request::QueryRequest;
 use crate::result::{Point, QueryResult, QueryStatistics, QueryValue, Sample, Series};
-use crate::syntax::ast::{MetricExpression, VectorAggregation, VectorOperation};
+use crate::syntax::ast::{Grouping, MetricExpression, RangeAggregation, VectorAggregation, VectorOperation};
 
 /// A metric query on its way.
 struct Evaluation<'a> {
@@ -63,16 +63,18 @@ pub(crate) fn run(
         budget: Budget::new(limits.memory_bytes_max),
         statistics: QueryStatistics::default(),
     };
-    let value = evaluation.answer(expression, limits.series_max)?;
+    let truncates = request.extras.truncates_series;
+    let mut bound = SeriesBound { series_max: limits.series_max, truncates, warning: None };
+    let value = evaluation.answer(expression, if truncates { usize::MAX } else { limits.series_max })?;
     let grid = evaluation.grid;
     let is_instant = request.step_ns == 0;
     let value = match value {
         Value::Scalar(value) if is_instant => QueryValue::Scalar { timestamp: grid.at(0), value },
-        Value::Scalar(value) => matrix(vec![constant(&grid, value)], &grid, limits.series_max)?,
+        Value::Scalar(value) => matrix(vec![constant(&grid, value)], &grid, &mut bound)?,
         Value::Series(series) if is_instant => {
-            vector(series, &grid, orders_by_value(expression), limits.series_max)?
+            vector(series, &grid, orders_by_value(expression), &mut bound)?
         }
-        Value::Series(series) => matrix(series, &grid, limits.series_max)?,
+        Value::Series(series) => matrix(series, &grid, &mut bound)?,
     };
     let mut statistics = evaluation.statistics;
     statistics.entries_returned = match &value {
@@ -81,10 +83,80 @@ pub(crate) fn run(
         QueryValue::Scalar { .. } => 1,
         QueryValue::Streams(_) => 0,
     };
-    Ok(QueryResult { value, warnings: statistics.warnings(), statistics })
+    let mut warnings = statistics.warnings();
+    warnings.extend(bound.warning);
+    Ok(QueryResult { value, warnings, last: None, statistics })
+}
+
+/// What the store would be asked for, with the range aggregation that each scan is for.
+pub(crate) fn scans<'q>(
+    source: &dyn LogSource,
+    request: &QueryRequest,
+    expression: &'q MetricExpression,
+    limits: &QueryLimits,
+) -> Result<Vec<(&'q RangeAggregation, ScanRequest)>, QueryError> {
+    let evaluation = Evaluation {
+        source,
+        request,
+        grid: StepGrid::new(request, limits.points_max)?,
+        budget: Budget::new(limits.memory_bytes_max),
+        statistics: QueryStatistics::default(),
+    };
+    let mut scans = Vec::new();
+    evaluation.add_scans(expression, None, &mut scans)?;
+    Ok(scans)
+}
+
+/// How many series an answer may have, and what becomes of more.
+struct SeriesBound {
+    series_max: usize,
+    truncates: bool,
+    warning: Option<String>,
+}
+
+impl SeriesBound {
+    /// Leaves out what is too many, or refuses it.
+    fn apply(&mut self, series: &mut Vec<StepSeries>) -> Result<(), QueryError> {
+        let limit = self.series_max;
+        if series.len() <= limit {
+            return Ok(());
+        }
+        if !self.truncates {
+            return Err(LimitError::Series { limit }.into());
+        }
+        self.warning =
+            Some(format!("the query has {} series, of which these are the first {limit}", series.len()));
+        series.truncate(limit);
+        Ok(())
+    }
 }
 
 impl Evaluation<'_> {
+    fn add_scans<'q>(
+        &self,
+        expression: &'q MetricExpression,
+        pushed: Option<&Grouping>,
+        scans: &mut Vec<(&'q RangeAggregation, ScanRequest)>,
+    ) -> Result<(), QueryError> {
+        match expression {
+            MetricExpression::Literal(_) | MetricExpression::Constant(_) => Ok(()),
+            MetricExpression::Range(aggregation) => {
+                let scan = range::scan_request(self, aggregation, pushed)?;
+                scans.extend(scan.map(|scan| (&**aggregation, scan)));
+                Ok(())
+            }
+            MetricExpression::Vector(aggregation) => {
+                let grouping = vector::pushed_grouping(aggregation);
+                self.add_scans(&aggregation.inner, grouping.as_ref(), scans)
+            }
+            MetricExpression::Binary(operation) => {
+                self.add_scans(&operation.left, None, scans)?;
+                self.add_scans(&operation.right, None, scans)
+            }
+            MetricExpression::LabelReplace(replace) => self.add_scans(&replace.inner, None, scans),
+        }
+    }
+
     /// Evaluates a whole query. When its series come straight from rows, the first that is too many ends it.
     fn answer(&mut self, expression: &MetricExpression, series_max: usize) -> Result<Value, QueryError> {
         match expression {
@@ -181,13 +253,15 @@ fn constant(grid: &StepGrid, value: f64) -> StepSeries {
     StepSeries { labels: Labels::default(), points }
 }
 
-fn matrix(series: Vec<StepSeries>, grid: &StepGrid, series_max: usize) -> Result<QueryValue, QueryError> {
+fn matrix(
+    series: Vec<StepSeries>,
+    grid: &StepGrid,
+    bound: &mut SeriesBound,
+) -> Result<QueryValue, QueryError> {
     let mut series = join_equal(series);
     series.retain(|series| !series.points.is_empty());
-    if series.len() > series_max {
-        return Err(LimitError::Series { limit: series_max }.into());
-    }
     series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    bound.apply(&mut series)?;
     let with_times = |series: StepSeries| Series {
         labels: series.labels,
         points: series
@@ -203,14 +277,12 @@ fn vector(
     mut series: Vec<StepSeries>,
     grid: &StepGrid,
     keep_order: bool,
-    series_max: usize,
+    bound: &mut SeriesBound,
 ) -> Result<QueryValue, QueryError> {
-    if series.len() > series_max {
-        return Err(LimitError::Series { limit: series_max }.into());
-    }
     if !keep_order {
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
     }
+    bound.apply(&mut series)?;
     let timestamp = grid.at(0);
     let samples = series.into_iter().flat_map(|StepSeries { labels, points }| {
         points.into_iter().map(move |point| Sample {

@@ -3,6 +3,8 @@
 //! One scan each, read by [`super::row_reader`]. Of most functions an accumulator a series and stretch of time is kept, of quantiles
 //! and counters the samples; lines are never kept.
 
+use timberyard_model::scan::ScanRequest;
+
 use super::Evaluation;
 use super::accumulator::{Accumulator, Count, First, Last, Maximum, Mean, Minimum, Sum, Variance};
 use super::grid::{WindowSpan, Windows};
@@ -24,7 +26,7 @@ pub(super) fn evaluate(
 ) -> Result<Vec<StepSeries>, QueryError> {
     let range = &aggregation.range;
     let range_ns = i64::try_from(range.interval.as_nanos()).unwrap_or(i64::MAX);
-    let windows = Windows::new(&evaluation.grid, range_ns, range.offset_nanos);
+    let windows = windows(evaluation, aggregation);
     let seconds = windows.range_seconds();
     let number = |value: f64| value;
     let rate = |value: f64| value / seconds;
@@ -59,6 +61,23 @@ pub(super) fn evaluate(
             Ok(super::absent::absent(evaluation.grid.count(), &present, &range.logs.selector.matchers))
         }
     }
+}
+
+/// What the store would be asked for; `None` when there is no window.
+pub(super) fn scan_request(
+    evaluation: &Evaluation<'_>,
+    aggregation: &RangeAggregation,
+    pushed: Option<&Grouping>,
+) -> Result<Option<ScanRequest>, QueryError> {
+    let windows = windows(evaluation, aggregation);
+    let rows = RowReader::for_streams(evaluation, aggregation, pushed, windows, usize::MAX)?;
+    Ok(rows.first_request(evaluation))
+}
+
+fn windows(evaluation: &Evaluation<'_>, aggregation: &RangeAggregation) -> Windows {
+    let range = &aggregation.range;
+    let range_ns = i64::try_from(range.interval.as_nanos()).unwrap_or(i64::MAX);
+    Windows::new(&evaluation.grid, range_ns, range.offset_nanos)
 }
 
 /// A range aggregation, ready to read rows.

@@ -147,6 +147,16 @@ impl<'a> RowReader<'a> {
         Ok((sink, labels))
     }
 
+    /// What the store is asked for first; `None` when there is no time to look at.
+    pub(super) fn first_request(&self, evaluation: &Evaluation<'_>) -> Option<ScanRequest> {
+        let range = self.windows.time_range().filter(|range| !range.is_empty())?;
+        let reading = match &self.narrow {
+            Some(narrow) => self.narrow_reading(narrow, evaluation, range),
+            None => self.full_reading(evaluation, range),
+        };
+        Some(reading.request)
+    }
+
     fn full_reading<'s>(&'s self, evaluation: &Evaluation<'_>, range: TimeRange) -> Reading<'s> {
         let matchers = &self.aggregation.range.logs.selector.matchers;
         let unwraps = matches!(self.sample, SampleValue::Unwrapped(_));

@@ -41,7 +41,8 @@ impl LogPlan {
 
     /// A plan that no line passes.
     pub(crate) fn of_nothing() -> Self {
-        let impossible = LineFilter { negated: false, any_of: Vec::new() };
+        // The empty text is in every line.
+        let impossible = LineFilter { negated: true, any_of: vec![LinePattern::Literal(Box::default())] };
         Self {
             line_filters: vec![impossible],
             pipeline: Pipeline::default(),
@@ -50,6 +51,17 @@ impl LogPlan {
             reads_labels: false,
         }
     }
+}
+
+/// The stages as LogQL, in the order in which they run: those of the store, and those that are left.
+pub(crate) fn divided_texts(logs: &LogExpression) -> (Vec<String>, Vec<String>) {
+    let ordered = reordered(&logs.stages);
+    let (_, rest) = divide(&ordered);
+    let mut left = rest.iter().peekable();
+    // What is left keeps its order.
+    let pushed = ordered.iter().filter(|stage| left.next_if(|next| next == stage).is_none());
+    let pushed = pushed.map(ToString::to_string).collect();
+    (pushed, rest.iter().map(ToString::to_string).collect())
 }
 
 /// The stages in the order in which Loki runs them: between two stages that line filters do not pass,

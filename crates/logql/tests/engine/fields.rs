@@ -8,8 +8,8 @@ use fastrand::Rng;
 use timberyard_logql::{Engine, QueryRequest};
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::scan::{
-    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanRequest, ScanStatistics, SeriesRequest,
-    StreamVolume,
+    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
+    SeriesRequest, StreamVolume,
 };
 use timberyard_model::{Labels, TenantId, Timestamp};
 use timberyard_testkit::memory_source::Entry;
@@ -331,6 +331,10 @@ impl LogSource for Watched<'_> {
             Some(fields) if fields.instead_of_line => Ok(Box::new(WatchedScan { scan, rows: &self.rows })),
             _ => Ok(scan),
         }
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        self.source.estimate(request)
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

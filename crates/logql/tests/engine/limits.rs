@@ -1,6 +1,6 @@
 //! What a query may not exceed, and what stops it.
 
-use timberyard_logql::{Engine, LimitError, QueryError, QueryRequest};
+use timberyard_logql::{Engine, LimitError, QueryError, QueryExtras, QueryRequest, QueryValue};
 use timberyard_model::cancellation::CancelReason;
 use timberyard_model::limits::QueryLimits;
 use timberyard_testkit::memory_source::MemorySource;
@@ -62,4 +62,35 @@ fn a_query_ends_when_nobody_waits() {
         request.cancellation.cancel(CancelReason::TimedOut);
         assert_eq!(run(&many_series(), &request), Err(QueryError::Cancelled(CancelReason::TimedOut)));
     }
+}
+
+#[test]
+fn too_many_series_are_truncated_with_a_warning_when_asked_for() {
+    let limits = QueryLimits { series_max: 3, ..QueryLimits::default() };
+    let engine = Engine::new(limits);
+    let query = r#"count_over_time({app=~".+"}[1m])"#;
+    for (step, query, expected) in [
+        (0, query.to_owned(), ["a0", "a1", "a10"]),
+        (30, query.to_owned(), ["a0", "a1", "a10"]),
+        (
+            0,
+            r#"sort_desc(sum by (app) (sum_over_time({app=~".+"} | logfmt | unwrap v [1m])))"#.to_owned(),
+            ["a19", "a18", "a17"],
+        ),
+    ] {
+        let extras = QueryExtras { truncates_series: true, ..QueryExtras::default() };
+        let request = QueryRequest { extras, ..range_request(&query, 60, 60, step) };
+        let answer = engine.run(&many_series(), &request).expect("truncated");
+        let apps: Vec<String> = match &answer.value {
+            QueryValue::Matrix(series) => series.iter().map(|series| app(&series.labels)).collect(),
+            QueryValue::Vector(samples) => samples.iter().map(|sample| app(&sample.labels)).collect(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(apps, expected, "{query}");
+        assert_eq!(answer.warnings, ["the query has 20 series, of which these are the first 3"]);
+    }
+}
+
+fn app(labels: &timberyard_model::Labels) -> String {
+    labels.get("app").expect("a label").to_owned()
 }

@@ -2,10 +2,12 @@
 //! an engine too simple to be wrong.
 
 mod differential;
+mod explain;
 mod fields;
 mod limits;
 mod log_queries;
 mod metric_queries;
+mod pages;
 mod patterns;
 mod run;
 mod tail;

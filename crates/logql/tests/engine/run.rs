@@ -1,7 +1,7 @@
 //! Rows and queries as text, and answers as text to compare.
 
 use timberyard_logql::syntax;
-use timberyard_logql::{Engine, QueryError, QueryRequest, QueryResult, QueryValue};
+use timberyard_logql::{Engine, QueryError, QueryExtras, QueryRequest, QueryResult, QueryValue};
 use timberyard_model::cancellation::Cancellation;
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::scan::Direction;
@@ -48,6 +48,7 @@ pub(crate) fn request(query: &str) -> QueryRequest {
         interval_ns: 0,
         limit: 100,
         direction: Direction::Forward,
+        extras: QueryExtras::default(),
         now: second(1000),
         cancellation: Cancellation::default(),
     }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use timberyard_logql::result::{QueryStatistics, Series};
 use timberyard_logql::syntax::ast::Expression;
 use timberyard_logql::syntax::parse;
-use timberyard_logql::{QueryRequest, QueryValue, Streams};
+use timberyard_logql::{QueryExtras, QueryRequest, QueryValue, Streams};
 use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::scan::{Direction, SeriesRequest};
 use timberyard_model::time::NANOS_PER_SECOND;
@@ -58,6 +58,7 @@ pub async fn query(
         interval_ns: 0,
         limit: number(&form, "limit", LIMIT_DEFAULT, 1..=limits.entries_max)?,
         direction: Direction::Backward,
+        extras: QueryExtras::default(),
         now,
         cancellation: Cancellation::default(),
     };

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use serde_json::{Map, Value, json};
 use timberyard_logql::detect::{self, DetectedField};
 use timberyard_logql::syntax::Expression;
-use timberyard_logql::{QueryRequest, QueryValue, syntax};
+use timberyard_logql::{QueryExtras, QueryRequest, QueryValue, syntax};
 use timberyard_model::Cancellation;
 use timberyard_model::scan::Direction;
 
@@ -72,6 +72,7 @@ fn question(
         interval_ns: 0,
         limit: asked.lines.limit as usize,
         direction: Direction::Backward,
+        extras: QueryExtras::default(),
         now,
         cancellation: Cancellation::default(),
     };

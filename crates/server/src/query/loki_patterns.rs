@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 use timberyard_logql::patterns::PatternSeries;
-use timberyard_logql::{QueryRequest, syntax};
+use timberyard_logql::{QueryExtras, QueryRequest, syntax};
 use timberyard_model::Cancellation;
 use timberyard_model::scan::Direction;
 use timberyard_model::time::NANOS_PER_SECOND;
@@ -37,6 +37,7 @@ pub async fn get(
         interval_ns: 0,
         limit: 0,
         direction: Direction::Backward,
+        extras: QueryExtras::default(),
         now,
         cancellation: Cancellation::default(),
     };

@@ -15,14 +15,24 @@ use timberyard_wire::loki_tail::{MissedEntries, TailFrame};
 
 use crate::state::ServerState;
 
+/// How a client wants its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReplyForm {
+    encoding: LabelEncoding,
+    exact_lines: bool,
+}
+
+impl ReplyForm {
+    /// As the headers say.
+    pub(super) fn new(headers: &HeaderMap) -> Self {
+        let flags = encoding_flags(headers);
+        Self { encoding: LabelEncoding::from_flags(flags), exact_lines: wants_exact_lines(flags) }
+    }
+}
+
 /// How a client wants the labels of lines.
 pub(super) fn label_encoding(headers: &HeaderMap) -> LabelEncoding {
     LabelEncoding::from_flags(encoding_flags(headers))
-}
-
-/// Whether a client wants the bytes of lines that are not UTF-8.
-pub(super) fn exact_lines(headers: &HeaderMap) -> bool {
-    wants_exact_lines(encoding_flags(headers))
 }
 
 fn encoding_flags(headers: &HeaderMap) -> &str {
@@ -34,20 +44,21 @@ pub(super) fn json(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], body).into_response()
 }
 
-/// The answer to a query that took so long.
+/// The answer to a query that took so long, with where it goes on for who asked for that.
 pub(super) fn query_response(
     state: &ServerState,
     result: &QueryResult,
-    encoding: LabelEncoding,
-    exact_lines: bool,
+    form: ReplyForm,
+    next_cursor: Option<Option<&str>>,
     took: Duration,
 ) -> Response {
     let statistics = statistics(&result.statistics, took);
     let warnings = &result.warnings;
     json(match &result.value {
         QueryValue::Streams(streams) => {
-            let mut answer = StreamsAnswer::new(encoding, warnings).with_exact_lines(exact_lines);
-            write_streams(state, answer.streams(), streams, encoding);
+            let mut answer =
+                StreamsAnswer::new(form.encoding, warnings, next_cursor).with_exact_lines(form.exact_lines);
+            write_streams(state, answer.streams(), streams, form.encoding);
             answer.finish(&statistics)
         }
         QueryValue::Matrix(series) => {
@@ -69,17 +80,18 @@ pub(super) fn query_response(
     })
 }
 
-/// One message of a tail: lines, and how many were missed before them at `now`.
+/// One message of a tail: lines, how many were missed before them at `now`, and where it can be taken up again.
 pub(super) fn tail_message(
     state: &ServerState,
     streams: &Streams,
     encoding: LabelEncoding,
     missed: u64,
     now: Timestamp,
+    cursor: Option<&str>,
 ) -> String {
     let mut frame = TailFrame::new(encoding);
     write_streams(state, frame.streams(), streams, encoding);
-    let frame = frame.finish(Some(MissedEntries { count: missed, noticed_at: now }));
+    let frame = frame.finish(Some(MissedEntries { count: missed, noticed_at: now }), cursor);
     // The writers make valid UTF-8; this only moves it.
     String::from_utf8(frame).unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
 }

@@ -1,7 +1,8 @@
 //! `/loki/api/v1/tail`: lines over a WebSocket, those of the past first, then each as it is stored.
 //!
 //! The tail listens before it reads the past, so that nothing falls between the two; what comes both
-//! ways is shown once. A slow reader misses lines and is told how many; it holds up nobody.
+//! ways is shown once. A slow reader misses lines and is told how many; it holds up nobody. Beyond Loki's API a client may
+//! ask for cursors (`cursor=`), with which another connection goes on where this one was.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,28 +15,42 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use timberyard_logql::result::{Entry, StreamResult};
-use timberyard_logql::{QueryRequest, QueryValue, Streams, TailFilter, syntax};
+use timberyard_logql::{
+    LinePosition, Page, QueryExtras, QueryRequest, QueryValue, Streams, TailFilter, syntax,
+};
 use timberyard_model::scan::Direction;
 use timberyard_model::time::NANOS_PER_SECOND;
-use timberyard_model::{Cancellation, Labels};
+use timberyard_model::{Cancellation, Labels, Timestamp};
 use timberyard_pipeline::{TailEvent, TailSubscription};
 use timberyard_wire::loki_query_json::LabelEncoding;
+use timberyard_wire::query_cursor::query_hash;
+use timberyard_wire::tail_cursor::TailCursor;
 use tokio::time::Instant;
 
 use super::form::Form;
 use super::loki_reply::{label_encoding, tail_message};
 use super::run;
+use super::tail_position::{ShownLines, TailPosition};
 use crate::auth::Identity;
 use crate::body::INLINE_BYTES_MAX;
 use crate::error_response::ErrorResponse;
 use crate::socket::{self, Ended, Happening, Session};
 use crate::state::SharedState;
 
-/// How long after the start a line of the past may still come a second time.
+/// How long after the past was shown a line of it may still come a second time.
 const OVERLAP: Duration = Duration::from_secs(10);
+
+/// The most lines of the past that are remembered for that.
+const OVERLAP_LINES_MAX: usize = 100_000;
 
 /// The most batches that go into one message.
 const BATCHES_MAX: usize = 64;
+
+/// Lines of the past that a tail reads at once when it goes on.
+const PAGE_LINES: usize = 1000;
+
+/// How often the past is read again because more came meanwhile than the tail's queue holds.
+const ROUNDS_MAX: usize = 8;
 
 /// 101 when the query can be tailed and there is a place for one more.
 pub async fn get(
@@ -51,6 +66,9 @@ pub async fn get(
     let expression = syntax::parse(form.parameters().get("query"), limits)?;
     let parameters = form.parameters().tail_query(now)?;
     let filter = Arc::new(TailFilter::new(&expression)?);
+    let query = query_hash(&identity.tenant, &expression.to_string());
+    let wants_cursor = form.get("cursor").is_some();
+    let seen = seen(form.get("cursor").unwrap_or(""), query)?;
     let upgrade = upgrade.map_err(|error| {
         let message = format!("this is a WebSocket: {}", error.body_text());
         ErrorResponse::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message)
@@ -68,6 +86,7 @@ pub async fn get(
         interval_ns: 0,
         limit: (parameters.limit as usize).min(limits.entries_max),
         direction: Direction::Backward,
+        extras: QueryExtras::default(),
         now,
         cancellation: Cancellation::default(),
     };
@@ -80,8 +99,24 @@ pub async fn get(
         delay: Duration::from_secs(parameters.delay_seconds.into()),
         shown: HashMap::new(),
         shown_until: Instant::now() + OVERLAP,
+        query,
+        position: seen.clone().unwrap_or_else(|| TailPosition::new(past.start)),
+        wants_cursor,
     };
-    Ok(socket::open(&state, upgrade, move |session| tail.run(session, past)))
+    Ok(socket::open(&state, upgrade, move |session| tail.run(session, past, seen)))
+}
+
+/// What the client of a cursor has seen; `None` for a new one.
+fn seen(cursor: &str, query: u64) -> Result<Option<TailPosition>, ErrorResponse> {
+    if cursor.is_empty() {
+        return Ok(None);
+    }
+    let refuse = |message: String| ErrorResponse::bad_request("invalid_cursor", message);
+    let seen = TailCursor::decode(cursor).map_err(|error| refuse(error.to_string()))?;
+    if seen.query != query {
+        return Err(refuse("cursor is of another query; leave it empty to begin anew".to_owned()));
+    }
+    Ok(Some(TailPosition::of(&seen)))
 }
 
 /// One client that tails.
@@ -95,17 +130,47 @@ struct Tail {
     /// Lines of the past, by hash, and how often each was shown.
     shown: HashMap<u64, u32>,
     shown_until: Instant,
+    /// The hash of the query.
+    query: u64,
+    position: TailPosition,
+    wants_cursor: bool,
+}
+
+/// Why there is nothing more to show.
+enum Over {
+    /// The session has ended.
+    Session,
+    /// The past cannot be read.
+    Failed(ErrorResponse),
+}
+
+impl From<Ended> for Over {
+    fn from(_: Ended) -> Self {
+        Self::Session
+    }
+}
+
+impl From<ErrorResponse> for Over {
+    fn from(error: ErrorResponse) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Tail {
-    async fn run(mut self, mut session: Session, past: QueryRequest) -> Result<(), Ended> {
-        match run::query(&self.state, &self.identity, past).await {
-            Ok(result) => {
-                if let QueryValue::Streams(streams) = result.value {
-                    self.show_past(&mut session, streams).await?;
-                }
-            }
-            Err(error) => {
+    async fn run(
+        mut self,
+        mut session: Session,
+        past: QueryRequest,
+        seen: Option<TailPosition>,
+    ) -> Result<(), Ended> {
+        let begun = match seen {
+            Some(seen) => self.go_on(&mut session, past, seen).await,
+            None => self.show_past(&mut session, past).await,
+        };
+        match begun {
+            Ok(()) => self.shown_until = Instant::now() + OVERLAP,
+            Err(Over::Session) => return Err(Ended),
+            Err(Over::Failed(error)) => {
                 session.close(close_code::ERROR, &error.message).await;
                 return Ok(());
             }
@@ -126,15 +191,74 @@ impl Tail {
         }
     }
 
-    async fn show_past(&mut self, session: &mut Session, mut streams: Streams) -> Result<(), Ended> {
+    /// Shows the newest lines of the past.
+    async fn show_past(&mut self, session: &mut Session, past: QueryRequest) -> Result<(), Over> {
+        let limit = past.limit;
+        let mut streams = read(&self.state, &self.identity, past).await?.0;
         streams.direction = Direction::Forward;
         for stream in &mut streams.streams {
             stream.entries.reverse();
+        }
+        if streams.len() >= limit {
+            // Who asks for the newest lines has no wish for older ones.
+            let times =
+                streams.streams.iter().flat_map(|stream| &stream.entries).map(|entry| entry.timestamp);
+            self.position.set_floor(times.min().unwrap_or(Timestamp::MAX));
+        }
+        self.remember(&streams);
+        self.position.note(&streams);
+        Ok(self.send(session, &streams, 0, self.wants_cursor).await?)
+    }
+
+    /// Shows everything that came since the client's cursor, oldest first.
+    async fn go_on(
+        &mut self,
+        session: &mut Session,
+        past: QueryRequest,
+        seen: TailPosition,
+    ) -> Result<(), Over> {
+        let mut seen = seen;
+        for _ in 0..ROUNDS_MAX {
+            let mut page = QueryRequest {
+                start: seen.start(),
+                end: self.state.now().saturating_add_nanos(NANOS_PER_SECOND),
+                limit: PAGE_LINES,
+                direction: Direction::Forward,
+                ..past.clone()
+            };
+            let mut shown = ShownLines::new(seen);
+            let mut after = None;
+            loop {
+                page.extras.page = Some(Page { after });
+                let (mut streams, last) = read(&self.state, &self.identity, page.clone()).await?;
+                self.remember(&streams);
+                shown.leave_out(&mut streams);
+                self.position.note(&streams);
+                self.send(session, &streams, 0, true).await?;
+                after = last;
+                if after.is_none() {
+                    break;
+                }
+            }
+            // What did not fit into the queue meanwhile is in the store.
+            if self.subscription.take_missed_rows() == 0 {
+                break;
+            }
+            seen = self.position.clone();
+        }
+        Ok(())
+    }
+
+    /// Takes note of lines of the past, which may come again as new ones.
+    fn remember(&mut self, streams: &Streams) {
+        if self.shown.len() > OVERLAP_LINES_MAX {
+            self.shown.clear();
+        }
+        for stream in &streams.streams {
             for entry in &stream.entries {
                 *self.shown.entry(hash_of(&stream.stream, entry)).or_default() += 1;
             }
         }
-        self.send(session, &streams, 0).await
     }
 
     /// Gives senders `delay_for` seconds to catch up; what comes meanwhile waits in the subscription.
@@ -161,10 +285,8 @@ impl Tail {
         // Rows that were missed after the last one that came would otherwise wait for a next one to be told.
         let missed = told + self.subscription.take_missed_rows();
         let streams = self.filtered(events).await;
-        if streams.is_empty() && missed == 0 {
-            return Ok(());
-        }
-        self.send(session, &streams, missed).await
+        self.position.note(&streams);
+        self.send(session, &streams, missed, false).await
     }
 
     async fn filtered(&mut self, events: Vec<TailEvent>) -> Streams {
@@ -201,12 +323,37 @@ impl Tail {
         streams.streams.retain(|stream| !stream.entries.is_empty());
     }
 
-    async fn send(&self, session: &mut Session, streams: &Streams, missed: u64) -> Result<(), Ended> {
-        if streams.is_empty() && missed == 0 {
+    /// Sends lines; without any, only what was missed or, `always`, that there are none.
+    async fn send(
+        &self,
+        session: &mut Session,
+        streams: &Streams,
+        missed: u64,
+        always: bool,
+    ) -> Result<(), Ended> {
+        if streams.is_empty() && missed == 0 && !always {
             return Ok(());
         }
         let now = self.state.now();
-        session.send(tail_message(&self.state, streams, self.encoding, missed, now)).await
+        let cursor = self.wants_cursor.then(|| self.position.cursor(self.query).encode());
+        session.send(tail_message(&self.state, streams, self.encoding, missed, now, cursor.as_deref())).await
+    }
+}
+
+/// The lines of a log query, and where the next page of them begins.
+async fn read(
+    state: &SharedState,
+    identity: &Identity,
+    request: QueryRequest,
+) -> Result<(Streams, Option<LinePosition>), ErrorResponse> {
+    let direction = request.direction;
+    let result = run::query(state, identity, request).await?;
+    match result.value {
+        QueryValue::Streams(streams) => Ok((streams, result.last)),
+        // Metric queries are not tailed.
+        QueryValue::Matrix(_) | QueryValue::Vector(_) | QueryValue::Scalar { .. } => {
+            Ok((Streams { direction, streams: Vec::new() }, None))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use timberyard_logql::explain::{self, Explanation};
 use timberyard_logql::patterns::{self, PatternSeries};
 use timberyard_logql::{Engine, QueryRequest, QueryResult};
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
@@ -53,6 +54,20 @@ pub async fn patterns(
     let run = move |source: &dyn LogSource, cancellation: Cancellation| {
         request.cancellation = cancellation;
         Ok(patterns::patterns(source, &request, &limits.query)?)
+    };
+    state.read(identity, run).await
+}
+
+/// The plan of a LogQL query. Its cancellation is replaced as above.
+pub async fn explain(
+    state: &SharedState,
+    identity: &Identity,
+    mut request: QueryRequest,
+) -> Result<Explanation, ErrorResponse> {
+    let limits = Arc::clone(&identity.limits);
+    let run = move |source: &dyn LogSource, cancellation: Cancellation| {
+        request.cancellation = cancellation;
+        Ok(explain::explain(source, &request, &limits.query)?)
     };
     state.read(identity, run).await
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use timberyard_model::cancellation::CancelReason;
 use timberyard_model::scan::{
-    BlockStream, LogSource, RowBlock, ScanError, ScanRequest, ScanStatistics, SeriesRequest, StreamVolume,
+    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
+    StreamVolume,
 };
 use timberyard_model::{Cancellation, Labels};
 use timberyard_testkit::memory_source::MemorySource;
@@ -61,6 +62,10 @@ struct EndlessScan<'a>(&'a EndlessSource, Cancellation);
 impl LogSource for EndlessSource {
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
         Ok(Box::new(EndlessScan(self, request.cancellation.clone())))
+    }
+
+    fn estimate(&self, _: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        Ok(ScanEstimate::default())
     }
 
     fn series(&self, _: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

@@ -123,3 +123,102 @@ async fn tails_are_bounded_and_a_strangers_page_gets_none() {
     }
     served.stop().await;
 }
+
+/// The cursor that a message brings.
+fn cursor(message: &Message) -> String {
+    let body: Value = serde_json::from_str(message.to_text().expect("a text")).expect("JSON");
+    body["cursor"].as_str().expect("a cursor").to_owned()
+}
+
+/// A batch of one stream with lines at these nanoseconds after now.
+fn batch_at(app: &str, lines: &[(i64, &str)]) -> LogBatch {
+    let mut batch = BatchBuilder::new(TenantId::default(), NOW, EqualEntries::Keep, &RecordLimits::default());
+    let stream = batch.stream(&Labels::from_pairs([("app", app)]));
+    for (nanos, line) in lines {
+        batch.push(stream, NOW.saturating_add_nanos(*nanos), line.as_bytes(), &[]).expect("within limits");
+    }
+    batch.finish()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tail_goes_on_where_another_connection_was() {
+    let served = Served::with(|_| {}).await;
+    let query = r#"{app=~"a|b|c"}"#;
+    let read = |client: &mut Client| tokio::task::block_in_place(|| next(client));
+    served.state.submit(batch_at("a", &[(-50, "old")])).await.expect("stored");
+    let mut client = tokio::task::block_in_place(|| open(&served, query, "&cursor="));
+    let first = read(&mut client);
+    assert_eq!(lines(&first), ["old"]);
+    served.state.submit(batch_at("a", &[(10, "a1"), (20, "a2"), (20, "a3")])).await.expect("stored");
+    let second = read(&mut client);
+    assert_eq!(lines(&second), ["a1", "a2", "a3"]);
+    served.state.submit(batch_at("b", &[(5, "b1 lags")])).await.expect("stored");
+    let third = read(&mut client);
+    drop(client);
+    while served.state.tail_hub.subscriptions() > 0 {
+        tokio::task::yield_now().await;
+    }
+
+    // Nobody listens: lines of the time shown last, of a stream that lags, of one that is new.
+    served.state.submit(batch_at("a", &[(20, "a4"), (30, "a5")])).await.expect("stored");
+    served.state.submit(batch_at("b", &[(6, "b2 lags")])).await.expect("stored");
+    served.state.submit(batch_at("c", &[(1, "c1")])).await.expect("stored");
+    for (message, expected) in [
+        (&third, vec!["c1", "b2 lags", "a4", "a5"]),
+        (&second, vec!["c1", "b1 lags", "b2 lags", "a4", "a5"]),
+        (&first, vec!["c1", "b1 lags", "b2 lags", "a1", "a2", "a3", "a4", "a5"]),
+    ] {
+        let parameters = format!("&limit=1&cursor={}", cursor(message));
+        let mut client = tokio::task::block_in_place(|| open(&served, query, &parameters));
+        let caught_up = read(&mut client);
+        let mut shown = lines(&caught_up);
+        shown.sort_by_key(|line| expected.iter().position(|known| known == line));
+        assert_eq!(shown, expected);
+        served.state.submit(batch_at("d", &[(40, "elsewhere")])).await.expect("stored");
+    }
+    // What is shown again is not shown again.
+    let mut client =
+        tokio::task::block_in_place(|| open(&served, query, &format!("&cursor={}", cursor(&third))));
+    let caught_up = read(&mut client);
+    drop(client);
+    let mut client =
+        tokio::task::block_in_place(|| open(&served, query, &format!("&cursor={}", cursor(&caught_up))));
+    assert!(lines(&read(&mut client)).is_empty());
+    served.state.submit(batch_at("a", &[(60, "live")])).await.expect("stored");
+    assert_eq!(lines(&read(&mut client)), ["live"]);
+    drop(client);
+    served.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_break_is_made_up_for_page_by_page() {
+    let served = Served::with(|_| {}).await;
+    let mut client = tokio::task::block_in_place(|| open(&served, r#"{app="api"}"#, "&cursor="));
+    let begun = cursor(&tokio::task::block_in_place(|| next(&mut client)));
+    drop(client);
+    let texts: Vec<String> = (0..3500).map(|number| number.to_string()).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    served.state.submit(batch("api", &texts)).await.expect("stored");
+    let mut client =
+        tokio::task::block_in_place(|| open(&served, r#"{app="api"}"#, &format!("&cursor={begun}")));
+    let mut shown = Vec::new();
+    while shown.len() < texts.len() {
+        shown.extend(lines(&tokio::task::block_in_place(|| next(&mut client))));
+    }
+    assert_eq!(shown, texts);
+    drop(client);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_tail_is_refused() {
+    let server = TestServer::new();
+    let cursor = timberyard_wire::tail_cursor::TailCursor { query: 1, floor: NOW, streams: Vec::new() };
+    for (cursor, words) in
+        [(cursor.encode(), "cursor is of another query"), ("x".to_owned(), "cursor is not one")]
+    {
+        let answer = server.get(&format!("/loki/api/v1/tail?query=%7Ba%3D%22b%22%7D&cursor={cursor}")).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().contains(words), "{}", answer.text());
+    }
+}

@@ -1,5 +1,6 @@
 //! The HTTP surface in process: requests into the router, a memory source behind it.
 
+mod beyond_loki;
 mod connections;
 mod deletions;
 mod five_ways_in;

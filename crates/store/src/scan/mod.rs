@@ -6,6 +6,7 @@
 
 mod contested;
 mod day_plan;
+mod estimate;
 mod labels;
 mod line_filters;
 mod present;
@@ -16,6 +17,7 @@ mod store_scan;
 mod unit;
 mod volumes;
 
+pub(crate) use estimate::estimate;
 pub(crate) use labels::labels;
 pub(crate) use line_filters::LineFilters;
 pub(crate) use series::series;
