@@ -6,7 +6,7 @@ use std::sync::Arc;
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::go_expression::{self, Rewritten};
-use crate::required_literals::required_literals;
+use crate::required_literals::{RequiredLiterals, required_literals};
 
 /// A compiled regular expression over bytes, with its source text.
 ///
@@ -77,10 +77,12 @@ impl Pattern {
             && self.regex.is_match(&with_replacements(bytes))
     }
 
-    /// Byte strings of which everything that matches contains at least one; `None` when nothing is known. Parses the
-    /// expression, so ask once a query.
-    pub fn required_literals(&self) -> Option<Vec<Box<[u8]>>> {
-        required_literals(self.regex.as_str())
+    /// What everything that matches contains. Parses the expression, so ask once a query.
+    pub fn required_literals(&self) -> RequiredLiterals {
+        let mut required = required_literals(self.regex.as_str());
+        // A byte that is no text may count as a character there.
+        required.suffice &= !self.accepts_any_character;
+        required
     }
 
     /// The compiled expression, for captures and replacement.

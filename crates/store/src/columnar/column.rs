@@ -1,14 +1,14 @@
-//! A column as it is read: opened in its form, asked about its values, and spelled out only when it must be.
+//! A column as it is read: opened in its form, and spelled out value by value.
+//!
+//! Any value can be spelled without those before it. What [`super::column_search`] asks of all values is answered in
+//! the form, as far as it allows.
 
 use std::borrow::Cow;
 
-use memchr::memmem;
-use timberyard_model::fields::{ByteSet, SlotRule};
-
-use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, NIBBLE, RAW};
+use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, RAW};
 use super::integer;
 use super::strings::{Budget, Strings};
-use super::table::{Filled, Slot, Table};
+use super::table::{Slot, Table};
 use super::templates::Template;
 use crate::codec::{Malformed, Reader};
 
@@ -18,122 +18,14 @@ pub(crate) enum Column {
     Constant(Vec<u8>),
     /// Decimal numbers, with this many digits each, or 0 for no leading zeros.
     Digits { fixed: usize, numbers: Vec<u64> },
-    /// Hex digits at the zero places of the shape, two a byte.
-    Hex { shape: Vec<u8>, packed: Vec<u8> },
+    /// Hex digits packed two a byte.
+    Hex(Hex),
     /// Which of these each value is.
-    Dictionary { known: Strings, ids: Vec<u64> },
+    Dictionary { known: Strings, ids: Vec<u32> },
     /// Templates of digit runs.
     Nested(Table<'static>),
     /// The values themselves.
     Raw(Strings),
-}
-
-/// A question about one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Test<'n> {
-    /// The value has these bytes somewhere.
-    Contains(&'n [u8]),
-    /// It starts with them.
-    Prefix(&'n [u8]),
-    /// It ends with them.
-    Suffix(&'n [u8]),
-    /// It is them.
-    Equals(&'n [u8]),
-}
-
-impl<'n> Test<'n> {
-    /// Whether a value passes.
-    pub(crate) fn passes(self, value: &[u8]) -> bool {
-        match self {
-            Self::Contains(needle) => memmem::find(value, needle).is_some(),
-            Self::Prefix(needle) => value.starts_with(needle),
-            Self::Suffix(needle) => value.ends_with(needle),
-            Self::Equals(needle) => value == needle,
-        }
-    }
-
-    /// The bytes that a passing value has.
-    pub(crate) fn needle(self) -> &'n [u8] {
-        match self {
-            Self::Contains(needle) | Self::Prefix(needle) | Self::Suffix(needle) | Self::Equals(needle) => {
-                needle
-            }
-        }
-    }
-}
-
-/// Which of some rows pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Matches {
-    /// No row.
-    None,
-    /// Every row.
-    All,
-    /// The rows where it says so.
-    Some(Vec<bool>),
-}
-
-impl Matches {
-    /// Rows that pass this or the other.
-    pub(crate) fn or(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::All, _) | (_, Self::All) => Self::All,
-            (Self::None, matches) | (matches, Self::None) => matches,
-            (Self::Some(mut left), Self::Some(right)) => {
-                left.iter_mut().zip(right).for_each(|(l, r)| *l |= r);
-                Self::Some(left)
-            }
-        }
-    }
-
-    /// Rows that pass this and the other.
-    pub(crate) fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::None, _) | (_, Self::None) => Self::None,
-            (Self::All, matches) | (matches, Self::All) => matches,
-            (Self::Some(mut left), Self::Some(right)) => {
-                left.iter_mut().zip(right).for_each(|(l, r)| *l &= r);
-                Self::Some(left)
-            }
-        }
-    }
-
-    /// Rows that do not pass.
-    pub(crate) fn not(self) -> Self {
-        match self {
-            Self::None => Self::All,
-            Self::All => Self::None,
-            Self::Some(mut rows) => {
-                rows.iter_mut().for_each(|row| *row = !*row);
-                Self::Some(rows)
-            }
-        }
-    }
-
-    /// Whether a row passes.
-    #[inline]
-    pub(crate) fn has(&self, row: usize) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Some(rows) => rows[row],
-        }
-    }
-
-    /// From one answer a row; `None` and `All` where they are all alike.
-    pub(crate) fn from_rows(rows: Vec<bool>) -> Self {
-        match rows.first() {
-            None => Self::None,
-            Some(first) if rows.iter().all(|row| row == first) => {
-                if *first {
-                    Self::All
-                } else {
-                    Self::None
-                }
-            }
-            Some(_) => Self::Some(rows),
-        }
-    }
 }
 
 /// The values of a column, as few times each as the form allows.
@@ -141,9 +33,19 @@ pub(crate) enum Values<'c> {
     /// All are this.
     One(&'c [u8]),
     /// Which of some each is.
-    Known(&'c Strings, &'c [u64]),
+    Known(&'c Strings, &'c [u32]),
     /// One after the other.
     Each(Cow<'c, Strings>),
+}
+
+/// Values that are alike but for hex digits, of which there is an even number.
+pub(crate) struct Hex {
+    /// One value, with 0 in place of each digit.
+    pub(super) shape: Vec<u8>,
+    /// Where the digits are.
+    places: Vec<u32>,
+    /// The digits of all values, two a byte.
+    pub(super) packed: Vec<u8>,
 }
 
 impl Column {
@@ -167,32 +69,21 @@ impl Column {
                 }
                 Ok(Self::Digits { fixed, numbers: integer::decode(reader, count)? })
             }
-            HEX => {
-                let shape = reader.bytes()?.to_vec();
-                let digits = shape.iter().filter(|place| **place == 0).count();
-                if digits < 2 || digits % 2 != 0 {
-                    return Err(Malformed("a hex column has half a byte"));
-                }
-                let packed = reader.take((digits / 2).saturating_mul(count))?.to_vec();
-                Ok(Self::Hex { shape, packed })
-            }
+            HEX => Ok(Self::Hex(Hex::open(reader, count)?)),
             DICTIONARY => {
                 let size = reader.bounded(count)?;
                 let mut known = Strings::default();
                 for _ in 0..size {
                     known.push(reader.bytes()?);
                 }
-                let ids = integer::decode(reader, count)?;
-                if ids.iter().any(|id| *id >= size as u64) {
-                    return Err(Malformed("a value is not in its dictionary"));
-                }
+                let ids = integer::decode_places(reader, count, size, "a value is not in its dictionary")?;
                 Ok(Self::Dictionary { known, ids })
             }
             NESTED if depth < DEPTH_MAX => {
                 let size = reader.bounded(count + 1)?;
                 let templates: Vec<Template> =
                     (0..size).map(|_| Template::parse(reader)).collect::<Result<_, _>>()?;
-                let ids = integer::decode(reader, count)?;
+                let ids = integer::decode_places(reader, count, size, "a template does not exist")?;
                 let mut table = Table::new(templates, ids)?;
                 for filled in &mut table.templates {
                     for _ in 0..filled.template.slots() {
@@ -216,84 +107,25 @@ impl Column {
         }
     }
 
-    /// Which values pass the test.
-    pub(crate) fn test(
-        &self,
-        test: Test<'_>,
-        count: usize,
-        budget: &mut Budget,
-    ) -> Result<Matches, Malformed> {
+    /// Appends one value to `out`.
+    #[inline]
+    pub(crate) fn append(&self, index: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
         match self {
-            Self::Constant(value) => Ok(if test.passes(value) { Matches::All } else { Matches::None }),
-            Self::Digits { .. } if !test.needle().iter().all(u8::is_ascii_digit) => Ok(Matches::None),
-            Self::Digits { fixed, numbers } => Ok(test_digits(*fixed, numbers, test)),
-            Self::Hex { shape, packed } => test_hex(shape, packed, count, test, budget),
+            Self::Constant(value) => out.extend_from_slice(value),
+            Self::Digits { fixed, numbers } => {
+                let number = numbers.get(index).ok_or(NO_SUCH_VALUE)?;
+                out.extend_from_slice(spell_number(*number, *fixed, &mut [0; 20]));
+            }
+            Self::Hex(hex) => hex.append(index, out)?,
             Self::Dictionary { known, ids } => {
-                let passes: Vec<bool> = known.iter().map(|value| test.passes(value)).collect();
-                if !passes.contains(&true) {
-                    return Ok(Matches::None);
-                }
-                Ok(Matches::from_rows(ids.iter().map(|id| passes[*id as usize]).collect()))
+                let id = ids.get(index).ok_or(NO_SUCH_VALUE)?;
+                out.extend_from_slice(known.get(*id as usize));
             }
-            Self::Nested(table) => match test {
-                Test::Contains(needle) => table.search(needle, budget),
-                _ => self.test_spelled(test, count, budget),
-            },
-            Self::Raw(strings) => match test {
-                Test::Contains(needle) => Ok(search_strings(&strings.bytes, &strings.ends, needle)),
-                _ => self.test_spelled(test, count, budget),
-            },
+            Self::Nested(table) => table.append(index, out)?,
+            Self::Raw(values) if index < values.len() => out.extend_from_slice(values.get(index)),
+            Self::Raw(_) => return Err(NO_SUCH_VALUE),
         }
-    }
-
-    fn test_spelled(&self, test: Test<'_>, count: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
-        let values = self.spell(count, budget)?;
-        Ok(Matches::from_rows(values.iter().map(|value| test.passes(value)).collect()))
-    }
-
-    /// Which values keep the rule.
-    pub(super) fn admitted(
-        &self,
-        rule: &SlotRule,
-        count: usize,
-        budget: &mut Budget,
-    ) -> Result<Matches, Malformed> {
-        if self.is_within(rule) {
-            return Ok(Matches::All);
-        }
-        Ok(match self.values(count, budget)? {
-            Values::One(value) if rule.admits(value) => Matches::All,
-            Values::One(_) => Matches::None,
-            Values::Known(known, ids) => {
-                let admitted: Vec<bool> = known.iter().map(|value| rule.admits(value)).collect();
-                if admitted.iter().all(|admitted| *admitted) {
-                    return Ok(Matches::All);
-                }
-                Matches::from_rows(ids.iter().map(|id| admitted[*id as usize]).collect())
-            }
-            Values::Each(values) => {
-                Matches::from_rows(values.iter().map(|value| rule.admits(value)).collect())
-            }
-        })
-    }
-
-    /// Whether the form alone says that all values keep the rule.
-    fn is_within(&self, rule: &SlotRule) -> bool {
-        match self {
-            Self::Digits { .. } => {
-                ByteSet::DIGITS.is_within(&rule.first) && ByteSet::DIGITS.is_within(&rule.rest)
-            }
-            Self::Hex { shape, .. } => {
-                let digits = if shape.contains(&0) { ByteSet::NONE.with(HEX_TEXT) } else { ByteSet::NONE };
-                let bytes =
-                    shape.iter().filter(|byte| **byte != 0).fold(digits, |set, byte| set.with(&[*byte]));
-                !shape.is_empty() && bytes.is_within(&rule.first) && bytes.is_within(&rule.rest)
-            }
-            Self::Nested(table) => {
-                table.templates.iter().all(|filled| filled.rows == 0 || is_row_within(filled, rule))
-            }
-            Self::Constant(_) | Self::Dictionary { .. } | Self::Raw(_) => false,
-        }
+        Ok(())
     }
 
     /// All values, borrowed where the form has them.
@@ -308,72 +140,76 @@ impl Column {
 
     /// All values.
     pub(crate) fn spell(&self, count: usize, budget: &mut Budget) -> Result<Strings, Malformed> {
+        if let Self::Raw(values) = self {
+            budget.spend(values.bytes.len())?;
+            return Ok(values.clone());
+        }
         let mut strings = Strings::default();
         strings.ends.reserve(count);
-        match self {
-            Self::Constant(value) => {
-                budget.spend(value.len().saturating_mul(count))?;
-                (0..count).for_each(|_| strings.push(value));
-            }
-            Self::Digits { fixed, numbers } => {
-                budget.spend(count.saturating_mul(DIGITS_MAX + 1))?;
-                let mut digits = [0; 20];
-                numbers.iter().for_each(|number| strings.push(spell_number(*number, *fixed, &mut digits)));
-            }
-            Self::Hex { shape, packed } => {
-                budget.spend(shape.len().saturating_mul(count))?;
-                spell_hex(shape, packed, &mut strings);
-            }
-            Self::Dictionary { known, ids } => {
-                for id in ids {
-                    let value = known.get(*id as usize);
-                    budget.spend(value.len())?;
-                    strings.push(value);
-                }
-            }
-            Self::Nested(table) => table.spell(&Matches::All, budget, &mut strings)?,
-            Self::Raw(values) => {
-                budget.spend(values.bytes.len())?;
-                strings.bytes.extend_from_slice(&values.bytes);
-                strings.ends.extend_from_slice(&values.ends);
-            }
+        for index in 0..count {
+            let before = strings.bytes.len();
+            self.append(index, &mut strings.bytes)?;
+            budget.spend(strings.bytes.len() - before)?;
+            strings.end_one();
         }
         Ok(strings)
     }
 }
 
-/// Whether the rows of a template of a nested column keep the rule whatever the digits in them are.
-fn is_row_within(filled: &Filled<'_>, rule: &SlotRule) -> bool {
-    let mut is_first = true;
-    let mut is_within = |bytes: &[u8]| {
-        bytes.iter().all(|byte| {
-            let expected = if std::mem::take(&mut is_first) { &rule.first } else { &rule.rest };
-            expected.has(*byte)
-        })
-    };
-    let digits = ByteSet::DIGITS;
-    if !digits.is_within(&rule.first) || !digits.is_within(&rule.rest) {
-        return false;
-    }
-    for (place, literal) in filled.template.literals().enumerate() {
-        if let Some(slot) = place.checked_sub(1) {
-            let is_number = match filled.slots.get(slot).and_then(Slot::opened) {
-                Some(Column::Digits { .. }) => is_within(b"0"),
-                Some(Column::Constant(value)) => is_within(value),
-                _ => false,
-            };
-            if !is_number {
-                return false;
-            }
+const NO_SUCH_VALUE: Malformed = Malformed("a column has fewer values than it should");
+
+impl Hex {
+    fn open(reader: &mut Reader<'_>, count: usize) -> Result<Self, Malformed> {
+        let shape = reader.bytes()?.to_vec();
+        let places: Vec<u32> =
+            (0_u32..).zip(&shape).filter(|(_, byte)| **byte == 0).map(|(place, _)| place).collect();
+        if places.is_empty() || !places.len().is_multiple_of(2) {
+            return Err(Malformed("a hex column has half a byte"));
         }
-        if !is_within(literal) {
-            return false;
-        }
+        let packed = reader.take((places.len() / 2).saturating_mul(count))?.to_vec();
+        Ok(Self { shape, places, packed })
     }
-    !is_first || rule.may_be_empty
+
+    /// Bytes of one value in `packed`.
+    pub(super) fn width(&self) -> usize {
+        self.places.len() / 2
+    }
+
+    #[inline]
+    fn append(&self, index: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let width = self.width();
+        let packed = self.packed.get(index * width..(index + 1) * width).ok_or(NO_SUCH_VALUE)?;
+        let start = out.len();
+        if self.places.len() == self.shape.len() {
+            out.extend(packed.iter().flat_map(|byte| HEX_PAIRS[*byte as usize]));
+            return Ok(());
+        }
+        out.extend_from_slice(&self.shape);
+        let value = &mut out[start..];
+        for (pair, byte) in self.places.chunks_exact(2).zip(packed) {
+            let digits = HEX_PAIRS[*byte as usize];
+            value[pair[0] as usize] = digits[0];
+            value[pair[1] as usize] = digits[1];
+        }
+        Ok(())
+    }
 }
 
-fn spell_number(mut number: u64, fixed: usize, digits: &mut [u8; 20]) -> &[u8] {
+/// The two digits of each byte.
+const HEX_PAIRS: [[u8; 2]; 256] = {
+    let text = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [text[byte >> 4], text[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// A number as its column writes it.
+#[inline]
+pub(super) fn spell_number(mut number: u64, fixed: usize, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = 20;
     while at > 0 {
         at -= 1;
@@ -388,104 +224,4 @@ fn spell_number(mut number: u64, fixed: usize, digits: &mut [u8; 20]) -> &[u8] {
         digits[at] = b'0';
     }
     &digits[at..]
-}
-
-fn test_digits(fixed: usize, numbers: &[u64], test: Test<'_>) -> Matches {
-    let mut digits = [0; 20];
-    if let Test::Equals(needle) = test {
-        // One number decides, unless its text is not how the column writes it.
-        let wanted = std::str::from_utf8(needle).ok().and_then(|text| text.parse::<u64>().ok());
-        return match wanted {
-            Some(wanted) if spell_number(wanted, fixed, &mut digits) == needle => {
-                Matches::from_rows(numbers.iter().map(|number| *number == wanted).collect())
-            }
-            _ => Matches::None,
-        };
-    }
-    Matches::from_rows(
-        numbers.iter().map(|number| test.passes(spell_number(*number, fixed, &mut digits))).collect(),
-    )
-}
-
-const HEX_TEXT: &[u8; 16] = b"0123456789abcdef";
-
-fn spell_hex(shape: &[u8], packed: &[u8], strings: &mut Strings) {
-    let places: Vec<usize> = (0..shape.len()).filter(|i| shape[*i] == 0).collect();
-    let mut value = shape.to_vec();
-    for packed in packed.chunks_exact(places.len() / 2) {
-        for (pair, byte) in places.chunks_exact(2).zip(packed) {
-            value[pair[0]] = HEX_TEXT[usize::from(byte >> 4)];
-            value[pair[1]] = HEX_TEXT[usize::from(byte & 15)];
-        }
-        strings.push(&value);
-    }
-}
-
-fn test_hex(
-    shape: &[u8],
-    packed: &[u8],
-    count: usize,
-    test: Test<'_>,
-    budget: &mut Budget,
-) -> Result<Matches, Malformed> {
-    let needle = test.needle();
-    let possible = |byte: &u8| NIBBLE[*byte as usize] != 0xff || shape.contains(byte);
-    if needle.len() > shape.len() || !needle.iter().all(possible) {
-        return Ok(Matches::None);
-    }
-    if needle.len() == shape.len() {
-        // All tests ask for the whole value then: pack the needle and compare bytes.
-        let mut nibbles = Vec::with_capacity(needle.len());
-        for (place, byte) in shape.iter().zip(needle) {
-            match (*place, NIBBLE[*byte as usize]) {
-                (0, 0xff) => return Ok(Matches::None),
-                (0, nibble) => nibbles.push(nibble),
-                (literal, _) if literal != *byte => return Ok(Matches::None),
-                _ => {}
-            }
-        }
-        let wanted: Vec<u8> = nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-        let mut rows = Vec::new();
-        let mut from = 0;
-        let finder = memmem::Finder::new(&wanted);
-        while let Some(found) = finder.find(&packed[from..]) {
-            let at = from + found;
-            if at % wanted.len() == 0 {
-                rows.resize(count, false);
-                rows[at / wanted.len()] = true;
-            }
-            from = at + 1;
-        }
-        return Ok(Matches::from_rows(rows));
-    }
-    let mut strings = Strings::default();
-    budget.spend(shape.len().saturating_mul(count))?;
-    spell_hex(shape, packed, &mut strings);
-    Ok(match test {
-        Test::Contains(needle) => search_strings(&strings.bytes, &strings.ends, needle),
-        _ => Matches::from_rows(strings.iter().map(|value| test.passes(value)).collect()),
-    })
-}
-
-/// Looks for the needle in all strings at once, and then in which of them it lies.
-pub(crate) fn search_strings(bytes: &[u8], ends: &[u32], needle: &[u8]) -> Matches {
-    if needle.is_empty() {
-        return Matches::All;
-    }
-    let finder = memmem::Finder::new(needle);
-    let (mut from, mut row) = (0, 0);
-    let mut rows = Vec::new();
-    while let Some(found) = finder.find(&bytes[from..]) {
-        let at = from + found;
-        row += ends[row..].partition_point(|end| *end as usize <= at);
-        let end = ends[row] as usize;
-        if at + needle.len() <= end {
-            rows.resize(ends.len(), false);
-            rows[row] = true;
-            from = end;
-        } else {
-            from = at + 1;
-        }
-    }
-    Matches::from_rows(rows)
 }

@@ -7,8 +7,8 @@
 use timberyard_model::field_values::FieldValues;
 use timberyard_model::fields::{FieldRequest, FieldTest};
 
-use super::column::Matches;
 use super::group::Group;
+use super::matches::Matches;
 use super::template_fields::{FieldColumn, TemplateFields};
 use crate::codec::Malformed;
 

@@ -2,11 +2,13 @@
 //! tells what cannot be in it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use timberyard_model::fields::ByteSet;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::column_encoder::CONSTANT;
+use super::needle::Piece;
 use super::strings::{Budget, Span};
 use crate::codec::{Malformed, Reader, put_varint};
 
@@ -25,7 +27,7 @@ pub(super) struct Stamp {
 /// The bytes of a column.
 pub(super) enum Blob<'g> {
     /// Small columns lie in the group's head.
-    Small(Vec<u8>),
+    Small(&'g [u8]),
     /// Larger ones in a frame.
     Framed(Stamp, Frame<'g>),
 }
@@ -82,6 +84,16 @@ impl Stamp {
         })
     }
 
+    fn has_classes_of(self, piece: Piece<'_>) -> bool {
+        if !piece.ignores_case() {
+            return classes(piece.bytes()) & !self.classes == 0;
+        }
+        // A small letter may stand there as a capital.
+        piece.bytes().iter().all(|byte| {
+            (CLASS[*byte as usize] | CLASS[byte.to_ascii_uppercase() as usize]) & self.classes != 0
+        })
+    }
+
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.push(self.classes);
         put_varint(out, u64::from(self.len_max));
@@ -116,13 +128,11 @@ impl Blob<'_> {
         }
     }
 
-    /// Whether a value could hold these bytes; never wrong when it says no.
-    pub(super) fn may_hold(&self, needle: &[u8]) -> bool {
+    /// Whether a value could hold the piece; never wrong when it says no.
+    pub(super) fn may_hold(&self, piece: Piece<'_>) -> bool {
         match self {
             Self::Small(_) => true,
-            Self::Framed(stamp, _) => {
-                needle.len() <= stamp.len_max as usize && classes(needle) & !stamp.classes == 0
-            }
+            Self::Framed(stamp, _) => piece.len() <= stamp.len_max as usize && stamp.has_classes_of(piece),
         }
     }
 
@@ -178,11 +188,22 @@ impl<'g> Frame<'g> {
             return Ok(Cow::Borrowed(self.bytes));
         }
         budget.spend(self.plain_len)?;
-        Decompressor::new()
-            .and_then(|mut decompressor| decompressor.decompress(self.bytes, self.plain_len))
-            .ok()
+        decompress(self.bytes, self.plain_len)
             .filter(|plain| plain.len() == self.plain_len)
             .map(Cow::Owned)
             .ok_or(Malformed("a frame does not decompress"))
     }
+}
+
+/// At most `len_max` bytes; with one context a thread, since making one costs more than a small frame.
+fn decompress(bytes: &[u8], len_max: usize) -> Option<Vec<u8>> {
+    thread_local! {
+        static CONTEXT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    CONTEXT.with_borrow_mut(|context| {
+        if context.is_none() {
+            *context = Decompressor::new().ok();
+        }
+        context.as_mut()?.decompress(bytes, len_max).ok()
+    })
 }

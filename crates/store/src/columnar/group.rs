@@ -9,10 +9,13 @@
 //! frame      kind u8 (0 stored, 1 zstd)   length varint   length as stored varint   bytes
 //! ```
 
-use super::column::Matches;
+use std::borrow::Cow;
+
 use super::encoder::OWN_FRAME_BYTES;
 use super::frame::{Blob, Frame, Stamp};
 use super::integer;
+use super::matches::Matches;
+use super::needle::Needle;
 use super::strings::{Budget, Strings};
 use super::table::{Slot, Table};
 use super::templates::Template;
@@ -21,6 +24,14 @@ use crate::codec::{Malformed, Reader};
 /// Rows that a group may have: each costs some memory even when it is empty.
 const ROWS_MAX: usize = 1 << 24;
 
+/// The bytes of a group with its head decompressed.
+pub(crate) struct GroupBytes<'b> {
+    head: Cow<'b, [u8]>,
+    frames: &'b [u8],
+    bytes_max: usize,
+    budget: Budget,
+}
+
 /// An opened group.
 pub(crate) struct Group<'g> {
     table: Table<'g>,
@@ -28,21 +39,32 @@ pub(crate) struct Group<'g> {
     budget: Budget,
 }
 
-impl<'g> Group<'g> {
-    /// Opens a group of at most `bytes_max` bytes of lines; columns are not read yet.
-    pub(crate) fn open(group: &'g [u8], bytes_max: usize) -> Result<Self, Malformed> {
+impl<'b> GroupBytes<'b> {
+    /// Reads the head of a group of at most `bytes_max` bytes of lines.
+    pub(crate) fn read(group: &'b [u8], bytes_max: usize) -> Result<Self, Malformed> {
         // A short value may cost some tens of bytes in tables; hostile bytes may not cost more than that.
         let mut budget = Budget(bytes_max.saturating_mul(64).saturating_add(16 << 20));
         let mut frames = Reader::new(group);
         let head = Frame::read(&mut frames)?.plain(&mut budget)?;
-        let mut head = Reader::new(&head);
+        Ok(Self { head, frames: frames.rest(), bytes_max, budget })
+    }
+}
+
+impl<'g> Group<'g> {
+    /// Opens a group; columns are not read yet.
+    pub(crate) fn open(bytes: &'g GroupBytes<'_>) -> Result<Self, Malformed> {
+        let bytes_max = bytes.bytes_max;
+        let mut budget = Budget(bytes.budget.0);
+        let mut frames = Reader::new(bytes.frames);
+        let mut head = Reader::new(&bytes.head);
         let rows = head.bounded(ROWS_MAX)?;
         let text_bytes = head.bounded(bytes_max)?;
         let templates = head.bounded(rows + 1)?;
         let templates: Vec<Template> =
             (0..templates).map(|_| Template::parse(&mut head)).collect::<Result<_, _>>()?;
         let ids = next_blob(&mut head, &mut frames)?;
-        let ids = integer::decode(&mut Reader::new(&ids.plain(&mut budget)?), rows)?;
+        let ids = &ids.plain(&mut budget)?;
+        let ids = integer::decode_places(&mut Reader::new(ids), rows, templates.len(), NO_TEMPLATE)?;
         let mut table = Table::new(templates, ids)?;
         for filled in &mut table.templates {
             for _ in 0..filled.template.slots() {
@@ -67,7 +89,7 @@ impl<'g> Group<'g> {
     }
 
     /// Lines that have the needle anywhere.
-    pub(crate) fn search(&mut self, needle: &[u8]) -> Result<Matches, Malformed> {
+    pub(crate) fn search(&mut self, needle: &Needle) -> Result<Matches, Malformed> {
         self.table.search(needle, &mut self.budget)
     }
 
@@ -86,9 +108,11 @@ impl<'g> Group<'g> {
     }
 }
 
-fn next_blob<'g>(head: &mut Reader<'_>, frames: &mut Reader<'g>) -> Result<Blob<'g>, Malformed> {
+const NO_TEMPLATE: &str = "a template does not exist";
+
+fn next_blob<'g>(head: &mut Reader<'g>, frames: &mut Reader<'g>) -> Result<Blob<'g>, Malformed> {
     match head.bounded(OWN_FRAME_BYTES)? {
         0 => Ok(Blob::Framed(Stamp::read(head)?, Frame::read(frames)?)),
-        len => Ok(Blob::Small(head.take(len - 1)?.to_vec())),
+        len => Ok(Blob::Small(head.take(len - 1)?)),
     }
 }

@@ -97,6 +97,24 @@ pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, 
     Ok(numbers)
 }
 
+/// Reads `count` numbers that are all below `bound`, or says `otherwise`.
+pub(crate) fn decode_places(
+    reader: &mut Reader<'_>,
+    count: usize,
+    bound: usize,
+    otherwise: &'static str,
+) -> Result<Vec<u32>, Malformed> {
+    let places: Vec<u32> = decode(reader, count)?
+        .into_iter()
+        // Too large for 32 bits is too large for any bound.
+        .map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+        .collect();
+    if places.iter().any(|place| *place as usize >= bound) {
+        return Err(Malformed(otherwise));
+    }
+    Ok(places)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

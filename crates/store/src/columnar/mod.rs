@@ -8,25 +8,31 @@
 
 mod column;
 mod column_encoder;
+mod column_rules;
+mod column_search;
 mod encoder;
 mod fields;
 mod frame;
 mod group;
 mod integer;
+mod matches;
 mod narrow;
+mod needle;
 mod strings;
 mod table;
 mod template_fields;
 mod templates;
 mod tokenize;
+mod ways;
 
-pub(crate) use column::{Column, Matches};
+pub(crate) use column::Column;
 pub(crate) use column_encoder::encode as encode_column;
 pub(crate) use encoder::Encoder;
 pub(crate) use fields::{GroupFields, ask_fields};
-pub(crate) use group::Group;
+pub(crate) use group::{Group, GroupBytes};
 pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
-pub(crate) use narrow::narrow;
+pub(crate) use matches::Matches;
+pub(crate) use narrow::{Narrowed, Narrowing};
 pub(crate) use strings::{Span, Strings};
 pub(crate) use templates::Prehashed;
 
@@ -37,6 +43,9 @@ pub(crate) fn column_budget(section_bytes: usize) -> strings::Budget {
 
 #[cfg(test)]
 mod tests {
+    use timberyard_model::required_literals::Literal;
+
+    use super::needle::Needle;
     use super::*;
 
     fn encoded(lines: &Strings) -> Vec<u8> {
@@ -58,7 +67,8 @@ mod tests {
             lines.push(b"");
         }
         let group = encoded(&lines);
-        let mut group = Group::open(&group, lines.bytes.len()).expect("valid");
+        let group = GroupBytes::read(&group, lines.bytes.len()).expect("valid");
+        let mut group = Group::open(&group).expect("valid");
         assert_eq!(group.spell(&Matches::All), Ok(lines));
     }
 
@@ -73,7 +83,8 @@ mod tests {
             let mut rng = fastrand::Rng::with_seed(seed);
             let lines = random_lines(&mut rng);
             let group = encoded(&lines);
-            let mut group = Group::open(&group, lines.bytes.len()).expect("valid");
+            let group = GroupBytes::read(&group, lines.bytes.len()).expect("valid");
+            let mut group = Group::open(&group).expect("valid");
             assert_eq!(group.spell(&Matches::All).as_ref(), Ok(&lines), "seed {seed}");
             for _ in 0..searches {
                 let line = lines.get(rng.usize(..lines.len()));
@@ -84,14 +95,22 @@ mod tests {
                 {
                     *byte = rng.u8(..);
                 }
-                let matches = group.search(&needle).expect("valid");
+                let ignores_case = rng.bool() && needle.is_ascii();
+                if ignores_case {
+                    needle.make_ascii_lowercase();
+                }
+                let literal = Literal { bytes: needle.into(), ignores_case };
+                let matches = group.search(&Needle::new(&literal).expect("ASCII")).expect("valid");
+                let has = |line: &[u8]| {
+                    let line = if ignores_case { &line.to_ascii_lowercase() } else { line };
+                    memchr::memmem::find(line, &literal.bytes).is_some()
+                };
                 for (row, line) in lines.iter().enumerate() {
-                    let truth = memchr::memmem::find(line, &needle).is_some();
-                    assert_eq!(matches.has(row), truth, "seed {seed}: {needle:?} in {line:?}");
-                    found += usize::from(truth);
+                    assert_eq!(matches.has(row), has(line), "seed {seed}: {literal:?} in {line:?}");
+                    found += usize::from(has(line));
                 }
                 let spelled = group.spell(&matches).expect("valid");
-                assert!(spelled.iter().all(|line| memchr::memmem::find(line, &needle).is_some()));
+                assert!(spelled.iter().eq(lines.iter().filter(|line| has(line))));
             }
         }
         assert!(found > 0);
@@ -132,14 +151,18 @@ mod tests {
         let mut lines = Strings::default();
         (0..500).for_each(|i| lines.push(format!("request {i} of user u{} done", i * i).as_bytes()));
         let group = encoded(&lines);
+        let user = Needle::new(&Literal::from(b"user".as_slice())).expect("a literal");
         for at in 0..group.len() {
             let mut damaged = group.clone();
             damaged[at] ^= 0x55;
-            if let Ok(mut group) = Group::open(&damaged, lines.bytes.len()) {
-                let _ = group.search(b"user");
+            if let Ok(bytes) = GroupBytes::read(&damaged, lines.bytes.len())
+                && let Ok(mut group) = Group::open(&bytes)
+            {
+                let _ = group.search(&user);
                 let _ = group.spell(&Matches::All);
             }
-            assert!(Group::open(&group[..at], lines.bytes.len()).is_err());
+            let cut = GroupBytes::read(&group[..at], lines.bytes.len());
+            assert!(cut.is_err() || cut.is_ok_and(|bytes| Group::open(&bytes).is_err()));
         }
     }
 }

@@ -1,73 +1,144 @@
 //! Line filters asked of a group: what the columns can answer, and what only whole lines can.
 
 use timberyard_model::matcher::{LineFilter, LinePattern};
+use timberyard_model::required_literals::Literal;
 
-use super::column::Matches;
 use super::group::Group;
+use super::matches::Matches;
+use super::needle::Needle;
 use crate::codec::Malformed;
 
 /// The longest needle that is laid along templates, which takes time in its length for every slot; of a longer one only
 /// the beginning is, and the lines that have it are looked at whole.
 const NEEDLE_BYTES_MAX: usize = 256;
 
+/// Line filters as questions to columns, made once a scan.
+pub(crate) struct Narrowing {
+    filters: Vec<Question>,
+}
+
+/// What columns are asked for one filter.
+struct Question {
+    negated: bool,
+    /// A line has to pass all sets of at least one alternative.
+    any_of: Vec<Alternative>,
+}
+
+struct Alternative {
+    /// A line has to have a needle of each set.
+    all_of: Vec<Vec<Needle>>,
+    /// Whether that is all it has to.
+    suffices: bool,
+}
+
 /// What a group's columns said.
-pub(crate) struct Narrowed<'f> {
+pub(crate) struct Narrowed {
     /// Lines that may pass all filters.
     pub(crate) matches: Matches,
-    /// Filters that these lines have still to pass, each looking at the whole line.
-    pub(crate) remaining: Vec<&'f LineFilter>,
+    /// Whether they surely do; if not, each has still to be looked at whole.
+    pub(crate) judged: bool,
 }
 
-/// Asks the filters in turn, until no line is left.
-pub(crate) fn narrow<'f>(
-    group: &mut Group<'_>,
-    filters: &'f [LineFilter],
-) -> Result<Narrowed<'f>, Malformed> {
-    let mut narrowed = Narrowed { matches: Matches::All, remaining: Vec::new() };
-    for filter in filters {
-        if narrowed.matches == Matches::None {
-            break;
-        }
-        let (found, exact) = ask(group, filter)?;
-        narrowed.matches = narrowed.matches.and(found);
-        if !exact {
-            narrowed.remaining.push(filter);
-        }
+impl Narrowing {
+    /// Asks nothing.
+    pub(crate) const NONE: Self = Self { filters: Vec::new() };
+
+    pub(crate) fn new(filters: &[LineFilter]) -> Self {
+        let question = |filter: &LineFilter| Question {
+            negated: filter.negated,
+            any_of: filter.any_of.iter().map(Alternative::new).collect(),
+        };
+        Self { filters: filters.iter().map(question).collect() }
     }
-    Ok(narrowed)
+
+    /// Whether there is nothing to ask.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// Asks the filters in turn, until no line is left.
+    pub(crate) fn ask(&self, group: &mut Group<'_>) -> Result<Narrowed, Malformed> {
+        let mut narrowed = Narrowed { matches: Matches::All, judged: true };
+        for filter in &self.filters {
+            if narrowed.matches == Matches::None {
+                break;
+            }
+            let (found, exact) = filter.ask(group)?;
+            narrowed.matches = narrowed.matches.and(found);
+            narrowed.judged &= exact;
+        }
+        Ok(narrowed)
+    }
 }
 
-/// Lines that may pass one filter, and whether they surely do.
-fn ask(group: &mut Group<'_>, filter: &LineFilter) -> Result<(Matches, bool), Malformed> {
-    let mut found = Matches::None;
-    let mut exact = true;
-    for pattern in &filter.any_of {
-        match pattern {
-            LinePattern::Literal(needle) if needle.len() <= NEEDLE_BYTES_MAX => {
-                found = found.or(group.search(needle)?);
+impl Question {
+    /// Lines that may pass, and whether they surely do.
+    fn ask(&self, group: &mut Group<'_>) -> Result<(Matches, bool), Malformed> {
+        let mut found = Matches::None;
+        let mut exact = true;
+        for alternative in &self.any_of {
+            if found == Matches::All {
+                break;
             }
-            LinePattern::Literal(_) | LinePattern::Regex(_) if filter.negated => exact = false,
-            LinePattern::Literal(needle) => {
+            if !alternative.suffices {
                 exact = false;
-                found = found.or(group.search(beginning(needle))?);
-            }
-            LinePattern::Regex(regex) => {
-                exact = false;
-                let Some(required) = regex.required_literals() else {
-                    return Ok((Matches::All, false));
-                };
-                for needle in &required {
-                    found = found.or(group.search(beginning(needle))?);
+                if self.negated {
+                    // Nothing that the columns say of it makes a line pass or fail.
+                    continue;
                 }
             }
+            found = found.or(alternative.ask(group)?);
         }
+        // Lines that have a literal of a negated filter are out, whatever its expressions say of the others.
+        Ok((if self.negated { found.not() } else { found }, exact))
     }
-    // Lines that have a literal of a negated filter are out, whatever its expressions say of the others.
-    Ok((if filter.negated { found.not() } else { found }, exact))
 }
 
-fn beginning(needle: &[u8]) -> &[u8] {
-    &needle[..needle.len().min(NEEDLE_BYTES_MAX)]
+impl Alternative {
+    fn new(pattern: &LinePattern) -> Self {
+        match pattern {
+            LinePattern::Literal(bytes) => Self::of(vec![vec![Literal::from(&**bytes)]], true),
+            LinePattern::Regex(regex) => {
+                let required = regex.required_literals();
+                Self::of(required.all_of, required.suffice)
+            }
+        }
+    }
+
+    fn of(sets: Vec<Vec<Literal>>, suffice: bool) -> Self {
+        let mut suffices = suffice;
+        let mut needle = |mut literal: Literal| {
+            if literal.bytes.len() > NEEDLE_BYTES_MAX {
+                suffices = false;
+                literal.bytes = literal.bytes[..NEEDLE_BYTES_MAX].into();
+            }
+            Needle::new(&literal)
+        };
+        let mut all_of = Vec::with_capacity(sets.len());
+        let mut dropped = false;
+        for set in sets {
+            match set.into_iter().map(&mut needle).collect::<Option<Vec<_>>>() {
+                Some(needles) => all_of.push(needles),
+                None => dropped = true,
+            }
+        }
+        Self { all_of, suffices: suffices && !dropped }
+    }
+
+    fn ask(&self, group: &mut Group<'_>) -> Result<Matches, Malformed> {
+        let mut passing = Matches::All;
+        for set in &self.all_of {
+            if passing == Matches::None {
+                break;
+            }
+            let mut found = Matches::None;
+            for needle in set {
+                found = found.or(group.search(needle)?);
+            }
+            passing = passing.and(found);
+        }
+        Ok(passing)
+    }
 }
 
 #[cfg(test)]
@@ -75,20 +146,21 @@ mod tests {
     use timberyard_model::pattern::Pattern;
 
     use super::*;
-    use crate::columnar::{Encoder, Strings};
+    use crate::columnar::{Encoder, GroupBytes, Strings};
 
     fn filter(negated: bool, pattern: LinePattern) -> LineFilter {
         LineFilter { negated, any_of: vec![pattern] }
     }
 
-    /// What columns and remaining filters say together is what the filters say of each line.
+    /// What columns say, and filters of the lines that are left, is what the filters say of each line.
     #[test]
     fn long_needles_and_expressions_are_answered_exactly() {
         let mut lines = Strings::default();
         let long = "abc 17 ".repeat(60);
         for i in 0..300 {
-            lines.push(format!("request {i} of user u{} took {}ms", i * i, i % 7).as_bytes());
-            lines.push(format!("{long}{i}").as_bytes());
+            lines.push(format!("request {i} of User u{} took {}ms", i * i, i % 7).as_bytes());
+            lines.push(format!("{long}{i} ID={:032X}", i * 77).as_bytes());
+            lines.push(format!("{{\"id\":\"{:016x}\",\"user\":\"u{i}\"}}", i * 0x9E37_79B9_u64).as_bytes());
         }
         let mut bytes = Vec::new();
         Encoder::new().expect("zstd works").encode(&lines, &mut bytes).expect("memory");
@@ -99,18 +171,25 @@ mod tests {
             [
                 literal(&long_needle),
                 literal(&format!("{long}x")),
-                literal("user u4"),
+                literal("User u4"),
                 regex("took [3-5]ms"),
                 regex("u9$"),
+                regex("User u9|user\":\"u7"),
+                regex("(?i)user U[14]"),
+                regex("(?i)User"),
+                regex("(?i)id=0000"),
+                regex("(?i)9E37"),
             ]
             .map(|pattern| (negated, pattern))
         }) {
             let filters = [filter(negated, pattern)];
-            let mut group = Group::open(&bytes, lines.bytes.len()).expect("valid");
-            let narrowed = narrow(&mut group, &filters).expect("valid");
+            let read = GroupBytes::read(&bytes, lines.bytes.len()).expect("valid");
+            let mut group = Group::open(&read).expect("valid");
+            let narrowed = Narrowing::new(&filters).ask(&mut group).expect("valid");
             for (row, line) in lines.iter().enumerate() {
-                let rest = narrowed.remaining.iter().all(|filter| filter.accepts(line));
-                assert_eq!(narrowed.matches.has(row) && rest, filters[0].accepts(line), "{filters:?}");
+                let passes = filters[0].accepts(line);
+                assert!(narrowed.matches.has(row) || !passes, "{filters:?}");
+                assert!(!narrowed.judged || narrowed.matches.has(row) == passes, "{filters:?}");
             }
         }
     }

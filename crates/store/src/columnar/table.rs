@@ -2,26 +2,28 @@
 //!
 //! A needle is searched without spelling rows out: it is laid along each template in every way that the
 //! literals allow, and each way leaves tests on single columns. Only where there are too many ways are rows
-//! spelled out and searched.
+//! spelled out and searched. A row is spelled out by itself: others cost nothing.
 
 use std::cell::OnceCell;
 
-use memchr::memmem;
 use timberyard_model::fields::SlotRule;
 
-use super::column::{Column, Matches, Test, search_strings};
+use super::column::Column;
 use super::frame::Blob;
+use super::matches::Matches;
+use super::needle::{Needle, Test};
 use super::strings::{Budget, Strings};
 use super::templates::Template;
+use super::ways::ways;
 use crate::codec::{Malformed, Reader};
-
-/// Ways to lay a needle along a template before its rows are spelled out instead.
-const WAYS_MAX: usize = 64;
 
 /// Rows that are templates filled with values.
 pub(crate) struct Table<'g> {
-    pub(super) ids: Vec<u64>,
     pub(super) templates: Vec<Filled<'g>>,
+    /// The template of each row.
+    pub(super) ids: Vec<u32>,
+    /// Which of its template's rows each row is.
+    ranks: OnceCell<Vec<u32>>,
 }
 
 /// A template with its columns.
@@ -37,9 +39,6 @@ pub(super) struct Slot<'g> {
     blob: Option<Blob<'g>>,
 }
 
-/// One way to lay a needle along a template: every test must pass on its slot.
-type Way<'n> = Vec<(usize, Test<'n>)>;
-
 impl<'g> Slot<'g> {
     pub(super) fn open(column: Column) -> Self {
         Self { column: OnceCell::from(column), blob: None }
@@ -53,7 +52,7 @@ impl<'g> Slot<'g> {
         if let Some(column) = self.column.get() {
             return Ok(column);
         }
-        let blob = self.blob.as_ref().ok_or(Malformed("a column is missing"))?;
+        let blob = self.blob.as_ref().ok_or(NO_COLUMN)?;
         let plain = blob.plain(budget)?;
         let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
         Ok(self.column.get_or_init(|| column))
@@ -87,22 +86,33 @@ impl<'g> Slot<'g> {
     }
 
     fn test(&self, test: Test<'_>, rows: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
-        if self.blob.as_ref().is_some_and(|blob| !blob.may_hold(test.needle())) {
+        if let Some(column) = self.column.get() {
+            return column.test(test, rows, budget);
+        }
+        let blob = self.blob.as_ref().ok_or(NO_COLUMN)?;
+        if !blob.may_hold(test.piece()) {
             return Ok(Matches::None);
         }
-        self.column(rows, budget)?.test(test, rows, budget)
+        let plain = blob.plain(budget)?;
+        if !Column::may_hold(&plain, test.piece()) {
+            return Ok(Matches::None);
+        }
+        let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
+        self.column.get_or_init(|| column).test(test, rows, budget)
     }
 }
 
+const NO_COLUMN: Malformed = Malformed("a column is missing");
+
 impl<'g> Table<'g> {
     /// Rows of these templates, still without columns.
-    pub(super) fn new(templates: Vec<Template>, ids: Vec<u64>) -> Result<Self, Malformed> {
+    pub(super) fn new(templates: Vec<Template>, ids: Vec<u32>) -> Result<Self, Malformed> {
         let mut templates: Vec<Filled<'g>> =
             templates.into_iter().map(|template| Filled { template, rows: 0, slots: Vec::new() }).collect();
         for id in &ids {
             templates.get_mut(*id as usize).ok_or(Malformed("a template does not exist"))?.rows += 1;
         }
-        Ok(Self { ids, templates })
+        Ok(Self { templates, ids, ranks: OnceCell::new() })
     }
 
     /// How many rows there are.
@@ -111,7 +121,7 @@ impl<'g> Table<'g> {
     }
 
     /// Rows that have the needle anywhere.
-    pub(crate) fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Malformed> {
+    pub(crate) fn search(&self, needle: &Needle, budget: &mut Budget) -> Result<Matches, Malformed> {
         let each: Vec<Matches> =
             self.templates.iter().map(|filled| filled.search(needle, budget)).collect::<Result<_, _>>()?;
         Ok(self.in_order(&each))
@@ -140,13 +150,28 @@ impl<'g> Table<'g> {
         if each.iter().all(|matches| *matches == Matches::All) {
             return Matches::All;
         }
-        let mut next = vec![0_usize; each.len()];
-        let rows = self.ids.iter().map(|id| {
-            let row = &mut next[*id as usize];
-            *row += 1;
-            each[*id as usize].has(*row - 1)
-        });
-        Matches::from_rows(rows.collect())
+        let rows = self.ids.iter().zip(self.ranks());
+        Matches::from_rows(rows.map(|(id, rank)| each[*id as usize].has(*rank as usize)).collect())
+    }
+
+    fn ranks(&self) -> &[u32] {
+        self.ranks.get_or_init(|| {
+            let mut next = vec![0_u32; self.templates.len()];
+            let rank = |id: &u32| {
+                let rank = next[*id as usize];
+                next[*id as usize] += 1;
+                rank
+            };
+            self.ids.iter().map(rank).collect()
+        })
+    }
+
+    /// Appends the text of one row to `out`; of a table whose columns are all open.
+    #[inline]
+    pub(super) fn append(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let id = *self.ids.get(row).ok_or(NO_ROW)?;
+        let rank = *self.ranks().get(row).ok_or(NO_ROW)?;
+        self.templates.get(id as usize).ok_or(NO_ROW)?.append(rank as usize, out)
     }
 
     /// Appends the text of the rows that match, in their order.
@@ -159,38 +184,38 @@ impl<'g> Table<'g> {
         if *matches == Matches::None {
             return Ok(());
         }
-        let mut parts: Vec<Vec<Strings>> = Vec::with_capacity(self.templates.len());
         for (filled, wanted) in self.templates.iter().zip(self.wanted(matches)) {
-            parts.push(if wanted { filled.spell_slots(budget)? } else { Vec::new() });
-        }
-        let mut next = vec![0_usize; self.templates.len()];
-        for (row, id) in self.ids.iter().enumerate() {
-            let template = *id as usize;
-            let value = next[template];
-            next[template] += 1;
-            if matches.has(row) {
-                join(&self.templates[template].template, &parts[template], value, budget, out)?;
+            if wanted {
+                filled.open_slots(budget)?;
             }
+        }
+        for row in (0..self.len()).filter(|row| matches.has(*row)) {
+            let before = out.bytes.len();
+            self.append(row, &mut out.bytes)?;
+            budget.spend(out.bytes.len() - before)?;
+            out.end_one();
         }
         Ok(())
     }
 }
 
+const NO_ROW: Malformed = Malformed("a row is missing");
+
 impl<'g> Filled<'g> {
     pub(super) fn slot(&self, slot: usize) -> Result<&Slot<'g>, Malformed> {
-        self.slots.get(slot).ok_or(Malformed("a column is missing"))
+        self.slots.get(slot).ok_or(NO_COLUMN)
     }
 
-    fn search(&self, needle: &[u8], budget: &mut Budget) -> Result<Matches, Malformed> {
+    fn search(&self, needle: &Needle, budget: &mut Budget) -> Result<Matches, Malformed> {
         if self.rows == 0 {
             return Ok(Matches::None);
         }
-        if self.template.literals().any(|literal| memmem::find(literal, needle).is_some()) {
+        if self.template.literals().any(|literal| needle.find(literal).is_some()) {
             return Ok(Matches::All);
         }
         let Some(ways) = ways(&self.template, needle) else {
             let rows = self.spell_all(budget)?;
-            return Ok(search_strings(&rows.bytes, &rows.ends, needle));
+            return Ok(needle.search(&rows.bytes, &rows.ends));
         };
         let mut found = Matches::None;
         for way in ways {
@@ -199,7 +224,7 @@ impl<'g> Filled<'g> {
                 if passing == Matches::None {
                     break;
                 }
-                let slot = self.slots.get(slot).ok_or(Malformed("a column is missing"))?;
+                let slot = self.slots.get(slot).ok_or(NO_COLUMN)?;
                 passing = passing.and(slot.test(test, self.rows, budget)?);
             }
             found = found.or(passing);
@@ -207,106 +232,31 @@ impl<'g> Filled<'g> {
         Ok(found)
     }
 
-    fn spell_slots(&self, budget: &mut Budget) -> Result<Vec<Strings>, Malformed> {
-        self.slots.iter().map(|slot| slot.column(self.rows, budget)?.spell(self.rows, budget)).collect()
+    fn open_slots(&self, budget: &mut Budget) -> Result<(), Malformed> {
+        self.slots.iter().try_for_each(|slot| slot.column(self.rows, budget).map(|_| ()))
+    }
+
+    /// Literals and values in turn.
+    #[inline]
+    fn append(&self, rank: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut literals = self.template.literals();
+        out.extend_from_slice(literals.next().unwrap_or_default());
+        for (slot, literal) in self.slots.iter().zip(literals) {
+            slot.opened().ok_or(NO_COLUMN)?.append(rank, out)?;
+            out.extend_from_slice(literal);
+        }
+        Ok(())
     }
 
     fn spell_all(&self, budget: &mut Budget) -> Result<Strings, Malformed> {
-        let parts = self.spell_slots(budget)?;
+        self.open_slots(budget)?;
         let mut rows = Strings::default();
-        (0..self.rows).try_for_each(|row| join(&self.template, &parts, row, budget, &mut rows))?;
+        for rank in 0..self.rows {
+            let before = rows.bytes.len();
+            self.append(rank, &mut rows.bytes)?;
+            budget.spend(rows.bytes.len() - before)?;
+            rows.end_one();
+        }
         Ok(rows)
-    }
-}
-
-/// Appends one row: literals and values in turn.
-fn join(
-    template: &Template,
-    parts: &[Strings],
-    row: usize,
-    budget: &mut Budget,
-    out: &mut Strings,
-) -> Result<(), Malformed> {
-    let before = out.bytes.len();
-    let mut literals = template.literals();
-    out.bytes.extend_from_slice(literals.next().unwrap_or_default());
-    for (column, literal) in parts.iter().zip(literals) {
-        out.bytes.extend_from_slice(column.get(row));
-        out.bytes.extend_from_slice(literal);
-    }
-    budget.spend(out.bytes.len() - before)?;
-    out.end_one();
-    Ok(())
-}
-
-/// All ways in which the needle can lie along the template without lying inside one literal; `None` when there are
-/// more than is worth testing.
-fn ways<'n>(template: &Template, needle: &'n [u8]) -> Option<Vec<Way<'n>>> {
-    let literals: Vec<&[u8]> = template.literals().collect();
-    let mut ways = Vec::new();
-    let mut way = Vec::new();
-    for slot in 0..template.slots() {
-        // It begins in the literal before the slot, and goes on into it.
-        let before = literals[slot];
-        for len in 1..=before.len().min(needle.len().saturating_sub(1)) {
-            if before.ends_with(&needle[..len]) {
-                follow(&literals, slot, &needle[len..], &mut way, &mut ways)?;
-            }
-        }
-        // It begins in the slot's value, and ends there or goes on into what comes after.
-        ways.push(vec![(slot, Test::Contains(needle))]);
-        for len in 1..needle.len() {
-            way.push((slot, Test::Suffix(&needle[..len])));
-            after_slot(&literals, slot, &needle[len..], &mut way, &mut ways)?;
-            way.pop();
-        }
-        if ways.len() > WAYS_MAX + template.slots() {
-            return None;
-        }
-    }
-    Some(ways)
-}
-
-/// The rest of the needle begins with the value of the slot, which begins where the rest does.
-fn follow<'n>(
-    literals: &[&[u8]],
-    slot: usize,
-    rest: &'n [u8],
-    way: &mut Way<'n>,
-    ways: &mut Vec<Way<'n>>,
-) -> Option<()> {
-    if slot + 1 >= literals.len() {
-        return Some(());
-    }
-    way.push((slot, Test::Prefix(rest)));
-    ways.push(way.clone());
-    way.pop();
-    for len in 0..rest.len() {
-        way.push((slot, Test::Equals(&rest[..len])));
-        after_slot(literals, slot, &rest[len..], way, ways)?;
-        way.pop();
-    }
-    Some(())
-}
-
-/// The rest of the needle, not empty, begins right after the slot.
-fn after_slot<'n>(
-    literals: &[&[u8]],
-    slot: usize,
-    rest: &'n [u8],
-    way: &mut Way<'n>,
-    ways: &mut Vec<Way<'n>>,
-) -> Option<()> {
-    if ways.len() > WAYS_MAX + literals.len() {
-        return None;
-    }
-    let literal = literals[slot + 1];
-    if literal.starts_with(rest) {
-        ways.push(way.clone());
-        Some(())
-    } else if let Some(further) = rest.strip_prefix(literal) {
-        follow(literals, slot + 1, further, way, ways)
-    } else {
-        Some(())
     }
 }

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use timberyard_model::field_values::FieldValues;
 use timberyard_model::fields::{FieldLayout, FieldPlace, FieldReader, FieldTest, ValueForm};
 
-use super::column::{Matches, Values};
+use super::column::Values;
+use super::matches::Matches;
 use super::strings::{Budget, Strings};
 use super::table::Filled;
 use crate::codec::Malformed;
@@ -161,7 +162,7 @@ pub(super) enum FieldColumn<'f> {
     /// All rows have the value of this number, or none.
     Same(u32),
     /// Rows have one of some values.
-    Known { known: &'f Strings, ids: &'f [u64], numbers: Vec<u32>, form: ValueForm },
+    Known { known: &'f Strings, ids: &'f [u32], numbers: Vec<u32>, form: ValueForm },
     /// Each row has its own.
     Each(Cow<'f, Strings>, ValueForm),
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
+use crate::columnar::Narrowing;
 use crate::deletion::{HiddenRows, StreamRows, Tombstone};
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
@@ -51,7 +52,8 @@ impl Source<'_> {
             return Ok(false);
         }
         for tombstone in deletions {
-            let wanted = Wanted { filters: &tombstone.selector.line_filters, metadata: false, ..Wanted::ALL };
+            let filters = Narrowing::new(&tombstone.selector.line_filters);
+            let wanted = Wanted { filters: &filters, metadata: false, ..Wanted::ALL };
             let overlaps = |entry: &&BlockEntry| tombstone.selector.range.overlaps(entry.first, entry.last);
             for entry in self.group.blocks.iter().filter(overlaps) {
                 let Some(block) = self.input.reader.narrowed_block(self.group, entry, &wanted)? else {

@@ -48,10 +48,14 @@ impl Contested {
 
     /// The stretches of a stream, if any touches the time between these, both included.
     pub(super) fn of(&self, labels: &Labels, first: Timestamp, last: Timestamp) -> Option<&Stretches> {
-        let stretches = self.streams.get(labels)?;
-        let next = stretches.partition_point(|(_, end)| *end < first);
-        stretches.get(next).filter(|(start, _)| *start <= last).map(|_| stretches)
+        self.streams.get(labels).filter(|stretches| touches(stretches, first, last))
     }
+}
+
+/// Whether one of the stretches touches the time between these, both included.
+pub(super) fn touches(stretches: &[(Timestamp, Timestamp)], first: Timestamp, last: Timestamp) -> bool {
+    let next = stretches.partition_point(|(_, end)| *end < first);
+    stretches.get(next).is_some_and(|(start, _)| *start <= last)
 }
 
 /// Whether a time lies in one of the stretches.

@@ -4,9 +4,11 @@ use memchr::memmem::Finder;
 use timberyard_model::matcher::{LineFilter, LinePattern};
 use timberyard_model::pattern::Pattern;
 
+use crate::columnar::Narrowing;
+
 /// All filters of a scan or deletion.
 pub(crate) struct LineFilters {
-    asked: Vec<LineFilter>,
+    narrowing: Narrowing,
     filters: Vec<Filter>,
 }
 
@@ -30,12 +32,12 @@ impl LineFilters {
             negated: filter.negated,
             any_of: filter.any_of.iter().map(prepare).collect(),
         });
-        Self { asked: asked.to_vec(), filters: filters.collect() }
+        Self { narrowing: Narrowing::new(asked), filters: filters.collect() }
     }
 
-    /// As they were asked, for a block to answer from its columns.
-    pub(crate) fn asked(&self) -> &[LineFilter] {
-        &self.asked
+    /// For a block to answer from its columns.
+    pub(crate) fn narrowing(&self) -> &Narrowing {
+        &self.narrowing
     }
 
     /// Whether a line passes all filters.

@@ -7,12 +7,12 @@ use timberyard_model::rows::{RowsBuilder, RowsFull};
 use timberyard_model::scan::{Direction, ScanError, ScanStatistics};
 use timberyard_model::{Labels, RowRef, Timestamp};
 
-use super::contested::contains;
+use super::contested::{contains, touches};
 use super::day_plan::{DayPlan, PlannedStream, PlannedUnit, UnitPlace, pass_over_damage};
 use super::query::Query;
 use crate::core::Core;
 use crate::equality::RowIdentity;
-use crate::segment::{Block, SegmentReader, Wanted, WantedFields};
+use crate::segment::{Block, OfRow, SegmentReader, Wanted, WantedFields};
 
 /// Rows that were handed over and may come again. Forgotten as the scan goes on.
 #[derive(Default)]
@@ -165,20 +165,31 @@ impl UnitReader<'_> {
         let group = planned.group(plan);
         let entry = &group.blocks[block];
         let accepted = || planned.streams.iter().filter(|stream| stream.accepted);
-        let compares = accepted().any(|stream| stream.contested.is_some());
+        let contested = |stream: &PlannedStream| {
+            stream.contested.as_ref().is_some_and(|stretches| touches(stretches, entry.first, entry.last))
+        };
+        let compares = accepted().any(contested);
         let judges = accepted().any(|stream| stream.rows.is_partial());
         let query = self.query;
         let labels = || {
             let members = planned.streams.iter().zip(&group.streams).filter(|(stream, _)| stream.accepted);
             members.filter_map(|(_, member)| segment.index.streams.get(member.stream as usize))
         };
+        let spells = query.columns.line && !query.takes_fields();
+        let of_row = |stream: u32, time: Timestamp| {
+            let stream = planned.streams.get(stream as usize).filter(|stream| stream.accepted);
+            let Some(stream) = stream.filter(|_| query.range.contains(time)) else { return OfRow::Nothing };
+            let compared = || stream.contested.as_ref().is_some_and(|stretches| contains(stretches, time));
+            if spells || stream.rows.is_partial() || compared() { OfRow::Line } else { OfRow::Presence }
+        };
         let fields = query.fields.as_ref();
         let wanted = Wanted {
-            filters: query.filters.asked(),
+            filters: query.filters.narrowing(),
             fields: fields.map(|request| WantedFields { request, tested: query.can_test(labels()) }),
-            lines: (query.columns.line && !query.takes_fields()) || compares || judges,
+            lines: spells || compares || judges,
             metadata: query.columns.metadata || compares,
             metadata_names: query.metadata_names.as_deref().filter(|_| !compares),
+            of_row: &of_row,
         };
         if self.open.as_ref().is_none_or(|(open, _)| *open != planned.segment) {
             match segment.segment.open() {

@@ -6,27 +6,40 @@
 use timberyard_model::Timestamp;
 use timberyard_model::field_values::FieldValues;
 use timberyard_model::fields::FieldRequest;
-use timberyard_model::matcher::LineFilter;
 
 use super::index::BlockEntry;
 use super::metadata::Metadata;
 use crate::codec::{Malformed, Reader};
 use crate::columnar::{
-    Group as LineGroup, GroupFields, Matches, Strings, ask_fields, decode_numbers, narrow,
+    Group as LineGroup, GroupBytes, GroupFields, Matches, Narrowed, Narrowing, Strings, ask_fields,
+    decode_numbers,
 };
 
 /// What of a block is wanted. Times and streams always are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Wanted<'f> {
     /// Only rows whose line passes; where columns cannot tell, [`Block::is_judged`] says so.
-    pub(crate) filters: &'f [LineFilter],
+    pub(crate) filters: &'f Narrowing,
     /// Only rows whose fields may pass, and their fields, as far as columns have them.
     pub(crate) fields: Option<WantedFields<'f>>,
-    /// The lines' bytes, of all rows that pass. Those without the fields that may stand for lines have them anyway.
+    /// Whether a line may have to be looked at, or spelled out.
     pub(crate) lines: bool,
     pub(crate) metadata: bool,
     /// Of metadata only pairs with these names, when not all.
     pub(crate) metadata_names: Option<&'f [Box<str>]>,
+    /// What is wanted of a row, by the number of its stream within the group and its time.
+    pub(crate) of_row: &'f dyn Fn(u32, Timestamp) -> OfRow,
+}
+
+/// What is wanted of a row that passes the filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OfRow {
+    /// Nothing: the row does not pass.
+    Nothing,
+    /// That it is there. Where fields stand for lines and columns do not have the row's, it has its line anyway.
+    Presence,
+    /// Its line, too.
+    Line,
 }
 
 /// What is asked about fields.
@@ -39,8 +52,14 @@ pub(crate) struct WantedFields<'f> {
 
 impl Wanted<'_> {
     /// Every row, whole.
-    pub(crate) const ALL: Self =
-        Self { filters: &[], fields: None, lines: true, metadata: true, metadata_names: None };
+    pub(crate) const ALL: Self = Self {
+        filters: &Narrowing::NONE,
+        fields: None,
+        lines: true,
+        metadata: true,
+        metadata_names: None,
+        of_row: &|_, _| OfRow::Line,
+    };
 
     fn looks_at_lines(&self) -> bool {
         self.lines || !self.filters.is_empty() || self.fields.is_some()
@@ -72,14 +91,20 @@ impl Wanted<'_> {
 /// The rows of a block, column by column.
 #[derive(Debug)]
 pub(crate) struct Block {
+    rows: RowColumns,
+    lines: Lines,
+    metadata: Option<Metadata>,
+    decompressed_bytes: u64,
+}
+
+/// What every row has.
+#[derive(Debug)]
+struct RowColumns {
     /// Ascending.
     timestamps: Vec<Timestamp>,
     /// Numbers within the group.
     streams: Vec<u64>,
     merging: Merging,
-    lines: Lines,
-    metadata: Option<Metadata>,
-    decompressed_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -89,7 +114,7 @@ enum Merging {
     Some(Vec<u8>),
 }
 
-/// The lines that may pass, spelled out if they are wanted, or their fields.
+/// The lines that may pass, spelled out where they are wanted, or their fields.
 #[derive(Debug)]
 struct Lines {
     passing: Matches,
@@ -110,9 +135,7 @@ impl Block {
         streams: usize,
     ) -> Result<Option<Self>, Malformed> {
         let mut reader = Reader::new(stored);
-        let rows = reader.take(entry.row_frame.stored as usize)?;
-        let mut lines = Lines::unread();
-        let mut decompressed_bytes = u64::from(entry.row_frame.raw);
+        let stored_rows = reader.take(entry.row_frame.stored as usize)?;
         let has_metadata = wanted.metadata && entry.metadata_frame.raw > 0;
         let stored_lines = if wanted.looks_at_lines() || has_metadata {
             reader.take(entry.line_frame.stored as usize)?
@@ -128,40 +151,39 @@ impl Block {
         if has_metadata && wanted.fields.is_some() {
             metadata = Some(read_metadata()?);
         }
+        let (rows, lines);
         if wanted.looks_at_lines() {
+            entry.line_frame.check(stored_lines)?;
+            let bytes = GroupBytes::read(stored_lines, entry.line_frame.raw as usize)?;
+            let mut group = LineGroup::open(&bytes)?;
+            if group.len() != entry.rows as usize {
+                return Err(Malformed("lines are not as many as rows"));
+            }
+            let narrowed = wanted.filters.ask(&mut group)?;
+            if narrowed.matches == Matches::None {
+                return Ok(None);
+            }
+            rows = RowColumns::decode(entry, stored_rows, streams)?;
             let fields = wanted.fields_beside(metadata.as_ref(), entry);
-            lines = Lines::read(entry, stored_lines, wanted, fields)?;
-            decompressed_bytes += lines.spelled.bytes.len() as u64;
+            lines = Lines::read(&mut group, &narrowed, rows.wanted(wanted), fields)?;
             if lines.passing == Matches::None {
                 return Ok(None);
             }
+        } else {
+            rows = RowColumns::decode(entry, stored_rows, streams)?;
+            lines = Lines::unread(&rows.wanted(wanted));
         }
-        if has_metadata {
-            decompressed_bytes += u64::from(entry.metadata_frame.raw);
-            if metadata.is_none() {
-                metadata = Some(read_metadata()?);
-            }
+        if has_metadata && metadata.is_none() {
+            metadata = Some(read_metadata()?);
         }
-        let rows = entry.row_frame.read(rows)?;
-        let mut reader = Reader::new(&rows);
-        let count = entry.rows as usize;
-        let block = Self {
-            merging: Merging::decode(&mut reader, count)?,
-            timestamps: decode_times(&mut reader, entry)?,
-            streams: decode_numbers(&mut reader, count)?,
-            lines,
-            metadata,
-            decompressed_bytes,
-        };
-        reader.end()?;
-        if block.streams.iter().any(|stream| *stream >= streams as u64) {
-            return Err(Malformed("stream is not in the group"));
-        }
-        Ok(Some(block))
+        let metadata_bytes = metadata.as_ref().map_or(0, |_| entry.metadata_frame.raw);
+        let decompressed_bytes =
+            u64::from(entry.row_frame.raw) + u64::from(metadata_bytes) + lines.spelled.bytes.len() as u64;
+        Ok(Some(Self { rows, lines, metadata, decompressed_bytes }))
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.timestamps.len()
+        self.rows.timestamps.len()
     }
 
     /// Bytes that were decompressed or put together to read this.
@@ -171,24 +193,25 @@ impl Block {
 
     /// Ascending.
     pub(crate) fn timestamps(&self) -> &[Timestamp] {
-        &self.timestamps
+        &self.rows.timestamps
     }
 
     /// The number within the group of a row's stream.
     pub(crate) fn stream(&self, row: usize) -> u32 {
-        self.streams.get(row).copied().unwrap_or_default() as u32
+        self.rows.streams.get(row).copied().unwrap_or_default() as u32
     }
 
     /// Whether the row is one with equal rows elsewhere.
     pub(crate) fn merges(&self, row: usize) -> bool {
-        match &self.merging {
+        match &self.rows.merging {
             Merging::None => false,
             Merging::All => true,
             Merging::Some(bits) => bits.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1),
         }
     }
 
-    /// Whether the row may pass the filters; surely, if the block [is judged](Block::is_judged).
+    /// Whether something is wanted of the row and it may pass the filters; surely, if the block
+    /// [is judged](Block::is_judged).
     pub(crate) fn passes(&self, row: usize) -> bool {
         self.lines.passing.has(row)
     }
@@ -198,7 +221,7 @@ impl Block {
         self.lines.judged
     }
 
-    /// The line; empty when lines were not wanted, or when the row does not pass.
+    /// The line; empty when it was not wanted, or when the row does not pass.
     pub(crate) fn line(&self, row: usize) -> &[u8] {
         let place = if self.lines.places.is_empty() { row } else { self.lines.places[row] as usize };
         if place < self.lines.spelled.len() { self.lines.spelled.get(place) } else { &[] }
@@ -233,10 +256,32 @@ impl Merging {
     }
 }
 
+impl RowColumns {
+    fn decode(entry: &BlockEntry, stored: &[u8], streams: usize) -> Result<Self, Malformed> {
+        let bytes = entry.row_frame.read(stored)?;
+        let mut reader = Reader::new(&bytes);
+        let count = entry.rows as usize;
+        let merging = Merging::decode(&mut reader, count)?;
+        let timestamps = decode_times(&mut reader, entry)?;
+        let rows = Self { merging, timestamps, streams: decode_numbers(&mut reader, count)? };
+        reader.end()?;
+        if rows.streams.iter().any(|stream| *stream >= streams as u64) {
+            return Err(Malformed("stream is not in the group"));
+        }
+        Ok(rows)
+    }
+
+    /// What is wanted of each row.
+    fn wanted(&self, wanted: &Wanted<'_>) -> Vec<OfRow> {
+        let rows = self.streams.iter().zip(&self.timestamps);
+        rows.map(|(stream, time)| (wanted.of_row)(*stream as u32, *time)).collect()
+    }
+}
+
 impl Lines {
-    fn unread() -> Self {
+    fn unread(wanted: &[OfRow]) -> Self {
         Self {
-            passing: Matches::All,
+            passing: Matches::from_rows(wanted.iter().map(|of_row| *of_row != OfRow::Nothing).collect()),
             judged: true,
             spelled: Strings::default(),
             places: Vec::new(),
@@ -245,42 +290,34 @@ impl Lines {
     }
 
     fn read(
-        entry: &BlockEntry,
-        stored: &[u8],
-        wanted: &Wanted<'_>,
-        fields: Option<WantedFields<'_>>,
+        group: &mut LineGroup<'_>,
+        narrowed: &Narrowed,
+        wanted: Vec<OfRow>,
+        asked: Option<WantedFields<'_>>,
     ) -> Result<Self, Malformed> {
-        entry.line_frame.check(stored)?;
-        let mut group = LineGroup::open(stored, entry.line_frame.raw as usize)?;
-        if group.len() != entry.rows as usize {
-            return Err(Malformed("lines are not as many as rows"));
-        }
-        let narrowed = narrow(&mut group, wanted.filters)?;
-        let judged = narrowed.remaining.is_empty();
-        let mut lines = Self { passing: narrowed.matches, judged, ..Self::unread() };
-        if let Some(WantedFields { request, tested }) = fields {
+        let mut lines = Self { judged: narrowed.judged, ..Self::unread(&wanted) };
+        lines.passing = lines.passing.and(narrowed.matches.clone());
+        let mut without_fields = Matches::None;
+        if let Some(WantedFields { request, tested }) = asked {
             let passing = std::mem::replace(&mut lines.passing, Matches::None);
-            (lines.passing, lines.fields) = ask_fields(&mut group, request, tested, passing)?;
-        }
-        let spelled = if wanted.lines || !judged {
-            lines.passing.clone()
-        } else if fields.is_some_and(|fields| fields.request.instead_of_line) {
-            lines.fields.left_of(&lines.passing)
-        } else {
-            Matches::None
-        };
-        if spelled != Matches::None {
-            lines.spelled = group.spell(&spelled)?;
-            if let Matches::Some(rows) = &spelled {
-                let mut next = 0;
-                lines.places = rows
-                    .iter()
-                    .map(|passes| {
-                        next += u32::from(*passes);
-                        if *passes { next - 1 } else { u32::MAX }
-                    })
-                    .collect();
+            (lines.passing, lines.fields) = ask_fields(group, request, tested, passing)?;
+            if request.instead_of_line {
+                without_fields = lines.fields.left_of(&lines.passing);
             }
+        }
+        // What is not judged yet has to be looked at.
+        let looked_at = |(row, of_row): (usize, OfRow)| {
+            lines.passing.has(row) && (of_row == OfRow::Line || !narrowed.judged || without_fields.has(row))
+        };
+        let spelled = Matches::from_rows(wanted.into_iter().enumerate().map(looked_at).collect());
+        lines.spelled = group.spell(&spelled)?;
+        if let Matches::Some(rows) = &spelled {
+            let mut next = 0;
+            let place = |spelled: &bool| {
+                next += u32::from(*spelled);
+                if *spelled { next - 1 } else { u32::MAX }
+            };
+            lines.places = rows.iter().map(place).collect();
         }
         Ok(lines)
     }

@@ -20,7 +20,7 @@ mod round_trips;
 mod stream_table;
 mod writer;
 
-pub(crate) use block::{Block, Wanted, WantedFields};
+pub(crate) use block::{Block, OfRow, Wanted, WantedFields};
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
 pub(crate) use index::{BlockEntry, Group, GroupStream, SegmentIndex, StreamSet};
 pub(crate) use index_cache::IndexCache;

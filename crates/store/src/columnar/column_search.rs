@@ -1,0 +1,141 @@
+//! Which values of a column pass a test, found in the column's form: once for each word of a dictionary, in packed
+//! digits, or in all values at once.
+
+use super::column::{Column, Hex, spell_number};
+use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, NIBBLE, RAW};
+use super::matches::Matches;
+use super::needle::{Piece, Test};
+use super::strings::{Budget, Strings};
+use crate::codec::{Malformed, Reader};
+
+impl Column {
+    /// Whether a value of a column that is not opened yet could hold the piece; never wrong when it says no.
+    pub(super) fn may_hold(plain: &[u8], piece: Piece<'_>) -> bool {
+        match plain.first() {
+            Some(&DIGITS) => piece.bytes().iter().all(u8::is_ascii_digit),
+            Some(&HEX) => match Reader::new(&plain[1..]).bytes() {
+                Ok(shape) => piece.len() <= shape.len() && hex_may_hold(shape, piece),
+                Err(_) => true,
+            },
+            // Their values lie there as they are.
+            Some(&(CONSTANT | DICTIONARY | RAW)) if !piece.ignores_case() => {
+                memchr::memmem::find(plain, piece.bytes()).is_some()
+            }
+            _ => true,
+        }
+    }
+
+    /// Which values pass the test.
+    pub(crate) fn test(
+        &self,
+        test: Test<'_>,
+        count: usize,
+        budget: &mut Budget,
+    ) -> Result<Matches, Malformed> {
+        match self {
+            Self::Constant(value) => Ok(if test.passes(value) { Matches::All } else { Matches::None }),
+            Self::Digits { .. } if !test.piece().bytes().iter().all(u8::is_ascii_digit) => Ok(Matches::None),
+            Self::Digits { fixed, numbers } => Ok(test_digits(*fixed, numbers, test)),
+            Self::Hex(hex) => self.test_hex(hex, test, count, budget),
+            Self::Dictionary { known, ids } => {
+                let passes: Vec<bool> = known.iter().map(|value| test.passes(value)).collect();
+                if !passes.contains(&true) {
+                    return Ok(Matches::None);
+                }
+                Ok(Matches::from_rows(ids.iter().map(|id| passes[*id as usize]).collect()))
+            }
+            Self::Nested(table) => match test {
+                Test::Contains(needle) => table.search(needle, budget),
+                _ => self.test_each(test, count, budget),
+            },
+            Self::Raw(strings) => match test {
+                Test::Contains(needle) => Ok(needle.search(&strings.bytes, &strings.ends)),
+                _ => Ok(Matches::from_rows(strings.iter().map(|value| test.passes(value)).collect())),
+            },
+        }
+    }
+
+    fn test_each(&self, test: Test<'_>, count: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
+        let mut value = Vec::new();
+        let mut rows = Vec::with_capacity(count);
+        for index in 0..count {
+            value.clear();
+            self.append(index, &mut value)?;
+            budget.spend(value.len())?;
+            rows.push(test.passes(&value));
+        }
+        Ok(Matches::from_rows(rows))
+    }
+
+    fn test_hex(
+        &self,
+        hex: &Hex,
+        test: Test<'_>,
+        count: usize,
+        budget: &mut Budget,
+    ) -> Result<Matches, Malformed> {
+        let piece = test.piece();
+        if piece.len() > hex.shape.len() || !hex_may_hold(&hex.shape, piece) {
+            return Ok(Matches::None);
+        }
+        if piece.len() == hex.shape.len() {
+            // All tests ask for the whole value then.
+            return Ok(whole_hex(hex, piece, count));
+        }
+        if let Test::Contains(needle) = test {
+            let values: Strings = self.spell(count, budget)?;
+            return Ok(needle.search(&values.bytes, &values.ends));
+        }
+        self.test_each(test, count, budget)
+    }
+}
+
+fn hex_may_hold(shape: &[u8], piece: Piece<'_>) -> bool {
+    let folds = piece.ignores_case();
+    let in_shape = |byte: u8| shape.iter().any(|s| *s == byte || folds && s.to_ascii_lowercase() == byte);
+    piece.bytes().iter().all(|byte| NIBBLE[*byte as usize] != 0xff || in_shape(*byte))
+}
+
+/// Packs the digits of the wanted value and compares bytes.
+fn whole_hex(hex: &Hex, wanted: Piece<'_>, count: usize) -> Matches {
+    let mut nibbles = Vec::with_capacity(wanted.len());
+    for (place, byte) in hex.shape.iter().zip(wanted.bytes()) {
+        match (*place, NIBBLE[*byte as usize]) {
+            (0, 0xff) => return Matches::None,
+            (0, nibble) => nibbles.push(nibble),
+            (literal, _) if literal == *byte => {}
+            (literal, _) if wanted.ignores_case() && literal.eq_ignore_ascii_case(byte) => {}
+            _ => return Matches::None,
+        }
+    }
+    let wanted: Vec<u8> = nibbles.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    let mut rows = Vec::new();
+    let mut from = 0;
+    let finder = memchr::memmem::Finder::new(&wanted);
+    while let Some(found) = finder.find(&hex.packed[from..]) {
+        let at = from + found;
+        if at % wanted.len() == 0 {
+            rows.resize(count, false);
+            rows[at / wanted.len()] = true;
+        }
+        from = at + 1;
+    }
+    Matches::from_rows(rows)
+}
+
+fn test_digits(fixed: usize, numbers: &[u64], test: Test<'_>) -> Matches {
+    let mut digits = [0; 20];
+    if let Test::Equals(piece) = test {
+        // One number decides, unless its text is not how the column writes it.
+        let wanted = std::str::from_utf8(piece.bytes()).ok().and_then(|text| text.parse::<u64>().ok());
+        return match wanted {
+            Some(wanted) if spell_number(wanted, fixed, &mut digits) == piece.bytes() => {
+                Matches::from_rows(numbers.iter().map(|number| *number == wanted).collect())
+            }
+            _ => Matches::None,
+        };
+    }
+    Matches::from_rows(
+        numbers.iter().map(|number| test.passes(spell_number(*number, fixed, &mut digits))).collect(),
+    )
+}

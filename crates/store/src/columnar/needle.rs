@@ -1,0 +1,158 @@
+//! What is searched for: bytes, or letters in either case, and the tests that a needle laid along a template leaves for
+//! single values.
+
+use std::borrow::Cow;
+
+use memchr::memmem::Finder;
+use regex::bytes::{Regex, RegexBuilder};
+use timberyard_model::required_literals::Literal;
+
+use super::matches::Matches;
+
+/// A needle with what finds it, made once a scan.
+pub(crate) struct Needle {
+    literal: Literal,
+    finder: With,
+}
+
+enum With {
+    Bytes(Box<Finder<'static>>),
+    Letters(Regex),
+}
+
+/// Bytes, or letters in either case, as a piece of a needle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece<'n> {
+    bytes: &'n [u8],
+    ignores_case: bool,
+}
+
+/// A question about one value.
+#[derive(Clone, Copy)]
+pub(crate) enum Test<'n> {
+    /// The value has the needle somewhere.
+    Contains(&'n Needle),
+    /// It starts with these bytes.
+    Prefix(Piece<'n>),
+    /// It ends with them.
+    Suffix(Piece<'n>),
+    /// It is them.
+    Equals(Piece<'n>),
+}
+
+impl Needle {
+    /// A needle of these bytes; `None` when letters in either case are asked for together with bytes that are not ASCII.
+    pub(crate) fn new(literal: &Literal) -> Option<Self> {
+        let finder = if literal.ignores_case {
+            let text = std::str::from_utf8(&literal.bytes).ok().filter(|text| text.is_ascii())?;
+            let mut expression = RegexBuilder::new(&regex::escape(text));
+            With::Letters(expression.case_insensitive(true).unicode(false).build().ok()?)
+        } else {
+            With::Bytes(Box::new(Finder::new(&literal.bytes).into_owned()))
+        };
+        Some(Self { literal: literal.clone(), finder })
+    }
+
+    /// Where it lies first.
+    #[inline]
+    pub(crate) fn find(&self, text: &[u8]) -> Option<usize> {
+        match &self.finder {
+            With::Bytes(finder) => finder.find(text),
+            With::Letters(regex) => regex.find(text).map(|found| found.start()),
+        }
+    }
+
+    pub(crate) fn piece(&self) -> Piece<'_> {
+        Piece { bytes: &self.literal.bytes, ignores_case: self.literal.ignores_case }
+    }
+
+    /// Looks for it in many strings at once, one after the other in `bytes`, and then in which of them it lies.
+    pub(crate) fn search(&self, bytes: &[u8], ends: &[u32]) -> Matches {
+        let len = self.piece().len();
+        if len == 0 {
+            return Matches::All;
+        }
+        let (mut from, mut row) = (0, 0);
+        let mut rows = Vec::new();
+        while let Some(found) = self.find(&bytes[from..]) {
+            let at = from + found;
+            row += ends[row..].partition_point(|end| *end as usize <= at);
+            let end = ends[row] as usize;
+            if at + len <= end {
+                rows.resize(ends.len(), false);
+                rows[row] = true;
+                from = end;
+            } else {
+                from = at + 1;
+            }
+        }
+        Matches::from_rows(rows)
+    }
+}
+
+impl<'n> Piece<'n> {
+    pub(crate) fn len(self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes; letters that may have either case are small.
+    pub(crate) fn bytes(self) -> &'n [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn ignores_case(self) -> bool {
+        self.ignores_case
+    }
+
+    /// The piece up to there.
+    pub(crate) fn up_to(self, len: usize) -> Self {
+        Self { bytes: &self.bytes[..len], ..self }
+    }
+
+    /// The piece from there.
+    pub(crate) fn from(self, at: usize) -> Self {
+        Self { bytes: &self.bytes[at..], ..self }
+    }
+
+    /// Whether it is the value.
+    #[inline]
+    pub(crate) fn is(self, value: &[u8]) -> bool {
+        if self.ignores_case { self.bytes.eq_ignore_ascii_case(value) } else { self.bytes == value }
+    }
+
+    /// Whether the value starts with it.
+    pub(crate) fn starts(self, value: &[u8]) -> bool {
+        value.get(..self.len()).is_some_and(|start| self.is(start))
+    }
+
+    /// Whether the value ends with it.
+    pub(crate) fn ends(self, value: &[u8]) -> bool {
+        value.len().checked_sub(self.len()).is_some_and(|at| self.is(&value[at..]))
+    }
+
+    /// The literal as this piece compares bytes: in small letters if case does not matter.
+    pub(crate) fn folded(self, literal: &[u8]) -> Cow<'_, [u8]> {
+        if self.ignores_case { Cow::Owned(literal.to_ascii_lowercase()) } else { Cow::Borrowed(literal) }
+    }
+}
+
+impl<'n> Test<'n> {
+    /// Whether a value passes.
+    #[inline]
+    pub(crate) fn passes(self, value: &[u8]) -> bool {
+        match self {
+            Self::Contains(needle) => needle.find(value).is_some(),
+            Self::Prefix(piece) => piece.starts(value),
+            Self::Suffix(piece) => piece.ends(value),
+            Self::Equals(piece) => piece.is(value),
+        }
+    }
+
+    /// The bytes that a passing value has.
+    pub(crate) fn piece(self) -> Piece<'n> {
+        match self {
+            Self::Contains(needle) => needle.piece(),
+            Self::Prefix(piece) | Self::Suffix(piece) | Self::Equals(piece) => piece,
+        }
+    }
+}
