@@ -17,6 +17,7 @@ mod question;
 mod report;
 mod run;
 mod server;
+mod small_push;
 mod yardstick;
 
 use std::io::Write;

@@ -99,23 +99,30 @@ fn write_goals(text: &mut String, results: &Results) -> std::fmt::Result {
     for goal in &GOALS {
         for measured in results.measured.iter().filter(|m| goal.workloads.contains(&m.workload.as_str())) {
             let Some(reached) = (goal.figure)(measured) else { continue };
-            let verdict = match reached {
-                _ if goal.bar.is_nan() => "",
-                _ if reached <= goal.aim => "aim",
-                _ if reached <= goal.bar => "bar",
-                _ => "**missed**",
-            };
             let bound = |bound: f64| if bound.is_nan() { "–".to_owned() } else { short(bound) };
             writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {verdict} |",
+                "| {} | {} | {} | {} | {} | {} |",
                 goal.name,
                 measured.workload,
                 bound(goal.bar),
                 bound(goal.aim),
-                short(reached)
+                short(reached),
+                verdict(reached, goal.bar, goal.aim)
             )?;
         }
+    }
+    if let Some(small) = results.small_push {
+        let ratio = small.push_us / small.sync_us;
+        writeln!(
+            text,
+            "| one small push at a time ({} bytes) ÷ one fdatasync of as much, wall: {:.0} ÷ {:.0} µs | – | 1.50 | 1.10 | {} | {} |",
+            small.bytes,
+            small.push_us,
+            small.sync_us,
+            short(ratio),
+            verdict(ratio, 1.5, 1.1)
+        )?;
     }
     Ok(())
 }
@@ -196,6 +203,16 @@ fn memory(m: &Measured) -> Option<f64> {
 fn question(m: &Measured, name: &str) -> Option<f64> {
     let timed = m.questions.iter().find(|timed| timed.name == name)?;
     Some(timed.cpu_ms / 1e3 / m.yardstick.decompress_cpu_seconds)
+}
+
+/// What was reached: the aim, the bar, or neither; nothing where no bar is set.
+fn verdict(reached: f64, bar: f64, aim: f64) -> &'static str {
+    match reached {
+        _ if bar.is_nan() => "",
+        _ if reached <= aim => "aim",
+        _ if reached <= bar => "bar",
+        _ => "**missed**",
+    }
 }
 
 /// Three significant digits.

@@ -9,6 +9,7 @@ use crate::load::Load;
 use crate::machine::Machine;
 use crate::question::{questions, truths};
 use crate::server::Server;
+use crate::small_push::{self, SmallPush};
 use crate::yardstick::{self, Yardstick};
 
 /// What a run is made of.
@@ -47,6 +48,7 @@ pub(crate) struct Results {
     pub(crate) seed: u64,
     pub(crate) connections: usize,
     pub(crate) measured: Vec<Measured>,
+    pub(crate) small_push: Option<SmallPush>,
     /// Load averages of one minute, at the start of the run and after each workload.
     pub(crate) load_averages: Vec<f64>,
 }
@@ -59,6 +61,7 @@ pub(crate) fn run(plan: &Plan, tell: impl Fn(&str)) -> Result<Results, String> {
         seed: plan.seed,
         connections: plan.connections,
         measured: Vec::new(),
+        small_push: None,
         load_averages: vec![Machine::load_average()],
     };
     for workload in &plan.workloads {
@@ -68,6 +71,7 @@ pub(crate) fn run(plan: &Plan, tell: impl Fn(&str)) -> Result<Results, String> {
         results.measured.push(measured);
         results.load_averages.push(Machine::load_average());
     }
+    results.small_push = Some(small_push::measure(&plan.binary, plan.seed)?);
     Ok(results)
 }
 
