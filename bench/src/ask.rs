@@ -7,12 +7,14 @@ use ureq::Agent;
 use crate::question::{Answer, END_S, Form, Question};
 use crate::server::{Server, agent};
 
-/// Warm runs of a question, at least.
+/// Warm runs of a question, at least; of one that is very dear fewer.
 const ROUNDS_MIN: usize = 5;
 /// Quick questions are asked more often, up to this.
 const ROUNDS_MAX: usize = 40;
-/// CPU seconds that all runs of a question may take together before there are enough of them.
+/// CPU seconds of all runs of a question after which there are enough of them, if they are as many as the least.
 const CPU_SECONDS_ENOUGH: f64 = 0.5;
+/// CPU seconds of all runs after which there are enough in any case.
+const CPU_SECONDS_MAX: f64 = 10.0;
 
 /// What a question cost, warm.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -38,7 +40,7 @@ pub(crate) fn ask(server: &Server, question: &Question, truth: &Answer) -> Resul
     };
     let answer_size = fetch(&agent, &server.url, question).and_then(|body| check(&body)).map_err(told)?;
     let (mut cpu, mut wall) = (Vec::new(), Vec::new());
-    while cpu.len() < ROUNDS_MIN || (cpu.len() < ROUNDS_MAX && cpu.iter().sum::<f64>() < CPU_SECONDS_ENOUGH) {
+    while is_more_wanted(&cpu) {
         let (cpu_before, started) = (server.cpu_seconds()?, Instant::now());
         let body = fetch(&agent, &server.url, question).map_err(told)?;
         wall.push(started.elapsed().as_secs_f64());
@@ -56,6 +58,15 @@ pub(crate) fn ask(server: &Server, question: &Question, truth: &Answer) -> Resul
         cpu_ms_min: cpu[0] * 1e3,
         wall_ms: wall[wall.len() / 2] * 1e3,
     })
+}
+
+fn is_more_wanted(cpu_seconds: &[f64]) -> bool {
+    let sum: f64 = cpu_seconds.iter().sum();
+    match cpu_seconds.len() {
+        0 => true,
+        rounds if rounds < ROUNDS_MIN => sum < CPU_SECONDS_MAX,
+        rounds => rounds < ROUNDS_MAX && sum < CPU_SECONDS_ENOUGH,
+    }
 }
 
 fn fetch(agent: &Agent, url: &str, question: &Question) -> Result<Vec<u8>, String> {
