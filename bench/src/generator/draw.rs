@@ -39,11 +39,16 @@ pub(super) fn pick<'a, T: ?Sized>(rng: &mut Rng, from: &[&'a T]) -> &'a T {
     from[rng.usize(0..from.len())]
 }
 
-/// Milliseconds that something took: most are short, a few are very long.
+/// A size: its logarithm is as good as normal, with this mean and spread.
+pub(super) fn log_normal(rng: &mut Rng, mean: f64, spread: f64) -> f64 {
+    // Six uniform draws have a variance of one half together.
+    let normal = ((0..6).map(|_| rng.f64()).sum::<f64>() - 3.0) * std::f64::consts::SQRT_2;
+    (mean + spread * normal).exp()
+}
+
+/// Milliseconds that something took, to a hundredth: most are short, a few are very long.
 pub(super) fn duration_ms(rng: &mut Rng) -> f64 {
-    // The sum of uniform draws is near enough to a normal one; its power is near to log-normal.
-    let normal = (0..6).map(|_| rng.f64()).sum::<f64>() - 3.0;
-    ((2.7 + 1.84 * normal).exp() * 100.0).round() / 100.0
+    (log_normal(rng, 2.7, 1.3) * 100.0).round() / 100.0
 }
 
 /// An address of a machine in a cluster.

@@ -2,25 +2,27 @@
 
 use fastrand::Rng;
 
-use super::draw::{Skewed, pick, public_address};
-use super::phrase::Phrase;
+use super::draw::{Skewed, log_normal, pick, public_address};
 use super::{Generator, NEEDLE, Place, RARE_WORD, StreamLabels};
 
 const HOSTS: usize = 10;
 const ADDRESSES: usize = 20_000;
+/// Articles that are looked at; a few of them most of the time.
+const ARTICLES: usize = 50_000;
+/// `#` is the number of an article.
 const PAGES: [&str; 14] = [
     "/",
     "/index.html",
     "/login",
-    "/articles/{n}",
-    "/articles/{n}?from=home&sort=price",
+    "/articles/#",
+    "/articles/#?from=home&sort=price",
     "/basket",
-    "/api/items/{n}",
-    "/static/js/app.{x}.js",
-    "/static/css/site.{s}.css",
-    "/img/a/{n}.jpg",
-    "/search?q=article+{n}&page={s}",
-    "/account/orders/{n}",
+    "/api/items/#",
+    "/static/js/app.#.js",
+    "/static/css/site.#.css",
+    "/img/a/#.jpg",
+    "/search?q=article+#&page=2",
+    "/account/orders/#",
     "/healthz",
     "/favicon.ico",
 ];
@@ -45,8 +47,8 @@ pub(super) struct Nginx {
     rng: Rng,
     addresses: Vec<String>,
     visits: Skewed,
-    pages: Vec<Phrase>,
     page: Skewed,
+    article: Skewed,
     agent: Skewed,
     status: Skewed,
 }
@@ -55,9 +57,9 @@ impl Nginx {
     pub(super) fn new(mut rng: Rng) -> Self {
         Self {
             addresses: (0..ADDRESSES).map(|_| public_address(&mut rng)).collect(),
-            visits: Skewed::new(ADDRESSES, 0.9),
-            pages: PAGES.iter().map(|page| Phrase::settle(page, &mut rng)).collect(),
+            visits: Skewed::new(ADDRESSES, 1.1),
             page: Skewed::weighted(&PAGE_WEIGHTS),
+            article: Skewed::new(ARTICLES, 1.2),
             agent: Skewed::weighted(&AGENT_WEIGHTS),
             status: Skewed::weighted(&STATUS_WEIGHTS),
             rng,
@@ -79,6 +81,7 @@ impl Generator for Nginx {
             0 => text.push_str(&format!(" - user{} [", rng.u16(0..300))),
             _ => text.push_str(" - - ["),
         }
+        let article = self.article.draw(rng);
         let method = ["GET", "GET", "GET", "GET", "GET", "GET", "GET", "GET", "POST", "HEAD"];
         text.push_str(&format!("01/Nov/2026:{} +0000] \"{} ", place.time_of_day(), pick(rng, &method)));
         if place.has_needle() {
@@ -86,14 +89,18 @@ impl Generator for Nginx {
         } else if place.has_rare_word() {
             text.push_str(&format!("/offers/{RARE_WORD}/{}", rng.u16(1..500)));
         } else {
-            self.pages[self.page.draw(rng)].say(rng, text);
+            let page = PAGES[self.page.draw(rng)];
+            match page.split_once('#') {
+                Some((before, after)) => text.push_str(&format!("{before}{}{after}", article + 1)),
+                None => text.push_str(page),
+            }
         }
         let status = STATUS[self.status.draw(rng)];
         // Most answers are a few kilobytes, a few are megabytes.
-        let bytes = if status == 304 { 0 } else { 200 + (rng.f64().powi(6) * 4_000_000.0) as u32 };
+        let bytes = if status == 304 { 0 } else { log_normal(rng, 8.2, 1.6) as u32 };
         text.push_str(&format!(" HTTP/1.1\" {status} {bytes} \""));
         match rng.u8(0..3) {
-            0 => text.push_str(&format!("https://www.example.com/articles/{}", rng.u16(1..5_000))),
+            0 => text.push_str(&format!("https://www.example.com/articles/{}", article + 1)),
             _ => text.push('-'),
         }
         text.push_str(&format!("\" \"{}\"", AGENTS[self.agent.draw(rng)]));
