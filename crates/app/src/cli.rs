@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Tail(TailArguments),
     /// Send the lines of text files, or of standard input.
     Push(PushArguments),
-    /// Issue and verify API keys.
+    /// Make, list, rotate and revoke API keys.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Send made-up logs, for trying things and for measuring.
@@ -230,6 +230,78 @@ pub(crate) struct PushArguments {
 /// Commands of `keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
+    /// Make a key that the server stores (as a digest), and print it; it is shown this once.
+    Create(CreateKeyArguments),
+    /// Show the stored keys with their use.
+    List(KeyStoreArguments),
+    /// Make a key that takes over from another, and print it; both are good while they overlap.
+    Rotate {
+        /// The name or id of the key.
+        key: String,
+        /// How long the old key stays good.
+        #[arg(long, default_value = "24h", value_name = "SPAN")]
+        overlap: String,
+        #[command(flatten)]
+        store: KeyStoreArguments,
+    },
+    /// Take back a key, or all keys of a name, at once.
+    Revoke {
+        /// The name or id of the key.
+        key: String,
+        #[command(flatten)]
+        store: KeyStoreArguments,
+    },
+    /// Keys that are signed with a secret and stored nowhere.
+    #[command(flatten)]
+    Signed(SignedKeyCommand),
+}
+
+/// Where stored keys are: on a data directory, whether its server runs or not, or behind the API of a running server.
+#[derive(Args, Debug, Default)]
+pub(crate) struct KeyStoreArguments {
+    /// The data directory; a server that runs on it takes changes over within seconds. Without it, the running server
+    /// is asked.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub(crate) data_dir: Option<String>,
+    /// Read the pepper (auth.pepper) from this YAML file; with --data-dir.
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read environment variables from this file; with --data-dir.
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
+}
+
+/// Flags of `keys create`.
+#[derive(Args, Debug)]
+pub(crate) struct CreateKeyArguments {
+    /// What to call the key.
+    #[arg(long)]
+    pub(crate) name: String,
+    /// The tenants that it may name, with commas between; the first counts when a request names none. * is any
+    /// [default: --tenant].
+    #[arg(long, value_name = "TENANTS")]
+    pub(crate) tenants: Option<String>,
+    /// What it may do: push, read, tail, delete, admin.
+    #[arg(long, value_name = "SCOPES", default_value = "push,read,tail")]
+    pub(crate) scopes: String,
+    /// How long it is good, such as 90d [default: for ever].
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) expires: Option<String>,
+    /// The streams that it may send and see, such as '{app="x"}' [default: all].
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) labels: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: KeyStoreArguments,
+}
+
+/// Commands about keys that are signed with a secret.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SignedKeyCommand {
     /// Print the key of a client.
     Issue {
         /// The client's name.
@@ -349,6 +421,10 @@ mod tests {
             "push a.log b.log - --label app=x -l env=y --batch-bytes 64KiB",
             "keys issue --client web --secret s",
             "keys verify web.sig",
+            "keys create --name web --tenant acme --scopes push,read --expires 90d --labels {app=\"x\"} --data-dir d",
+            "keys list --url http://h:1 --api-key k --json",
+            "keys rotate web --overlap 1h --data-dir d --config c.yaml",
+            "keys revoke web",
             "loadgen --url http://h:1 --batch 10 --total 100 --delay 5 --format change66 --seed 7 --labels",
             "config check --config c.yaml",
             "config print --env-file .env --describe",

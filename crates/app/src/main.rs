@@ -9,6 +9,7 @@ mod config_command;
 mod data;
 mod demoted_labels_file;
 mod failure;
+mod key_file;
 mod keys;
 mod loadgen;
 mod maintenance;

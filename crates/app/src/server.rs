@@ -66,7 +66,9 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
     let address =
         listener.local_addr().map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
-    let wiring = Wiring::new(settings);
+    let wiring = Wiring::new(settings)
+        .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
+    let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));
 
     // Requests are answered with 503 while the store opens.
     let (failed, opening_failed) = oneshot::channel();
@@ -81,6 +83,9 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     };
     let served = timberyard_server::serve(listener, Arc::clone(&wiring.state), stop).await;
 
+    // Its end was asked for with the server's.
+    upkeep.await.map_err(|error| Failure::new(format!("the upkeep of keys failed: {error}")))?;
+    timberyard_server::auth::upkeep::finish(&wiring.state).await;
     wiring.intake.close().await;
     let Some(store) = wiring.slot.store().cloned() else {
         // The store did not open; or the server was told to stop during replay, which is not waited for.

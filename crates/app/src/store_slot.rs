@@ -19,6 +19,7 @@ use timberyard_wire::log_record;
 use tokio::sync::oneshot;
 
 use crate::demoted_labels_file::DemotedLabelsFile;
+use crate::key_file::DirectoryKeyFile;
 use crate::time_argument::now;
 
 /// What is said until the store is open.
@@ -121,6 +122,7 @@ impl Operations for StoreSlot {
             let target = path.clone();
             blocking(move || store.snapshot(&target)).await?;
             DemotedLabelsFile::new(&directory).copy_to(&path).map_err(failed)?;
+            DirectoryKeyFile::new(&directory).copy_to(&path).map_err(failed)?;
             Ok(path)
         })
     }

@@ -8,13 +8,14 @@ use timberyard_model::TenantId;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_pipeline::{Broker, DemotedLabelsSource, Intake, LabelDemotion, TailHub};
-use timberyard_server::auth::{AuthSettings, ConfiguredKey, Scopes, Secret};
+use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
 use timberyard_server::state::Parts;
 use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions};
 
 use crate::config::Settings;
 use crate::demoted_labels_file::DemotedLabelsFile;
+use crate::key_file::DirectoryKeyFile;
 use crate::store_slot::StoreSlot;
 use crate::time_argument::now;
 
@@ -32,7 +33,7 @@ pub(crate) struct Wiring {
 
 impl Wiring {
     /// Puts everything together. Must be called on a tokio runtime, which the pipeline's tasks run on.
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, KeyError> {
         let slot = Arc::new(StoreSlot::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
@@ -50,11 +51,26 @@ impl Wiring {
             source,
             operations: Arc::clone(&slot) as Arc<dyn Operations>,
             deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
+            keys: Arc::new(key_ring(settings)?),
             clock: Arc::new(now),
             settings: server_settings(settings),
         });
-        Self { slot, intake, state }
+        Ok(Self { slot, intake, state })
     }
+}
+
+/// The stored keys of the data directory.
+pub(crate) fn key_ring(settings: &Settings) -> Result<KeyRing, KeyError> {
+    let file = DirectoryKeyFile::new(&settings.data_dir);
+    let keys = KeyRing::open(Box::new(file), settings.auth.pepper.as_deref().map(Secret::new))?;
+    let unreadable = keys.unreadable();
+    if unreadable > 0 {
+        tracing::warn!(
+            unreadable,
+            "stored keys were made with a pepper, and auth.pepper is not set: they are not good"
+        );
+    }
+    Ok(keys)
 }
 
 fn label_demotion(settings: &Settings) -> LabelDemotion {
@@ -90,6 +106,9 @@ fn server_settings(settings: &Settings) -> ServerSettings {
             keys: administrators.chain(clients).enumerate().map(key).collect(),
             metrics: auth.metrics,
             anonymous: auth.anonymous,
+            failures_per_minute: auth.failures_per_minute_max,
+            // `config::check` has refused a name that no tenant can have.
+            audit_tenant: TenantId::new(&auth.audit_tenant).ok().filter(|_| auth.audit),
         },
         allowed_origins: settings.cors_origins(),
         // `config::check` has refused those that do not parse.

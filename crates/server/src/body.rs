@@ -49,8 +49,9 @@ impl FromRequest<SharedState> for WireBody {
 
     async fn from_request(request: Request, state: &SharedState) -> Result<Self, Self::Rejection> {
         let (mut parts, body) = request.into_parts();
-        let limits = Identity::from_request_parts(&mut parts, state).await?.limits;
-        let limits = &limits.request;
+        let identity = Identity::from_request_parts(&mut parts, state).await?;
+        state.rate_gate.check_bytes(&identity.tenant, &identity.limits, state.elapsed())?;
+        let limits = &identity.limits.request;
         let compression = compression_of(&parts.headers)?;
         refuse_announced_size(&parts.headers, limits.body_bytes_max)?;
         let mut held = state.body_budget.share();

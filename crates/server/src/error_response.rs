@@ -43,7 +43,7 @@ pub struct ErrorResponse {
     pub message: String,
     // Boxed, so that a `Result` with it stays small.
     details: Option<Box<Value>>,
-    header: Option<Box<(HeaderName, HeaderValue)>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ErrorResponse {
@@ -55,7 +55,7 @@ impl ErrorResponse {
             message.truncate(cut);
             message.push('…');
         }
-        Self { status, error: error.into(), message, details: None, header: None }
+        Self { status, error: error.into(), message, details: None, headers: Vec::new() }
     }
 
     /// 400: the request is wrong.
@@ -96,13 +96,13 @@ impl ErrorResponse {
     /// With a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some(Box::new((name, value)));
+        self.headers.push((name, value));
         self
     }
 
-    /// The header that goes with it, if there is one.
+    /// The first header that goes with it, if there is one.
     pub fn header(&self) -> Option<(&HeaderName, &HeaderValue)> {
-        self.header.as_deref().map(|(name, value)| (name, value))
+        self.headers.first().map(|(name, value)| (name, value))
     }
 
     fn into_json(self) -> Response {
@@ -129,7 +129,7 @@ impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let carried = self.clone();
         let mut response = self.into_json();
-        if let Some((name, value)) = carried.header() {
+        for (name, value) in &carried.headers {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response.extensions_mut().insert(carried);

@@ -55,13 +55,11 @@ pub fn router(state: SharedState) -> Router {
         .route("/prometheus/api/v1/alerts", get(query::loki_rules::alerts))
         .route("/loki/api/v1/format_query", asked(query::format_query::get))
         .route("/timberyard/api/v1/explain", asked(query::explain::get))
-        .route("/loki/api/v1/tail", get(query::loki_tail::get))
         .route("/v1/logs", get(query::v1_logs::get))
         .route("/status", get(query::logtopus_status::get))
         .route("/query", get(query::logpulse::query))
         .route("/labels", get(query::logpulse::labels))
         .route("/labels/{name}/values", get(query::logpulse::label_values))
-        .route("/stream", get(query::logpulse_stream::get))
         .route("/api/ingest/logs", get(query::logstream::get))
         .route("/api/health", get(query::logstream::health))
         .route("/api/v1/logs/filter", get(query::events::filter))
@@ -76,9 +74,23 @@ pub fn router(state: SharedState) -> Router {
         .put(admin::loki_delete::add)
         .delete(admin::loki_delete::cancel);
 
+    // Need a key that may follow logs as they come in.
+    let tail = Router::new()
+        .route("/loki/api/v1/tail", get(query::loki_tail::get))
+        .route("/stream", get(query::logpulse_stream::get))
+        .route("/ticket", post(admin::ticket::post));
+
+    // Need a key that may delete.
+    let delete = Router::new().route("/loki/api/v1/delete", deletions);
+
     // Need a key that may administer.
     let admin = Router::new()
-        .route("/loki/api/v1/delete", deletions)
+        .route("/admin/keys", get(admin::keys::list).post(admin::keys::create))
+        .route("/admin/keys/{which}", axum::routing::delete(admin::keys::revoke))
+        .route("/admin/keys/{which}/rotate", post(admin::keys::rotate));
+
+    // Need a key that may administer for every tenant.
+    let operate = Router::new()
         .route("/flush", post(admin::flush::post))
         .route("/snapshot", post(admin::snapshot::post));
 
@@ -89,11 +101,27 @@ pub fn router(state: SharedState) -> Router {
                 .route_layer(from_fn(gate::require_push)),
         )
         .merge(read.route_layer(from_fn(gate::require_read)))
-        .merge(admin.route_layer(from_fn(gate::require_admin)))
+        .merge(tail.route_layer(from_fn(gate::require_tail)))
+        .merge(
+            delete
+                .route_layer(from_fn_with_state(state.clone(), gate::audit))
+                .route_layer(from_fn_with_state(state.clone(), gate::require_delete)),
+        )
+        .merge(
+            admin
+                .route_layer(from_fn_with_state(state.clone(), gate::audit))
+                .route_layer(from_fn(gate::require_admin)),
+        )
+        .merge(
+            operate
+                .route_layer(from_fn_with_state(state.clone(), gate::audit))
+                .route_layer(from_fn(gate::require_operator)),
+        )
         .merge(open)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(state.clone(), limits::bound_requests))
+        .layer(from_fn_with_state(state.clone(), limits::bound_rates))
         .layer(from_fn_with_state(state.clone(), gate::authenticate))
         .layer(from_fn_with_state(state.clone(), gate::check_host_and_origin));
     let shared = match security_headers::cors(&state.settings.allowed_origins) {

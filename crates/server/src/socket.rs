@@ -16,6 +16,9 @@ use crate::state::SharedState;
 /// The largest message that a client may send, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
+/// The subprotocol that is chosen when it is offered: a web page that puts its key into another one needs an answer.
+const SUBPROTOCOL: &str = "timberyard";
+
 /// Seconds between two pings.
 pub const PING_SECONDS: u64 = 30;
 
@@ -51,14 +54,16 @@ where
 {
     let stopping = state.stopping.clone();
     let token = state.sockets.token();
-    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| async move {
-        let mut ping = tokio::time::interval(Duration::from_secs(PING_SECONDS));
-        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        ping.reset();
-        // How it ended has been told to the peer already, if it is still there.
-        let _ended = run(Session { socket, stopping, ping, last_heard: Instant::now() }).await;
-        drop(token);
-    })
+    upgrade.protocols([SUBPROTOCOL]).max_message_size(MESSAGE_BYTES_MAX).on_upgrade(
+        move |socket| async move {
+            let mut ping = tokio::time::interval(Duration::from_secs(PING_SECONDS));
+            ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ping.reset();
+            // How it ended has been told to the peer already, if it is still there.
+            let _ended = run(Session { socket, stopping, ping, last_heard: Instant::now() }).await;
+            drop(token);
+        },
+    )
 }
 
 impl Session {

@@ -1,23 +1,25 @@
 //! What all handlers share.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use timberyard_model::Cancellation;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::SinkError;
 use timberyard_model::time::NANOS_PER_SECOND;
-use timberyard_model::{IngestRecord, Timestamp};
+use timberyard_model::{IngestRecord, LogBatch, Timestamp};
 use timberyard_pipeline::{Intake, Receipt, TailHub};
 use timberyard_wire::DecodeContext;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::auth::{Authenticator, Identity};
+use crate::auth::gate::forbidden;
+use crate::auth::{AuditLog, Authenticator, FailedAttempts, Identity, KeyRing, Tickets};
 use crate::deletions::Deletions;
 use crate::error_response::ErrorResponse;
 use crate::ingest::event_numbers::EventNumbers;
-use crate::limits::{BodyBudget, QueryGate, RequestGate, TenantLimits};
+use crate::limits::{BodyBudget, QueryGate, RateGate, RequestGate, TenantLimits};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::settings::ServerSettings;
@@ -40,6 +42,8 @@ pub struct Parts {
     pub operations: Arc<dyn Operations>,
     /// Deletions in the store.
     pub deletions: Arc<dyn Deletions>,
+    /// The stored keys.
+    pub keys: Arc<KeyRing>,
     /// What time it is.
     pub clock: Clock,
     /// What the server was told.
@@ -62,6 +66,15 @@ pub struct ServerState {
     pub settings: ServerSettings,
     /// Checks keys.
     pub authenticator: Authenticator,
+    /// The stored keys.
+    pub keys: Arc<KeyRing>,
+    /// Who used which key, and administered what.
+    pub audit: AuditLog,
+    /// Tickets for WebSockets.
+    pub tickets: Tickets,
+    pub(crate) failed_attempts: FailedAttempts,
+    /// What everybody has used of their rates.
+    pub(crate) rate_gate: RateGate,
     /// The limits of each tenant.
     pub limits: ArcSwap<TenantLimits>,
     /// Bounds the memory of request bodies.
@@ -80,16 +93,23 @@ pub struct ServerState {
     pub event_numbers: EventNumbers,
     /// What happened since start.
     pub metrics: Metrics,
+    started: Instant,
     clock: Clock,
 }
 
 impl ServerState {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> SharedState {
-        let Parts { intake, tail_hub, source, operations, deletions, clock, settings } = parts;
-        let load = &settings.load;
+        let Parts { intake, tail_hub, source, operations, deletions, keys, clock, settings } = parts;
+        let (load, auth) = (&settings.load, &settings.auth);
         Arc::new(Self {
-            authenticator: Authenticator::new(&settings.auth),
+            authenticator: Authenticator::new(auth, Arc::clone(&keys)),
+            audit: AuditLog::new(auth.audit_tenant.clone().filter(|_| auth.enabled)),
+            tickets: Tickets::default(),
+            failed_attempts: FailedAttempts::new(auth.failures_per_minute, clock().as_nanos() as u64),
+            rate_gate: RateGate::default(),
+            keys,
+            started: Instant::now(),
             body_budget: BodyBudget::new(load.body_bytes_max),
             request_gate: RequestGate::new(load.requests_max),
             query_gate: QueryGate::new(load.queries_max, load.queries_waiting_max),
@@ -117,6 +137,11 @@ impl ServerState {
         (self.clock)()
     }
 
+    /// The time since the server started, by a clock that never goes backwards.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// What a decoder is told about a request; `client_ip` is the text of a [`crate::client_address::ClientAddress`].
     pub fn decode_context<'a>(
         &'a self,
@@ -141,9 +166,11 @@ impl ServerState {
         T: Send + 'static,
         W: FnOnce(&dyn LogSource, Cancellation) -> Result<T, ErrorResponse> + Send + 'static,
     {
-        let source = Arc::clone(&self.source);
+        let source = identity.visible(&self.source);
         let timeout_seconds = identity.limits.query.timeout_seconds;
-        self.query_gate.run(timeout_seconds, move |cancellation| work(&*source, cancellation)).await
+        self.query_gate
+            .run(&identity.tenant, timeout_seconds, move |cancellation| work(&*source, cancellation))
+            .await
     }
 
     /// Nanoseconds since the server started; never negative.
@@ -151,8 +178,43 @@ impl ServerState {
         self.now().as_nanos().saturating_sub(self.started_at.as_nanos()).max(0)
     }
 
-    /// Stores a batch, and counts it. `Ok` means that it is durable.
-    pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, ErrorResponse> {
+    /// Whether somebody may write this batch: for its tenant, and to all of its streams.
+    pub fn check_write(&self, identity: &Identity, batch: &LogBatch) -> Result<(), ErrorResponse> {
+        let tenant = &batch.tenant;
+        if self.audit.is_in(tenant) {
+            return Err(forbidden(format!(
+                "tenant `{tenant}` holds the audit log, which nobody can write to"
+            )));
+        }
+        if *tenant != identity.tenant && !identity.tenants.allows(tenant) {
+            return Err(forbidden(format!("this key may not write for tenant `{tenant}`")));
+        }
+        let Some(labels) = &identity.labels else { return Ok(()) };
+        match batch.rows.streams().iter().find(|stream| !labels.accept(stream)) {
+            Some(stream) => Err(forbidden(format!("this key may write to {labels} only, not to {stream}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Stores a batch of somebody who may write it, and counts it. `Ok` means that it is durable.
+    pub async fn submit(
+        &self,
+        identity: &Identity,
+        record: impl Into<IngestRecord>,
+    ) -> Result<Receipt, ErrorResponse> {
+        let record = record.into();
+        self.check_write(identity, &record.batch)?;
+        let (tenant, now) = (&record.batch.tenant, self.elapsed());
+        let limits = match *tenant == identity.tenant {
+            true => Arc::clone(&identity.limits),
+            // Its own tenant was asked about before the body was read.
+            false => {
+                let limits = Arc::clone(self.limits.load().of(tenant));
+                self.rate_gate.check_bytes(tenant, &limits, now)?;
+                limits
+            }
+        };
+        self.rate_gate.count_bytes(tenant, &limits, record.batch.rows.bytes(), now);
         let stored = self.intake.submit(record).await;
         let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
         self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);

@@ -114,6 +114,16 @@ impl Client {
         request.body(()).map_err(|error| SendError(error.to_string()))
     }
 
+    /// `DELETE path`.
+    pub(crate) fn delete(&self, path: &str) -> Result<Answer, SendError> {
+        let mut request = ureq::http::Request::delete(self.endpoint.url("http", path));
+        for (name, value) in self.endpoint.headers() {
+            request = request.header(name, value);
+        }
+        let request = request.body(()).map_err(|error| SendError(error.to_string()))?;
+        read(self.agent.run(request))
+    }
+
     /// `POST path` with extra headers, once.
     pub(crate) fn post(
         &self,

@@ -1,11 +1,13 @@
 //! Settings that depend on each other: what follows from others, and what is refused together.
 
+use timberyard_model::TenantId;
 use timberyard_server::client_address::AddressBlock;
 
 use super::Configuration;
 use super::error::ConfigError;
 use super::origin::Origin;
 use super::settings::Settings;
+use crate::key_file::DirectoryKeyFile;
 
 /// How much larger than its compressed form a body may be when only the latter's limit was raised.
 const INFLATION_MAX: usize = 4;
@@ -15,6 +17,8 @@ const LOG_SEGMENTS_MIN: u64 = 4;
 
 /// Sets what nobody wrote from what somebody wrote.
 pub(super) fn derive(configuration: &mut Configuration) {
+    let keys = DirectoryKeyFile::new(&configuration.settings.data_dir);
+    configuration.settings.auth.has_stored_keys = keys.exists();
     let unwritten = configuration.origin("limits.request.inflated_bytes_max") == Origin::Default;
     let request = &mut configuration.settings.limits.request;
     if unwritten && request.inflated_bytes_max < request.body_bytes_max.saturating_mul(INFLATION_MAX) {
@@ -35,7 +39,8 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
     let auth = &settings.auth;
     if auth.enabled == Some(true) && !settings.has_keys() {
         refuse(
-            "`auth.enabled` is true, but there is no key: set AUTH_SECRET, API_KEYS or auth.api_key"
+            "`auth.enabled` is true, but there is no key: set AUTH_SECRET, API_KEYS or auth.api_key, or make one with \
+             `timberyard keys create --data-dir DIR`"
                 .to_owned(),
         );
     }
@@ -61,6 +66,9 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
              cors.allowed_origins (ALLOWED_ORIGINS)"
                 .to_owned(),
         );
+    }
+    if let Err(error) = TenantId::new(&auth.audit_tenant) {
+        refuse(format!("`auth.audit_tenant`: {error}"));
     }
     let request = &settings.limits.request;
     if request.inflated_bytes_max < request.body_bytes_max {

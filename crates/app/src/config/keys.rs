@@ -116,6 +116,22 @@ pub(crate) const KEYS: &[Key] = &[
     key!(secret "auth.api_keys", Texts(|s| &mut s.auth.api_keys), "more keys"),
     key!(secret "auth.admin_keys", Texts(|s| &mut s.auth.admin_keys), "keys that may also flush and delete; when none is written, all configured keys may"),
     key!("auth.metrics", Switch(|s| &mut s.auth.metrics), "whether /metrics needs a key too"),
+    key!(secret "auth.pepper", OptionalText(|s| &mut s.auth.pepper), "secret that goes into the digests of stored keys made from now on"),
+    key!(
+        "auth.failures_per_minute_max",
+        OptionalU64(Count, |s| &mut s.auth.failures_per_minute_max),
+        "keys that are not good which one address may send; past that it gets 429 for a while; 0 is no bound"
+    ),
+    key!(
+        "auth.audit",
+        Switch(|s| &mut s.auth.audit),
+        "with keys, write down their use and all administration, as logs of a tenant of their own"
+    ),
+    key!(
+        "auth.audit_tenant",
+        Text(|s| &mut s.auth.audit_tenant),
+        "that tenant, which only administrators read"
+    ),
     key!(
         "cors.enabled",
         OptionalSwitch(|s| &mut s.cors.enabled),

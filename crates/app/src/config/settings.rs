@@ -44,7 +44,7 @@ pub(crate) struct Settings {
 }
 
 /// Who may do what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuthSettings {
     /// On or off as written; when nothing is written, on as soon as there is a secret or a key.
     pub(crate) enabled: Option<bool>,
@@ -60,6 +60,35 @@ pub(crate) struct AuthSettings {
     pub(crate) admin_keys: Vec<String>,
     /// Whether `/metrics` needs a key too.
     pub(crate) metrics: bool,
+    /// What goes into the digests of stored keys beside the key.
+    pub(crate) pepper: Option<String>,
+    /// Keys that are not good which one address may send in a minute; without a bound when `None`.
+    pub(crate) failures_per_minute_max: Option<u64>,
+    /// Whether the use of keys and administration are written down.
+    pub(crate) audit: bool,
+    /// The tenant that they are written down in.
+    pub(crate) audit_tenant: String,
+    /// Whether the data directory has stored keys; found, not written.
+    pub(crate) has_stored_keys: bool,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            enabled: None,
+            anonymous: false,
+            secret: None,
+            api_key: None,
+            api_keys: Vec::new(),
+            admin_keys: Vec::new(),
+            metrics: false,
+            pepper: None,
+            failures_per_minute_max: Some(30),
+            audit: true,
+            audit_tenant: "timberyard-audit".to_owned(),
+            has_stored_keys: false,
+        }
+    }
 }
 
 /// Which web pages may read answers.
@@ -143,7 +172,10 @@ impl Settings {
     /// Whether there is any secret or key.
     pub(crate) fn has_keys(&self) -> bool {
         let auth = &self.auth;
-        auth.secret.is_some() || self.client_keys().next().is_some() || !auth.admin_keys.is_empty()
+        auth.has_stored_keys
+            || auth.secret.is_some()
+            || self.client_keys().next().is_some()
+            || !auth.admin_keys.is_empty()
     }
 
     /// Whether requests need a key.

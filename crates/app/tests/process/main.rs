@@ -23,3 +23,4 @@ mod long_answers;
 mod metrics;
 mod round_trip;
 mod senders;
+mod stored_keys;

@@ -1,7 +1,9 @@
-//! For operators: readiness, health, flush, snapshots.
+//! For operators: readiness, health, flush, snapshots, keys.
 
 pub mod flush;
 pub mod health;
+pub mod keys;
 pub mod loki_delete;
 pub mod readiness;
 pub mod snapshot;
+pub mod ticket;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
-use timberyard_model::TenantId;
+use timberyard_model::{TenantId, Timestamp};
 
-use super::credentials::offered_keys;
 use super::hmac_key::HmacKeys;
-use super::identity::{Scopes, TenantAccess};
+use super::key_labels::KeyLabels;
+use super::key_ring::KeyRing;
 use super::secret::Secret;
+use super::{Scopes, TenantAccess};
 
 /// The part of the settings that says who may do what.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,10 @@ pub struct AuthSettings {
     pub metrics: bool,
     /// Whether the server, without keys, may be reached from elsewhere (`auth.anonymous`).
     pub anonymous: bool,
+    /// Keys that are not good which one address may send in a minute; without a bound when `None`.
+    pub failures_per_minute: Option<u64>,
+    /// The tenant of the audit log; no log is kept when `None`.
+    pub audit_tenant: Option<TenantId>,
 }
 
 /// A key that stands in the settings.
@@ -43,26 +47,28 @@ pub struct ConfiguredKey {
 type ConfiguredHolder = (Arc<str>, Scopes);
 
 /// Checks keys. Holds digests only, never configured keys themselves.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Authenticator {
     enabled: bool,
     metrics_closed: bool,
     loopback_only: bool,
     hmac_keys: Option<HmacKeys>,
     configured: Vec<(ConfiguredHolder, [u8; 32])>,
+    stored: Arc<KeyRing>,
 }
 
 /// What a good key says about its holder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct KeyHolder {
     pub(super) client: Option<Arc<str>>,
     pub(super) scopes: Scopes,
     pub(super) tenants: TenantAccess,
+    pub(super) labels: Option<KeyLabels>,
 }
 
 impl Authenticator {
-    /// From the settings.
-    pub fn new(settings: &AuthSettings) -> Self {
+    /// From the settings and the stored keys.
+    pub fn new(settings: &AuthSettings, stored: Arc<KeyRing>) -> Self {
         let digest = |key: &ConfiguredKey| ((Arc::clone(&key.name), key.scopes), digest_of(key.key.reveal()));
         Self {
             enabled: settings.enabled,
@@ -71,6 +77,7 @@ impl Authenticator {
             // A secret of no bytes would let anybody sign.
             hmac_keys: settings.hmac_secret.clone().filter(|s| !s.reveal().is_empty()).map(HmacKeys::new),
             configured: settings.keys.iter().filter(|k| !k.key.reveal().is_empty()).map(digest).collect(),
+            stored,
         }
     }
 
@@ -89,23 +96,28 @@ impl Authenticator {
         self.loopback_only
     }
 
-    /// Who sent these headers; `None` when a key is needed and none is good.
-    pub(super) fn identify(&self, headers: &HeaderMap) -> Option<KeyHolder> {
+    /// Who offers these keys; `None` when a key is needed and none is good.
+    pub(super) fn identify(&self, offered: &[String], now: Timestamp) -> Option<KeyHolder> {
         if !self.enabled {
-            return Some(KeyHolder { client: None, scopes: Scopes::ALL, tenants: TenantAccess::Any });
+            let tenants = TenantAccess::Any;
+            return Some(KeyHolder { client: None, scopes: Scopes::ALL, tenants, labels: None });
         }
-        offered_keys(headers).iter().find_map(|key| self.holder_of(key))
+        offered.iter().find_map(|key| self.holder_of(key, now))
     }
 
-    fn holder_of(&self, key: &str) -> Option<KeyHolder> {
+    fn holder_of(&self, key: &str, now: Timestamp) -> Option<KeyHolder> {
+        if let Some(holder) = self.stored.holder_of(key, now) {
+            return Some(holder);
+        }
         if let Some((name, scopes)) = self.configured_key(key) {
-            return Some(KeyHolder { client: Some(name), scopes, tenants: TenantAccess::Any });
+            return Some(KeyHolder { client: Some(name), scopes, tenants: TenantAccess::Any, labels: None });
         }
         let client = self.hmac_keys.as_ref()?.verify(key)?;
         Some(KeyHolder {
             client: Some(client.into()),
             scopes: Scopes::PUSH_AND_READ,
-            tenants: TenantAccess::Only(TenantId::default()),
+            tenants: TenantAccess::only(TenantId::default()),
+            labels: None,
         })
     }
 
@@ -126,13 +138,18 @@ fn digest_of(key: &str) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory_key_file::MemoryKeyFile;
     use super::*;
 
-    fn headers(key: &str) -> HeaderMap {
-        HeaderMap::from_iter([(
-            axum::http::HeaderName::from_static("x-api-key"),
-            key.parse().expect("a header value"),
-        )])
+    const NOW: Timestamp = Timestamp::from_nanos(0);
+
+    fn headers(key: &str) -> [String; 1] {
+        [key.to_owned()]
+    }
+
+    fn authenticator(settings: &AuthSettings) -> Authenticator {
+        let stored = KeyRing::open(Box::new(MemoryKeyFile::default()), None).expect("in memory");
+        Authenticator::new(settings, Arc::new(stored))
     }
 
     fn settings() -> AuthSettings {
@@ -151,25 +168,25 @@ mod tests {
 
     #[test]
     fn configured_keys_may_do_what_is_written_and_hmac_keys_never_administer() {
-        let authenticator = Authenticator::new(&settings());
-        let second = authenticator.identify(&headers("two")).expect("configured");
+        let authenticator = authenticator(&settings());
+        let second = authenticator.identify(&headers("two"), NOW).expect("configured");
         assert_eq!((second.client.as_deref(), second.scopes), (Some("second"), Scopes::ALL));
-        let first = authenticator.identify(&headers("one")).expect("configured");
+        let first = authenticator.identify(&headers("one"), NOW).expect("configured");
         assert_eq!(first.scopes, Scopes::PUSH_AND_READ);
         let signed = HmacKeys::new(Secret::new("s3cret")).issue("web").expect("a name");
-        let web = authenticator.identify(&headers(&signed)).expect("signed");
+        let web = authenticator.identify(&headers(&signed), NOW).expect("signed");
         assert_eq!((web.client.as_deref(), web.scopes), (Some("web"), Scopes::PUSH_AND_READ));
         assert!(!web.tenants.allows(&TenantId::new("other").expect("valid")));
         for bad in ["", "three", "web.AAAA"] {
-            assert_eq!(authenticator.identify(&headers(bad)), None, "{bad}");
+            assert_eq!(authenticator.identify(&headers(bad), NOW), None, "{bad}");
         }
-        assert_eq!(authenticator.identify(&HeaderMap::new()), None);
+        assert_eq!(authenticator.identify(&[], NOW), None);
     }
 
     #[test]
     fn an_empty_secret_signs_nothing() {
         let empty = AuthSettings { hmac_secret: Some(Secret::new("")), ..settings() };
         let forged = HmacKeys::new(Secret::new("")).issue("web").expect("a name");
-        assert_eq!(Authenticator::new(&empty).identify(&headers(&forged)), None);
+        assert_eq!(authenticator(&empty).identify(&headers(&forged), NOW), None);
     }
 }

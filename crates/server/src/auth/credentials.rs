@@ -1,7 +1,8 @@
 //! Where a key may stand in a request.
 //!
 //! `X-API-Key`, `DD-API-KEY`, or `Authorization` as `Bearer KEY`, `Basic` (the password),
-//! `Splunk KEY` or `ApiKey KEY`. Scheme names are compared without regard to case (RFC 9110).
+//! `Splunk KEY` or `ApiKey KEY`. Scheme names are compared without regard to case (RFC 9110). A WebSocket of a web page,
+//! which can set none of these, may offer it as the subprotocol `bearer.KEY` beside `timberyard`.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -10,13 +11,24 @@ use base64::engine::general_purpose::STANDARD;
 /// The longest key that is looked at, in bytes.
 const KEY_BYTES_MAX: usize = 1024;
 
+/// What a WebSocket's subprotocol begins with when it is a key.
+const SUBPROTOCOL: &str = "bearer.";
+
 /// All keys that a request offers; any one that is good is enough. At most one per header.
 pub(super) fn offered_keys(headers: &HeaderMap) -> Vec<String> {
     let plain = ["x-api-key", "dd-api-key"].into_iter().filter_map(|name| headers.get(name));
     let plain = plain.filter_map(|value| Some(value.to_str().ok()?.trim().to_owned()));
     let authorization =
         headers.get(header::AUTHORIZATION).and_then(|value| from_authorization(value.to_str().ok()?));
-    plain.chain(authorization).filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len())).collect()
+    let subprotocols = headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+    let subprotocol = subprotocols
+        .and_then(|list| list.split(',').find_map(|one| one.trim().strip_prefix(SUBPROTOCOL)))
+        .map(str::to_owned);
+    plain
+        .chain(authorization)
+        .chain(subprotocol)
+        .filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()))
+        .collect()
 }
 
 fn from_authorization(value: &str) -> Option<String> {
@@ -51,6 +63,8 @@ mod tests {
             ("authorization", "Digest k", vec![]),
             ("authorization", "k", vec![]),
             ("x-api-key", " ", vec![]),
+            ("sec-websocket-protocol", "timberyard, bearer.k", vec!["k"]),
+            ("sec-websocket-protocol", "timberyard", vec![]),
         ];
         for (name, value, expected) in cases {
             let mut headers = HeaderMap::new();

@@ -1,15 +1,20 @@
 //! Middleware: the host and origin check, the key, the tenant, the scope.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use timberyard_model::TenantId;
 
-use super::identity::{Identity, Scopes, TenantAccess};
+use super::audit::AuditEvent;
+use super::credentials::offered_keys;
 use super::loopback::{is_loopback_host, is_own_origin};
+use super::{Identity, Scopes, TenantAccess};
+use crate::client_address::ClientAddress;
 use crate::error_response::ErrorResponse;
 use crate::state::{ServerState, SharedState};
 
@@ -61,11 +66,16 @@ fn check(state: &ServerState, request: &Request) -> Result<(), ErrorResponse> {
 }
 
 /// Finds out who asks and whose logs it is about; 401 without a good key.
-pub async fn authenticate(State(state): State<SharedState>, mut request: Request, next: Next) -> Response {
+pub async fn authenticate(
+    State(state): State<SharedState>,
+    address: ClientAddress,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path();
     let open = OPEN_PATHS.contains(&path) || (path == "/metrics" && !state.authenticator.metrics_closed());
     if !open {
-        match identify(&state, request.headers()) {
+        match identify(&state, address.0, &mut request) {
             Ok(identity) => {
                 request.extensions_mut().insert(identity);
             }
@@ -75,8 +85,31 @@ pub async fn authenticate(State(state): State<SharedState>, mut request: Request
     next.run(request).await
 }
 
-fn identify(state: &ServerState, headers: &HeaderMap) -> Result<Identity, ErrorResponse> {
-    let Some(holder) = state.authenticator.identify(headers) else {
+fn identify(
+    state: &ServerState,
+    address: Option<IpAddr>,
+    request: &mut Request,
+) -> Result<Identity, ErrorResponse> {
+    if let Some(identity) = by_ticket(state, request) {
+        return Ok(identity);
+    }
+    let elapsed = state.elapsed();
+    let headers = request.headers();
+    let holder = match state.authenticator.enabled() {
+        false => state.authenticator.identify(&[], state.now()),
+        true => {
+            if let Some(wait) = state.failed_attempts.wait(address, elapsed) {
+                return Err(too_many_attempts(wait));
+            }
+            let offered = offered_keys(headers);
+            let holder = state.authenticator.identify(&offered, state.now());
+            if holder.is_none() {
+                count_failure(state, address, &offered);
+            }
+            holder
+        }
+    };
+    let Some(holder) = holder else {
         let message = "a valid API key is required, as X-API-Key or Authorization";
         return Err(ErrorResponse::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with_header(
             header::WWW_AUTHENTICATE,
@@ -84,17 +117,61 @@ fn identify(state: &ServerState, headers: &HeaderMap) -> Result<Identity, ErrorR
         ));
     };
     let named = headers.get("x-scope-orgid").filter(|value| !value.is_empty());
-    let tenant = match (named, &holder.tenants) {
-        (Some(value), _) => TenantId::new(&String::from_utf8_lossy(value.as_bytes()))
+    let tenant = match named {
+        Some(value) => TenantId::new(&String::from_utf8_lossy(value.as_bytes()))
             .map_err(|error| ErrorResponse::bad_request("invalid_tenant", error.to_string()))?,
-        (None, TenantAccess::Only(own)) => own.clone(),
-        (None, TenantAccess::Any) => TenantId::default(),
+        None => holder.tenants.first(),
     };
     if !holder.tenants.allows(&tenant) {
         return Err(forbidden(format!("this key may not name tenant `{tenant}`")));
     }
+    if state.audit.is_in(&tenant) && !holder.scopes.admin {
+        return Err(forbidden(format!("tenant `{tenant}` holds the audit log, which needs the admin scope")));
+    }
     let limits = Arc::clone(state.limits.load().of(&tenant));
-    Ok(Identity { tenant, tenants: holder.tenants, client: holder.client, scopes: holder.scopes, limits })
+    Ok(Identity {
+        tenant,
+        tenants: holder.tenants,
+        client: holder.client,
+        scopes: holder.scopes,
+        labels: holder.labels,
+        address,
+        limits,
+    })
+}
+
+/// Takes the ticket out of the URL of a WebSocket, and gives who it was for.
+fn by_ticket(state: &ServerState, request: &mut Request) -> Option<Identity> {
+    if !request.headers().contains_key(header::UPGRADE) {
+        return None;
+    }
+    let pairs = || form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes());
+    let ticket = pairs().find(|(name, _)| name == "ticket")?.1.into_owned();
+    let rest = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs().filter(|(name, _)| name != "ticket"))
+        .finish();
+    let uri = format!("{}?{rest}", request.uri().path()).parse().ok()?;
+    *request.uri_mut() = uri;
+    state.tickets.redeem(&ticket, state.elapsed())
+}
+
+/// Keys that were not good count against their address; a request without any does not.
+fn count_failure(state: &ServerState, address: Option<IpAddr>, offered: &[String]) {
+    let elapsed = state.elapsed();
+    let mut is_news = false;
+    for key in offered {
+        is_news |= state.failed_attempts.count(address, key, elapsed);
+    }
+    if is_news {
+        state.audit.add(AuditEvent::new("key_refused", state.now()).from(address));
+    }
+}
+
+fn too_many_attempts(wait: Duration) -> ErrorResponse {
+    let seconds = wait.as_secs_f64().ceil() as u64;
+    let message = format!("too many keys from this address were not good; try again in {seconds} s");
+    ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failed_attempts", message)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
 }
 
 /// Lets through who may send logs.
@@ -107,9 +184,50 @@ pub async fn require_read(request: Request, next: Next) -> Response {
     require(request, next, "read", |scopes| scopes.read).await
 }
 
+/// Lets through who may follow logs as they come in.
+pub async fn require_tail(request: Request, next: Next) -> Response {
+    require(request, next, "tail", |scopes| scopes.tail).await
+}
+
+/// Lets through who may delete logs.
+///
+/// The audit log is deleted by nobody.
+pub async fn require_delete(State(state): State<SharedState>, request: Request, next: Next) -> Response {
+    let identity = request.extensions().get::<Identity>();
+    if identity.is_some_and(|identity| state.audit.is_in(&identity.tenant)) {
+        return forbidden("the audit log is deleted by nobody".to_owned()).into_response();
+    }
+    require(request, next, "delete", |scopes| scopes.delete).await
+}
+
 /// Lets through who may administer.
 pub async fn require_admin(request: Request, next: Next) -> Response {
     require(request, next, "admin", |scopes| scopes.admin).await
+}
+
+/// Lets through who may administer the server as a whole: for every tenant.
+pub async fn require_operator(request: Request, next: Next) -> Response {
+    let identity = request.extensions().get::<Identity>();
+    if identity.is_some_and(|identity| identity.scopes.admin && identity.tenants != TenantAccess::Any) {
+        return forbidden("this key administers some tenants only, not the whole server".to_owned())
+            .into_response();
+    }
+    require(request, next, "admin", |scopes| scopes.admin).await
+}
+
+/// Writes down what an administrator, or who may delete, asked for and how it ended.
+pub async fn audit(State(state): State<SharedState>, request: Request, next: Next) -> Response {
+    let endpoint = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let endpoint = endpoint.unwrap_or_else(|| request.uri().path().to_owned());
+    let method = request.method().to_string();
+    let identity = request.extensions().get::<Identity>().cloned();
+    let response = next.run(request).await;
+    if let Some(identity) = identity {
+        let event = AuditEvent::new("administration", state.now()).by(&identity);
+        let event = event.with("method", method).with("endpoint", endpoint);
+        state.audit.add(event.with("status", response.status().as_u16()));
+    }
+    response
 }
 
 async fn require(request: Request, next: Next, scope: &str, has: fn(&Scopes) -> bool) -> Response {
@@ -119,7 +237,7 @@ async fn require(request: Request, next: Next, scope: &str, has: fn(&Scopes) -> 
     }
 }
 
-fn forbidden(message: String) -> ErrorResponse {
+pub(crate) fn forbidden(message: String) -> ErrorResponse {
     ErrorResponse::new(StatusCode::FORBIDDEN, "forbidden", message)
 }
 

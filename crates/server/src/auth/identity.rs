@@ -1,5 +1,6 @@
 //! The result of authentication: who it is, what they may do, and whose logs these are.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -7,48 +8,13 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use timberyard_model::{Limits, TenantId};
 
+use super::key_labels::KeyLabels;
+use super::{Scopes, TenantAccess};
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
 
-/// What a key allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scopes {
-    /// Send logs.
-    pub push: bool,
-    /// Query and tail.
-    pub read: bool,
-    /// Flush and delete.
-    pub admin: bool,
-}
-
-impl Scopes {
-    /// Everything.
-    pub const ALL: Self = Self { push: true, read: true, admin: true };
-    /// Send and read, but not administer.
-    pub const PUSH_AND_READ: Self = Self { push: true, read: true, admin: false };
-}
-
-/// Which tenants a key may name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TenantAccess {
-    /// Any of them.
-    Any,
-    /// This one alone.
-    Only(TenantId),
-}
-
-impl TenantAccess {
-    /// Whether the tenant may be named.
-    pub fn allows(&self, tenant: &TenantId) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Only(own) => own == tenant,
-        }
-    }
-}
-
 /// Who sent a request. Every guarded handler can ask for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// Whose logs are written and read.
     pub tenant: TenantId,
@@ -58,6 +24,10 @@ pub struct Identity {
     pub client: Option<Arc<str>>,
     /// What they may do.
     pub scopes: Scopes,
+    /// The streams they may send and see; all of them when `None`.
+    pub labels: Option<KeyLabels>,
+    /// Where they are.
+    pub address: Option<IpAddr>,
     /// The tenant's limits, the same for as long as the request takes.
     pub limits: Arc<Limits>,
 }

@@ -1,19 +1,43 @@
 //! Who is asking, and what they may do.
 //!
-//! A key is an HMAC key (checked without any store) or a configured one. Configured keys are the
+//! A key is an HMAC key (checked without any store), a configured one, or a stored one. Configured keys are the
 //! operator's own: they may push and read for any tenant, and administer if they say so. HMAC keys are handed to
-//! clients: they may push and read, in the default tenant. Stored keys, with tenants, expiry and
-//! rates of their own, join in [`Authenticator::identify`].
+//! clients: they may push and read, in the default tenant. Stored keys have tenants, scopes, labels and an end of their
+//! own; they are found by [`KeyRing`], changed by the rules of [`key_book`], and kept by a [`KeyFile`], which `app`
+//! implements. Whatever the key, [`Authenticator`] makes one [`Identity`] of it, before anything is decoded.
 
+mod audit;
 mod authenticator;
 mod credentials;
+mod failed_attempts;
 pub mod gate;
 pub mod hmac_key;
 mod identity;
+pub mod key_book;
+mod key_labels;
+mod key_material;
+mod key_ring;
 mod loopback;
+mod memory_key_file;
+mod scopes;
 mod secret;
+mod stored_key;
+mod tenant_access;
+mod tickets;
+pub mod upkeep;
 
+pub use audit::{AuditEvent, AuditLog};
 pub use authenticator::{AuthSettings, Authenticator, ConfiguredKey};
+pub(crate) use failed_attempts::{FailedAttempts, network_of};
 pub use hmac_key::HmacKeys;
-pub use identity::{Identity, Scopes, TenantAccess};
+pub use identity::Identity;
+pub use key_book::{KeyError, NewKey};
+pub use key_labels::{KeyLabels, KeyLabelsError};
+pub use key_material::{KeyEntropy, KeyText, entropy};
+pub use key_ring::{FileStamp, KeyChange, KeyFile, KeyRing};
+pub use memory_key_file::MemoryKeyFile;
+pub use scopes::{Scopes, ScopesError};
 pub use secret::Secret;
+pub use stored_key::{KeyState, KeyUse, StoredKey};
+pub use tenant_access::{TenantAccess, TenantAccessError};
+pub use tickets::{TICKET_SECONDS, Tickets};

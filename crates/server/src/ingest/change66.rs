@@ -38,7 +38,7 @@ pub async fn post_event(
     let events = decode(&state, &identity, client, body, decoder).await?;
     let number = events.batch.rows.iter().next().map(|row| Event::new(row).id());
     let event_id = events.event_ids.first().cloned();
-    store(&state, events.batch).await?;
+    store(&state, &identity, events.batch).await?;
     let answer = json!({
         "success": true,
         "message": "event stored",
@@ -64,7 +64,7 @@ pub async fn post_batch(
     };
     let events = decode(&state, &identity, client, body, decoder).await?;
     let count = events.event_ids.len();
-    store(&state, events.batch).await?;
+    store(&state, &identity, events.batch).await?;
     let answer = json!({
         "success": true,
         "message": format!("{count} events stored"),
@@ -74,7 +74,11 @@ pub async fn post_batch(
 }
 
 /// Stores events and counts them by type and priority.
-async fn store(state: &SharedState, batch: timberyard_model::LogBatch) -> Result<(), ErrorResponse> {
+async fn store(
+    state: &SharedState,
+    identity: &Identity,
+    batch: timberyard_model::LogBatch,
+) -> Result<(), ErrorResponse> {
     let mut counts: Vec<((&'static str, &'static str), u64)> = Vec::new();
     for row in batch.rows.iter() {
         let event = Event::new(row);
@@ -84,7 +88,7 @@ async fn store(state: &SharedState, batch: timberyard_model::LogBatch) -> Result
             None => counts.push((kind, 1)),
         }
     }
-    state.submit(batch).await?;
+    state.submit(identity, batch).await?;
     for ((kind, priority), count) in counts {
         state.metrics.count_events(kind, priority, count);
     }

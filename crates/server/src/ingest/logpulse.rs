@@ -21,6 +21,6 @@ pub async fn post(
 ) -> Result<Json<Value>, ErrorResponse> {
     body.json()?;
     let batch = decode(&state, &identity, client, body, logpulse::decode).await?;
-    let receipt = state.submit(batch).await?;
+    let receipt = state.submit(&identity, batch).await?;
     Ok(Json(json!({ "accepted": receipt.rows })))
 }

@@ -29,7 +29,7 @@ pub async fn post(
         move |body: &[u8], context: &DecodeContext<'_>| logstream::decode(body, context, &id)
     };
     let batch = decode(&state, &identity, client, body, decoder).await.map_err(invalid)?;
-    state.submit(batch).await.map_err(not_queued)?;
+    state.submit(&identity, batch).await.map_err(not_queued)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "queued", "id": id }))))
 }
 

@@ -43,7 +43,7 @@ pub async fn post(
         _ => body.inflated().await?,
     };
     let (record, rejected) = decode(&state, &identity, client, body, decoder).await?;
-    state.submit(record).await?;
+    state.submit(&identity, record).await?;
     if rejected.is_empty() {
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -36,7 +36,7 @@ pub async fn post(
     if decoded.batch.rows.is_empty() && decoded.rejected.is_empty() {
         return Err(DecodeError::Empty(NO_STREAMS).into());
     }
-    state.submit(decoded.batch).await.map_err(told_to_try_again)?;
+    state.submit(&identity, decoded.batch).await.map_err(told_to_try_again)?;
     if decoded.rejected.is_empty() {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -48,11 +48,12 @@ pub async fn post(
 /// how many records were rejected.
 pub async fn store_and_answer(
     state: &SharedState,
+    identity: &Identity,
     decoded: Decoded,
     encoding: ContentType,
 ) -> Result<Response, ErrorResponse> {
     if !decoded.batch.rows.is_empty() {
-        state.submit(decoded.batch).await.map_err(told_to_try_again)?;
+        state.submit(identity, decoded.batch).await.map_err(told_to_try_again)?;
     }
     let (content_type, body) = match encoding {
         ContentType::Protobuf => ("application/x-protobuf", otlp_answer::response_proto(&decoded.rejected)),

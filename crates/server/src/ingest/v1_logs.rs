@@ -35,23 +35,22 @@ pub async fn post(
 ) -> Result<Response, ErrorResponse> {
     if body.content_type == ContentType::Protobuf {
         let decoded = decode(&state, &identity, client, body, otlp_proto::decode).await?;
-        return otlp::store_and_answer(&state, decoded, ContentType::Protobuf).await;
+        return otlp::store_and_answer(&state, &identity, decoded, ContentType::Protobuf).await;
     }
     body.json()?;
     let batches = match decode(&state, &identity, client, body, read).await? {
         Sent::Entries(batches) => batches,
-        Sent::Otlp(decoded) => return otlp::store_and_answer(&state, *decoded, ContentType::Json).await,
+        Sent::Otlp(decoded) => {
+            return otlp::store_and_answer(&state, &identity, *decoded, ContentType::Json).await;
+        }
     };
     // Before anything is stored: all of a body or nothing.
     for batch in &batches {
-        if batch.tenant != identity.tenant && !identity.tenants.allows(&batch.tenant) {
-            let message = format!("this key may not write for org_id `{}`", batch.tenant);
-            return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "forbidden", message));
-        }
+        state.check_write(&identity, batch)?;
     }
     let received: usize = batches.iter().map(|batch| batch.rows.len()).sum();
     for batch in batches {
-        state.submit(batch).await?;
+        state.submit(&identity, batch).await?;
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "accepted", "received": received }))).into_response())
 }

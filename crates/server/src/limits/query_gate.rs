@@ -1,23 +1,19 @@
 //! Runs queries on threads of their own: some at a time, some waiting, the rest refused.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use timberyard_model::Cancellation;
 use timberyard_model::cancellation::CancelReason;
-use tokio::sync::Semaphore;
+use timberyard_model::{Cancellation, TenantId};
 
 use super::RETRY_AFTER_SECONDS;
+use super::fair_places::{Asked, FairPlaces, Place, TooManyWait};
 use crate::error_response::ErrorResponse;
 
-/// Runs queries on threads of their own: some at a time, some waiting, the rest refused.
+/// Runs queries on threads of their own: some at a time, some waiting, the rest refused. Tenants take turns.
 #[derive(Debug)]
 pub struct QueryGate {
-    places: Arc<Semaphore>,
-    running_max: usize,
-    waiting: AtomicUsize,
+    places: FairPlaces,
     waiting_max: usize,
 }
 
@@ -30,31 +26,22 @@ impl Drop for CancelWhenDropped {
     }
 }
 
-/// One of those that wait; leaves the count when dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 impl QueryGate {
     /// At most `running_max` at a time and `waiting_max` waiting.
     pub fn new(running_max: usize, waiting_max: usize) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(running_max.max(1))),
-            running_max: running_max.max(1),
-            waiting: AtomicUsize::new(0),
-            waiting_max,
-        }
+        Self { places: FairPlaces::new(running_max.max(1), waiting_max), waiting_max }
     }
 
     /// Runs blocking work and waits for it, for at most `timeout_seconds` with the time it waits for a place. The work is handed a flag that goes up when the client leaves
     /// or the time is over; it must look at it between blocks and return soon after.
     ///
     /// 429 when too many wait already, 504 when the time is over, 500 when the work panics.
-    pub async fn run<T, W>(&self, timeout_seconds: u64, work: W) -> Result<T, ErrorResponse>
+    pub async fn run<T, W>(
+        &self,
+        tenant: &TenantId,
+        timeout_seconds: u64,
+        work: W,
+    ) -> Result<T, ErrorResponse>
     where
         T: Send + 'static,
         W: FnOnce(Cancellation) -> Result<T, ErrorResponse> + Send + 'static,
@@ -62,7 +49,7 @@ impl QueryGate {
         let cancellation = Cancellation::default();
         let guard = CancelWhenDropped(cancellation.clone());
         let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_seconds);
-        let place = self.place(deadline).await?.ok_or_else(|| timed_out(timeout_seconds))?;
+        let place = self.place(tenant, deadline).await?.ok_or_else(|| timed_out(timeout_seconds))?;
         let mut task = tokio::task::spawn_blocking(move || {
             let outcome = work(cancellation);
             drop(place);
@@ -80,32 +67,34 @@ impl QueryGate {
 
     /// Queries running now.
     pub fn running(&self) -> usize {
-        self.running_max.saturating_sub(self.places.available_permits())
+        self.places.taken()
     }
 
     /// Queries waiting for others to end.
     pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+        self.places.waiting()
     }
 
     /// A place; `None` when the deadline comes first.
     async fn place(
         &self,
+        tenant: &TenantId,
         deadline: tokio::time::Instant,
-    ) -> Result<Option<tokio::sync::OwnedSemaphorePermit>, ErrorResponse> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(Some(place));
-        }
-        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let _waiting = Waiting(&self.waiting);
-        if before >= self.waiting_max {
-            let message = format!("{} queries wait already, which is the limit", self.waiting_max);
-            return Err(ErrorResponse::overloaded(message, RETRY_AFTER_SECONDS));
-        }
-        match tokio::time::timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Some(place)),
-            Ok(Err(_)) => Err(ErrorResponse::unavailable("server is stopping")),
-            Err(_) => Ok(None),
+    ) -> Result<Option<Place>, ErrorResponse> {
+        match self.places.ask(tenant) {
+            Ok(Asked::Taken(place)) => Ok(Some(place)),
+            Ok(Asked::Waiting(place)) => match tokio::time::timeout_at(deadline, place).await {
+                Ok(Ok(place)) => Ok(Some(place)),
+                Ok(Err(_)) => Err(ErrorResponse::unavailable("server is stopping")),
+                Err(_) => Ok(None),
+            },
+            Err(TooManyWait) => {
+                let message = format!(
+                    "too many queries of this tenant wait already; {} may wait in all",
+                    self.waiting_max
+                );
+                Err(ErrorResponse::overloaded(message, RETRY_AFTER_SECONDS))
+            }
         }
     }
 }
@@ -120,6 +109,8 @@ fn timed_out(timeout_seconds: u64) -> ErrorResponse {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::http::header;
 
     use super::*;
@@ -129,7 +120,7 @@ mod tests {
         let gate = QueryGate::new(1, 1);
         let (told, seen) = tokio::sync::oneshot::channel();
         let answer = gate
-            .run(0, move |cancellation| {
+            .run(&TenantId::default(), 0, move |cancellation| {
                 while cancellation.reason().is_none() {
                     std::thread::yield_now();
                 }
@@ -148,7 +139,7 @@ mod tests {
         let first = tokio::spawn({
             let gate = Arc::clone(&gate);
             async move {
-                gate.run(60, move |cancellation| {
+                gate.run(&TenantId::default(), 60, move |cancellation| {
                     started.send(()).ok();
                     while cancellation.reason().is_none() {
                         std::thread::yield_now();
@@ -159,14 +150,14 @@ mod tests {
             }
         });
         running.await.expect("started");
-        let refused = gate.run(60, |_| Ok(())).await.expect_err("no place");
+        let refused = gate.run(&TenantId::default(), 60, |_| Ok(())).await.expect_err("no place");
         assert_eq!(refused.status, 429);
         assert!(refused.header().is_some_and(|(name, _)| name == header::RETRY_AFTER));
         // The client leaves, and the place is free again.
         first.abort();
-        while gate.places.available_permits() == 0 {
+        while gate.running() > 0 {
             tokio::task::yield_now().await;
         }
-        gate.run(60, |_| Ok(())).await.expect("a free place");
+        gate.run(&TenantId::default(), 60, |_| Ok(())).await.expect("a free place");
     }
 }

@@ -30,13 +30,14 @@ pub async fn get(
     form: Form,
 ) -> Result<Response, ErrorResponse> {
     let pairs = form.pairs().iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-    let filter = Filter::new(pairs.collect())
+    let mut filter = Filter::new(pairs.collect())
         .map_err(|message| ErrorResponse::bad_request("invalid_filter", message))?;
+    filter.matchers = identity.with_own_labels(filter.matchers);
     let tail = state
         .tail_hub
-        .subscribe(identity.tenant, filter.matchers.clone())
+        .subscribe(identity.tenant.clone(), filter.matchers.clone())
         .map_err(|error| ErrorResponse::overloaded(error.to_string(), 1))?;
-    let stream = Stream { filter, tail };
+    let stream = Stream { identity, filter, tail };
     Ok(open(&state, upgrade, move |session| stream.run(session)))
 }
 
@@ -81,6 +82,7 @@ impl Filter {
 }
 
 struct Stream {
+    identity: Identity,
     filter: Filter,
     tail: TailSubscription,
 }
@@ -99,7 +101,8 @@ impl Stream {
 
     async fn take_message(&mut self, session: &mut Session, text: &str) -> Result<(), Ended> {
         match Filter::from_message(text) {
-            Ok(filter) => {
+            Ok(mut filter) => {
+                filter.matchers = self.identity.with_own_labels(filter.matchers);
                 self.tail.set_matchers(filter.matchers.clone());
                 self.filter = filter;
                 let answer = json!({ "type": "filter_updated", "filter": self.filter.labels });

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use timberyard_logql::result::{Entry, StreamResult};
+use timberyard_logql::syntax::Expression;
 use timberyard_logql::{
     LinePosition, Page, QueryExtras, QueryRequest, QueryValue, Streams, TailFilter, syntax,
 };
@@ -63,7 +64,10 @@ pub async fn get(
     let limits = &identity.limits.query;
     let now = state.now();
     // In Loki's order: what is wrong with the query is told first.
-    let expression = syntax::parse(form.parameters().get("query"), limits)?;
+    let mut expression = syntax::parse(form.parameters().get("query"), limits)?;
+    if let Expression::Logs(logs) = &mut expression {
+        logs.selector.matchers = identity.with_own_labels(std::mem::take(&mut logs.selector.matchers));
+    }
     let parameters = form.parameters().tail_query(now)?;
     let filter = Arc::new(TailFilter::new(&expression)?);
     let query = query_hash(&identity.tenant, &expression.to_string());

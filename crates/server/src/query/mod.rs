@@ -28,3 +28,4 @@ pub mod run;
 mod tail_position;
 mod text_condition;
 pub mod v1_logs;
+mod visible_source;

@@ -12,6 +12,7 @@ use timberyard_model::Timestamp;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_pipeline::{Broker, Intake, TailHub};
+use timberyard_server::auth::{KeyRing, MemoryKeyFile};
 use timberyard_server::operations::{OperationError, OperationFuture, StoreStatistics};
 use timberyard_server::router::router;
 use timberyard_server::state::{Parts, ServerState};
@@ -101,6 +102,7 @@ impl TestServer {
     pub(crate) fn on(settings: ServerSettings, store: Arc<MemorySource>, source: Arc<dyn LogSource>) -> Self {
         let operations = Arc::new(TestOperations::default());
         let deletions = Arc::new(TestDeletions::default());
+        let keys = KeyRing::open(Box::new(MemoryKeyFile::default()), None).expect("in memory");
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&store) as Arc<dyn Sink>);
         let state = ServerState::new(Parts {
@@ -109,6 +111,7 @@ impl TestServer {
             source,
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
             deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
+            keys: Arc::new(keys),
             clock: Arc::new(|| NOW),
             settings,
         });

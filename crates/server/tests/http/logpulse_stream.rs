@@ -39,8 +39,8 @@ async fn the_filter_can_be_changed_while_listening() {
     let hello = block_in_place(|| next(&mut client));
     assert_eq!(hello, json!({"type":"connected","filter":{"app":"api","level":""}}));
 
-    served.state.submit(batch("web", &[b"elsewhere"])).await.expect("stored");
-    served.state.submit(batch("api", &[b"a\xff", b"a\xff"])).await.expect("stored");
+    served.state.intake.submit(batch("web", &[b"elsewhere"])).await.expect("stored");
+    served.state.intake.submit(batch("api", &[b"a\xff", b"a\xff"])).await.expect("stored");
     let first = block_in_place(|| next(&mut client));
     assert_eq!(first["type"], "log");
     assert_eq!(first["data"]["message"], "a\u{fffd}");
@@ -64,8 +64,8 @@ async fn the_filter_can_be_changed_while_listening() {
         block_in_place(|| client.send(&message));
         assert_eq!(block_in_place(|| next(&mut client)), answer);
     }
-    served.state.submit(batch("api", &[b"no longer"])).await.expect("stored");
-    served.state.submit(batch("web", &[b"now here"])).await.expect("stored");
+    served.state.intake.submit(batch("api", &[b"no longer"])).await.expect("stored");
+    served.state.intake.submit(batch("web", &[b"now here"])).await.expect("stored");
     assert_eq!(block_in_place(|| next(&mut client))["data"]["message"], "now here");
     drop(client);
     served.stop().await;
@@ -79,7 +79,7 @@ async fn a_slow_reader_is_told_how_many_lines_it_missed() {
     let line = vec![b'x'; 128 << 10];
     for _ in 0..40 {
         let lines: Vec<&[u8]> = vec![&line; 8];
-        served.state.submit(batch("api", &lines)).await.expect("never held up by the reader");
+        served.state.intake.submit(batch("api", &lines)).await.expect("never held up by the reader");
     }
     let (mut shown, mut missed) = (0, 0);
     while shown + missed < 320 {

@@ -53,11 +53,11 @@ fn lines(message: &Message) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_past_comes_first_and_then_what_is_stored() {
     let served = Served::with(|_| {}).await;
-    served.state.submit(batch("api", &["old a", "old b"])).await.expect("stored");
+    served.state.intake.submit(batch("api", &["old a", "old b"])).await.expect("stored");
     let mut client = tokio::task::block_in_place(|| open(&served, r#"{app="api"} |= "a""#, "&limit=10"));
     assert_eq!(lines(&tokio::task::block_in_place(|| next(&mut client))), ["old a"]);
-    served.state.submit(batch("web", &["a, elsewhere"])).await.expect("stored");
-    served.state.submit(batch("api", &["new b", "new a"])).await.expect("stored");
+    served.state.intake.submit(batch("web", &["a, elsewhere"])).await.expect("stored");
+    served.state.intake.submit(batch("api", &["new b", "new a"])).await.expect("stored");
     let message = tokio::task::block_in_place(|| next(&mut client));
     assert_eq!(lines(&message), ["new a"]);
     let body: Value = serde_json::from_str(message.to_text().expect("a text")).expect("JSON");
@@ -79,8 +79,8 @@ async fn a_tail_without_a_past_waits_for_the_slow_and_sorts_them_in() {
     while served.state.tail_hub.subscriptions() == 0 {
         tokio::task::yield_now().await;
     }
-    served.state.submit(batch("api", &["first", "third"])).await.expect("stored");
-    served.state.submit(batch("api", &["second"])).await.expect("stored");
+    served.state.intake.submit(batch("api", &["first", "third"])).await.expect("stored");
+    served.state.intake.submit(batch("api", &["second"])).await.expect("stored");
     let shown = lines(&tokio::task::block_in_place(|| next(&mut client)));
     assert_eq!(shown, ["first", "second", "third"]);
     drop(client);
@@ -145,14 +145,14 @@ async fn a_tail_goes_on_where_another_connection_was() {
     let served = Served::with(|_| {}).await;
     let query = r#"{app=~"a|b|c"}"#;
     let read = |client: &mut Client| tokio::task::block_in_place(|| next(client));
-    served.state.submit(batch_at("a", &[(-50, "old")])).await.expect("stored");
+    served.state.intake.submit(batch_at("a", &[(-50, "old")])).await.expect("stored");
     let mut client = tokio::task::block_in_place(|| open(&served, query, "&cursor="));
     let first = read(&mut client);
     assert_eq!(lines(&first), ["old"]);
-    served.state.submit(batch_at("a", &[(10, "a1"), (20, "a2"), (20, "a3")])).await.expect("stored");
+    served.state.intake.submit(batch_at("a", &[(10, "a1"), (20, "a2"), (20, "a3")])).await.expect("stored");
     let second = read(&mut client);
     assert_eq!(lines(&second), ["a1", "a2", "a3"]);
-    served.state.submit(batch_at("b", &[(5, "b1 lags")])).await.expect("stored");
+    served.state.intake.submit(batch_at("b", &[(5, "b1 lags")])).await.expect("stored");
     let third = read(&mut client);
     drop(client);
     while served.state.tail_hub.subscriptions() > 0 {
@@ -160,9 +160,9 @@ async fn a_tail_goes_on_where_another_connection_was() {
     }
 
     // Nobody listens: lines of the time shown last, of a stream that lags, of one that is new.
-    served.state.submit(batch_at("a", &[(20, "a4"), (30, "a5")])).await.expect("stored");
-    served.state.submit(batch_at("b", &[(6, "b2 lags")])).await.expect("stored");
-    served.state.submit(batch_at("c", &[(1, "c1")])).await.expect("stored");
+    served.state.intake.submit(batch_at("a", &[(20, "a4"), (30, "a5")])).await.expect("stored");
+    served.state.intake.submit(batch_at("b", &[(6, "b2 lags")])).await.expect("stored");
+    served.state.intake.submit(batch_at("c", &[(1, "c1")])).await.expect("stored");
     for (message, expected) in [
         (&third, vec!["c1", "b2 lags", "a4", "a5"]),
         (&second, vec!["c1", "b1 lags", "b2 lags", "a4", "a5"]),
@@ -174,7 +174,7 @@ async fn a_tail_goes_on_where_another_connection_was() {
         let mut shown = lines(&caught_up);
         shown.sort_by_key(|line| expected.iter().position(|known| known == line));
         assert_eq!(shown, expected);
-        served.state.submit(batch_at("d", &[(40, "elsewhere")])).await.expect("stored");
+        served.state.intake.submit(batch_at("d", &[(40, "elsewhere")])).await.expect("stored");
     }
     // What is shown again is not shown again.
     let mut client =
@@ -184,7 +184,7 @@ async fn a_tail_goes_on_where_another_connection_was() {
     let mut client =
         tokio::task::block_in_place(|| open(&served, query, &format!("&cursor={}", cursor(&caught_up))));
     assert!(lines(&read(&mut client)).is_empty());
-    served.state.submit(batch_at("a", &[(60, "live")])).await.expect("stored");
+    served.state.intake.submit(batch_at("a", &[(60, "live")])).await.expect("stored");
     assert_eq!(lines(&read(&mut client)), ["live"]);
     drop(client);
     served.stop().await;
@@ -198,7 +198,7 @@ async fn a_long_break_is_made_up_for_page_by_page() {
     drop(client);
     let texts: Vec<String> = (0..3500).map(|number| number.to_string()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    served.state.submit(batch("api", &texts)).await.expect("stored");
+    served.state.intake.submit(batch("api", &texts)).await.expect("stored");
     let mut client =
         tokio::task::block_in_place(|| open(&served, r#"{app="api"}"#, &format!("&cursor={begun}")));
     let mut shown = Vec::new();

@@ -13,4 +13,5 @@ mod loki_query;
 mod loki_tail;
 mod otlp;
 mod rules;
+mod stored_keys;
 mod watching;

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::http::Method;
+use timberyard_model::TenantId;
 use timberyard_server::auth::{ConfiguredKey, HmacKeys, Scopes, Secret};
 
 use crate::harness::TestServer;
@@ -11,6 +12,8 @@ use crate::harness::TestServer;
 pub(crate) fn with_keys() -> TestServer {
     TestServer::with(|settings| {
         settings.auth.enabled = true;
+        settings.auth.audit_tenant = TenantId::new("audit").ok();
+        settings.auth.failures_per_minute = Some(5);
         settings.auth.hmac_secret = Some(Secret::new("s3cret"));
         settings.auth.keys = vec![ConfiguredKey {
             name: "operator".into(),

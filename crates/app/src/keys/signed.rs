@@ -1,19 +1,15 @@
-//! `timberyard keys`: issues and verifies `CLIENT.SIGNATURE` keys; nothing is stored anywhere.
-
-use std::io::{self, Write};
+//! Issues and verifies `CLIENT.SIGNATURE` keys; nothing is stored anywhere.
 
 use timberyard_server::auth::{HmacKeys, Secret};
 
-use crate::cli::KeysCommand;
+use crate::cli::SignedKeyCommand;
 use crate::failure::Failure;
 
-/// Prints the key of a client, or the client of a key.
-pub(crate) fn run(command: &KeysCommand) -> Result<(), Failure> {
-    let line = answer(command, |name| std::env::var(name).ok())?;
-    writeln!(io::stdout(), "{line}").map_err(|error| Failure::output(&error))
-}
-
-fn answer(command: &KeysCommand, variable: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+/// The key of a client, or the client of a key. `variable` reads the environment.
+pub(super) fn answer(
+    command: &SignedKeyCommand,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<String, Failure> {
     let keys = |typed: &Option<String>| {
         let secret = typed.clone().or_else(|| variable("AUTH_SECRET")).filter(|secret| !secret.is_empty());
         secret
@@ -21,10 +17,10 @@ fn answer(command: &KeysCommand, variable: impl Fn(&str) -> Option<String>) -> R
             .ok_or_else(|| Failure::usage("there is no secret: give --secret or set AUTH_SECRET"))
     };
     match command {
-        KeysCommand::Issue { client, secret } => {
+        SignedKeyCommand::Issue { client, secret } => {
             keys(secret)?.issue(client).map_err(|error| Failure::usage(format!("--client: {error}")))
         }
-        KeysCommand::Verify { key, secret } => keys(secret)?
+        SignedKeyCommand::Verify { key, secret } => keys(secret)?
             .verify(key)
             .map(str::to_owned)
             .ok_or_else(|| Failure::new("this is not a key of this secret")),
@@ -35,12 +31,12 @@ fn answer(command: &KeysCommand, variable: impl Fn(&str) -> Option<String>) -> R
 mod tests {
     use super::*;
 
-    fn issue(client: &str, secret: Option<&str>) -> KeysCommand {
-        KeysCommand::Issue { client: client.to_owned(), secret: secret.map(str::to_owned) }
+    fn issue(client: &str, secret: Option<&str>) -> SignedKeyCommand {
+        SignedKeyCommand::Issue { client: client.to_owned(), secret: secret.map(str::to_owned) }
     }
 
-    fn verify(key: &str) -> KeysCommand {
-        KeysCommand::Verify { key: key.to_owned(), secret: None }
+    fn verify(key: &str) -> SignedKeyCommand {
+        SignedKeyCommand::Verify { key: key.to_owned(), secret: None }
     }
 
     #[test]

@@ -1,0 +1,251 @@
+//! The stored keys of a running server: found by their id, compared in constant time, counted without a lock.
+//!
+//! The file is the truth; what is here is what it said last. A request touches memory only: use is counted in atomics
+//! and written behind by [`KeyRing::write_use`].
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use timberyard_model::Timestamp;
+
+use super::Secret;
+use super::authenticator::KeyHolder;
+use super::key_book::{self, KeyError, NewKey};
+use super::key_material::{KeyText, entropy};
+use super::stored_key::{KeyUse, StoredKey};
+
+/// What tells one state of a file from another.
+pub type FileStamp = (u64, u64, i128);
+
+/// How a list of keys is changed. An error leaves the file as it is.
+pub type KeyChange<'a> = dyn FnMut(&mut Vec<StoredKey>) -> Result<(), KeyError> + 'a;
+
+/// Where keys are kept. Everything blocks.
+pub trait KeyFile: Send + Sync {
+    /// All keys; none when there is no file.
+    fn read(&self) -> Result<Vec<StoredKey>, KeyError>;
+
+    /// Reads the keys, changes them, and writes them durably, while nobody else does. Returns what the file now has.
+    fn change(&self, change: &mut KeyChange<'_>) -> Result<Vec<StoredKey>, KeyError>;
+
+    /// Changes when the file does; `None` when there is none.
+    fn stamp(&self) -> Option<FileStamp>;
+
+    /// How often keys were used, as it was written last.
+    fn read_use(&self) -> Result<HashMap<Box<str>, KeyUse>, KeyError>;
+
+    /// Writes how often keys were used.
+    fn write_use(&self, uses: &HashMap<Box<str>, KeyUse>) -> Result<(), KeyError>;
+}
+
+/// The stored keys of a server.
+pub struct KeyRing {
+    file: Box<dyn KeyFile>,
+    pepper: Option<Secret>,
+    keys: ArcSwap<HashMap<Box<str>, HeldKey>>,
+    /// What the file was when it was last read. Held while the file and `keys` are brought together.
+    stamp: Mutex<Option<FileStamp>>,
+}
+
+/// A key with what counts its use.
+#[derive(Clone)]
+struct HeldKey {
+    key: Arc<StoredKey>,
+    holder: KeyHolder,
+    used: Arc<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    count: AtomicU64,
+    /// Nanoseconds since 1970; `i64::MIN` when it was never used.
+    last_at: AtomicI64,
+    written_count: AtomicU64,
+    told_count: AtomicU64,
+}
+
+impl Used {
+    fn new(used: KeyUse) -> Self {
+        let last = used.last_used_at.map_or(i64::MIN, Timestamp::as_nanos);
+        Self {
+            count: AtomicU64::new(used.usage_count),
+            last_at: AtomicI64::new(last),
+            written_count: AtomicU64::new(used.usage_count),
+            told_count: AtomicU64::new(used.usage_count),
+        }
+    }
+
+    fn value(&self) -> KeyUse {
+        let last = self.last_at.load(Ordering::Relaxed);
+        KeyUse {
+            usage_count: self.count.load(Ordering::Relaxed),
+            last_used_at: (last != i64::MIN).then(|| Timestamp::from_nanos(last)),
+        }
+    }
+}
+
+impl KeyRing {
+    /// The keys of a file.
+    pub fn open(file: Box<dyn KeyFile>, pepper: Option<Secret>) -> Result<Self, KeyError> {
+        let uses = file.read_use()?;
+        let stamp = file.stamp();
+        let keys = file.read()?;
+        let ring = Self { file, pepper, keys: ArcSwap::default(), stamp: Mutex::new(stamp) };
+        ring.hold(keys, |id| uses.get(id).copied().unwrap_or_default());
+        Ok(ring)
+    }
+
+    /// Whether there is any key, good or not.
+    pub fn is_empty(&self) -> bool {
+        self.keys.load().is_empty()
+    }
+
+    /// Keys that need a pepper that the server does not have.
+    pub fn unreadable(&self) -> usize {
+        let without = self.pepper.is_none();
+        self.keys.load().values().filter(|held| held.key.digest.0.peppered && without).count()
+    }
+
+    /// Whose key this text is, if it is good now; counts the use.
+    pub(super) fn holder_of(&self, text: &str, now: Timestamp) -> Option<KeyHolder> {
+        let id = KeyText::id_in(text)?;
+        let keys = self.keys.load();
+        let held = keys.get(id)?;
+        // The digest first: whether a key is expired is for those who have it.
+        if !held.key.digest.0.is_of(text, self.pepper.as_ref()) || !held.key.is_active(now) {
+            return None;
+        }
+        held.used.count.fetch_add(1, Ordering::Relaxed);
+        held.used.last_at.store(now.as_nanos(), Ordering::Relaxed);
+        Some(held.holder.clone())
+    }
+
+    /// All keys with their use, the oldest first.
+    pub fn list(&self) -> Vec<(Arc<StoredKey>, KeyUse)> {
+        let keys = self.keys.load();
+        let mut list: Vec<_> = keys.values().map(|held| (Arc::clone(&held.key), held.used.value())).collect();
+        list.sort_by(|(one, _), (other, _)| (one.created_at, &one.id).cmp(&(other.created_at, &other.id)));
+        list
+    }
+
+    /// Makes a key. Blocks until it is durable.
+    pub fn create(&self, new: &NewKey, now: Timestamp) -> Result<(StoredKey, KeyText), KeyError> {
+        let random = entropy().map_err(|error| KeyError::File(error.to_string()))?;
+        let mut made = None;
+        self.change(&mut |keys| {
+            made = Some(key_book::create(keys, new.clone(), &random, self.pepper.as_ref(), now)?);
+            Ok(())
+        })?;
+        made.ok_or_else(|| KeyError::NotFound(new.name.clone()))
+    }
+
+    /// Makes a key that takes over from another. Blocks until both are durable.
+    pub fn rotate(
+        &self,
+        which: &str,
+        overlap_seconds: u64,
+        now: Timestamp,
+    ) -> Result<(StoredKey, KeyText), KeyError> {
+        let random = entropy().map_err(|error| KeyError::File(error.to_string()))?;
+        let mut made = None;
+        self.change(&mut |keys| {
+            let pepper = self.pepper.as_ref();
+            made = Some(key_book::rotate(keys, which, overlap_seconds, &random, pepper, now)?);
+            Ok(())
+        })?;
+        made.ok_or_else(|| KeyError::NotFound(which.to_owned()))
+    }
+
+    /// Takes keys back: no request that comes later is let in by them. Blocks until that is durable.
+    ///
+    /// # Errors
+    /// When the file could not be written; the keys are not good any more as long as this server runs.
+    pub fn revoke(&self, which: &str, now: Timestamp) -> Result<Vec<StoredKey>, KeyError> {
+        let mut revoked = Vec::new();
+        let changed = self.change(&mut |keys| {
+            revoked = key_book::revoke(keys, which, now)?;
+            Ok(())
+        });
+        if let (Err(error @ KeyError::File(_)), false) = (&changed, revoked.is_empty()) {
+            let gone = |key: &StoredKey| revoked.iter().any(|other| other.id == key.id);
+            let kept = self.list().into_iter().map(|(key, _)| StoredKey::clone(&key));
+            let keys =
+                kept.map(|key| StoredKey { revoked_at: gone(&key).then_some(now).or(key.revoked_at), ..key });
+            self.hold(keys.collect(), |_| KeyUse::default());
+            return Err(KeyError::File(format!("revoked until the server starts again, but {error}")));
+        }
+        changed.map(|()| revoked)
+    }
+
+    /// Takes over what somebody else did to the file. Returns whether anything was new.
+    pub fn reload(&self) -> Result<bool, KeyError> {
+        let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        // Read before the keys: a change in between is seen next time.
+        let now = self.file.stamp();
+        if *stamp == now {
+            return Ok(false);
+        }
+        let keys = self.file.read()?;
+        *stamp = now;
+        self.hold(keys, |_| KeyUse::default());
+        Ok(true)
+    }
+
+    /// Writes how often keys were used, if any was since the last time.
+    pub fn write_use(&self) -> Result<(), KeyError> {
+        let keys = self.keys.load();
+        let is_new = |held: &HeldKey| {
+            held.used.count.load(Ordering::Relaxed) != held.used.written_count.load(Ordering::Relaxed)
+        };
+        if !keys.values().any(is_new) {
+            return Ok(());
+        }
+        let uses: HashMap<Box<str>, KeyUse> =
+            keys.iter().map(|(id, held)| (id.clone(), held.used.value())).collect();
+        self.file.write_use(&uses)?;
+        for (id, written) in uses {
+            if let Some(held) = keys.get(&id) {
+                held.used.written_count.store(written.usage_count, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys that were used since this was last asked, and how often.
+    pub(super) fn newly_used(&self) -> Vec<(Arc<StoredKey>, u64)> {
+        let keys = self.keys.load();
+        let news = keys.values().filter_map(|held| {
+            let count = held.used.count.load(Ordering::Relaxed);
+            let told = held.used.told_count.swap(count, Ordering::Relaxed);
+            (count > told).then(|| (Arc::clone(&held.key), count - told))
+        });
+        news.collect()
+    }
+
+    fn change(&self, change: &mut KeyChange<'_>) -> Result<(), KeyError> {
+        let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.file.change(change)?;
+        *stamp = self.file.stamp();
+        self.hold(keys, |_| KeyUse::default());
+        Ok(())
+    }
+
+    /// Replaces what is held; keys that stay keep what counts their use.
+    fn hold(&self, keys: Vec<StoredKey>, used_before: impl Fn(&str) -> KeyUse) {
+        let held = self.keys.load();
+        let keys = keys.into_iter().map(|key| {
+            let used = held.get(&key.id).map(|known| Arc::clone(&known.used));
+            let used = used.unwrap_or_else(|| Arc::new(Used::new(used_before(&key.id))));
+            let holder = KeyHolder {
+                client: Some(key.name.as_ref().into()),
+                scopes: key.scopes,
+                tenants: key.tenants.clone(),
+                labels: key.labels.clone(),
+            };
+            (key.id.clone(), HeldKey { key: Arc::new(key), holder, used })
+        });
+        self.keys.store(Arc::new(keys.collect()));
+    }
+}

@@ -1,0 +1,78 @@
+//! What is done about keys behind the requests: use written down, changes of the file taken over, the audit log stored.
+
+use std::time::Duration;
+
+use super::audit::AuditEvent;
+use crate::state::SharedState;
+
+/// How often the file of keys is looked at, and events are stored.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two times that use is written.
+const TICKS_TO_WRITE: u32 = 10;
+/// Ticks between two times that use is told to the audit log.
+const TICKS_TO_TELL: u32 = 60;
+
+/// Runs until the server stops. What is left then is for [`finish`].
+pub async fn run(state: SharedState) {
+    let mut tick: u32 = 0;
+    loop {
+        tokio::select! {
+            () = state.stopping.cancelled() => return,
+            () = tokio::time::sleep(TICK) => {}
+        }
+        tick = tick.wrapping_add(1);
+        let keys = state.keys.clone();
+        let write = tick.is_multiple_of(TICKS_TO_WRITE);
+        let done = tokio::task::spawn_blocking(move || {
+            let reloaded = keys.reload();
+            if write && let Err(error) = keys.write_use() {
+                tracing::warn!(%error, "cannot write how often keys were used");
+            }
+            reloaded
+        });
+        match done.await {
+            Ok(Ok(true)) => {
+                tracing::info!("the file of keys has changed and was read again");
+                if !state.authenticator.enabled() {
+                    tracing::warn!(
+                        "there are keys now, but this server started without: it asks for none until it starts again"
+                    );
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "cannot read the file of keys; those known before stay good");
+            }
+            Ok(Ok(false)) | Err(_) => {}
+        }
+        if tick.is_multiple_of(TICKS_TO_TELL) {
+            tell_use(&state);
+        }
+        store_events(&state).await;
+    }
+}
+
+/// Writes what is left. Call when no request comes any more, before the store closes.
+pub async fn finish(state: &SharedState) {
+    tell_use(state);
+    store_events(state).await;
+    let keys = state.keys.clone();
+    let written = tokio::task::spawn_blocking(move || keys.write_use()).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(%error, "cannot write how often keys were used");
+    }
+}
+
+fn tell_use(state: &SharedState) {
+    for (key, count) in state.keys.newly_used() {
+        let event = AuditEvent::new("key_used", state.now());
+        state.audit.add(event.with("name", &*key.name).with("id", &*key.id).with("requests", count));
+    }
+}
+
+async fn store_events(state: &SharedState) {
+    let Some(batch) = state.audit.take(state.now()) else { return };
+    let events = batch.rows.len();
+    if let Err(error) = state.intake.submit(batch).await {
+        tracing::warn!(%error, events, "events of the audit log could not be stored");
+    }
+}

@@ -1,0 +1,75 @@
+//! A source of rows as somebody sees it who may not see everything: with conditions on every stream.
+
+use std::sync::Arc;
+
+use timberyard_model::Labels;
+use timberyard_model::label_values::{LabelQuestion, LabelValues};
+use timberyard_model::matcher::LabelMatcher;
+use timberyard_model::scan::{
+    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+};
+
+use crate::auth::{Identity, KeyLabels};
+
+/// What passes a key's labels, and nothing else.
+struct LabelledSource {
+    source: Arc<dyn LogSource>,
+    labels: KeyLabels,
+}
+
+impl Identity {
+    /// The source as they may see it.
+    pub(crate) fn visible(&self, source: &Arc<dyn LogSource>) -> Arc<dyn LogSource> {
+        let source = Arc::clone(source);
+        match &self.labels {
+            None => source,
+            Some(labels) => Arc::new(LabelledSource { source, labels: labels.clone() }),
+        }
+    }
+
+    /// The conditions on streams that go with what they ask to follow.
+    pub(crate) fn with_own_labels(&self, mut matchers: Vec<LabelMatcher>) -> Vec<LabelMatcher> {
+        matchers.extend(self.labels.iter().flat_map(|labels| labels.matchers().iter().cloned()));
+        matchers
+    }
+}
+
+impl LabelledSource {
+    fn narrowed(&self, request: &SeriesRequest) -> SeriesRequest {
+        let own = self.labels.matchers();
+        let all = [Vec::new()];
+        let selectors = if request.selectors.is_empty() { &all[..] } else { &request.selectors };
+        let narrowed = |selector: &Vec<LabelMatcher>| selector.iter().chain(own).cloned().collect();
+        SeriesRequest { selectors: selectors.iter().map(narrowed).collect(), ..request.clone() }
+    }
+}
+
+impl LogSource for LabelledSource {
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        let mut request = request.clone();
+        request.matchers.extend(self.labels.matchers().iter().cloned());
+        self.source.scan(&request)
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        let mut request = request.clone();
+        request.matchers.extend(self.labels.matchers().iter().cloned());
+        self.source.estimate(&request)
+    }
+
+    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
+        self.source.series(&self.narrowed(request))
+    }
+
+    fn labels(
+        &self,
+        request: &SeriesRequest,
+        question: &LabelQuestion,
+    ) -> Result<Vec<LabelValues>, ScanError> {
+        self.source.labels(&self.narrowed(request), question)
+    }
+
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        self.source.volumes(&self.narrowed(request))
+    }
+}
