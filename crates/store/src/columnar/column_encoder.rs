@@ -13,14 +13,13 @@
 //!
 //! The form is chosen by looking at the values; a guess that does not hold for all of them is given up.
 
-use std::collections::HashMap;
-
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::distinct::Distinct;
+use super::frame::{CLASS_DIGIT, CLASS_HEX_LETTER, classes};
+use super::hex;
 use super::integer;
+use super::nested::Nested;
 use super::strings::Span;
-use super::templates::{Prehashed, TemplateTable};
-use super::tokenize::digit_runs;
+use super::words::{hash, same};
 use crate::codec::{put_bytes, put_varint};
 
 pub(super) const CONSTANT: u8 = 0;
@@ -31,39 +30,136 @@ pub(super) const NESTED: u8 = 4;
 pub(super) const RAW: u8 = 5;
 
 /// Values looked at before a form is tried on all of them.
-const SAMPLE: usize = 128;
+pub(super) const SAMPLE: usize = 128;
 /// Digits that always fit 64 bits.
 pub(super) const DIGITS_MAX: usize = 19;
 /// The longest value that is packed as hex digits.
-const HEX_MAX: usize = 128;
+const HEX_BYTES_MAX: usize = 128;
 /// Columns inside columns: one level, since the second finds only digits.
 pub(super) const DEPTH_MAX: usize = 1;
+/// So many different values in a sample are few.
+pub(super) const FEW: usize = 24;
 
-/// Appends the column of these values.
-pub(crate) fn encode(text: &[u8], values: &[Span], out: &mut Vec<u8>) {
-    encode_at(text, values, 0, out);
+/// Encodes columns; keeps its memory between them.
+#[derive(Default)]
+pub(crate) struct ColumnEncoder {
+    plain: PlainEncoder,
+    nested: Nested,
 }
 
-fn encode_at(text: &[u8], values: &[Span], depth: usize, out: &mut Vec<u8>) {
-    let Some(first) = values.first() else {
-        return;
-    };
-    let first = first.of(text);
-    if values.iter().all(|value| value.of(text) == first) {
-        out.push(CONSTANT);
-        put_bytes(out, first);
-        return;
+/// Encodes columns without columns inside.
+#[derive(Default)]
+pub(super) struct PlainEncoder {
+    pub(super) distinct: Distinct,
+    pub(super) ids: Vec<u32>,
+    pub(super) numbers: Vec<u64>,
+    known: Vec<Span>,
+}
+
+impl ColumnEncoder {
+    /// Appends the column of these values, and gives the kinds of bytes they have: all of them, and possibly more.
+    pub(crate) fn encode(&mut self, text: &[u8], values: &[Span], out: &mut Vec<u8>) -> u8 {
+        let Some(first) = values.first() else { return 0 };
+        if let Some(classes) = constant(text, *first, values, out) {
+            return classes;
+        }
+        let sample = Sample::of(text, values);
+        let mut encoded = self.plain.encode(text, values, &sample, out);
+        if encoded.is_none() && sample.some_digits {
+            encoded = self.nested.encode(text, values, &mut self.plain, out);
+        }
+        encoded.unwrap_or_else(|| raw(text, values, &mut self.plain.ids, out))
     }
-    let sample = Sample::of(text, values);
-    let start = out.len();
-    let encoded = (sample.few && dictionary(text, values, 256.min(values.len() / 2 + 1), out))
-        || (sample.digits && digits(text, values, out))
-        || (sample.hex && hex(text, values, out))
-        || (sample.repeats && dictionary(text, values, (values.len() / 4).min(1 << 16), out))
-        || (depth < DEPTH_MAX && sample.some_digits && nested(text, values, depth, out));
-    if !encoded {
-        debug_assert_eq!(out.len(), start);
-        raw(text, values, out);
+}
+
+impl PlainEncoder {
+    /// As [`ColumnEncoder::encode`], without columns inside.
+    pub(super) fn encode_plain(&mut self, text: &[u8], values: &[Span], out: &mut Vec<u8>) -> u8 {
+        let Some(first) = values.first() else { return 0 };
+        if let Some(classes) = constant(text, *first, values, out) {
+            return classes;
+        }
+        let sample = Sample::of(text, values);
+        let encoded = self.encode(text, values, &sample, out);
+        encoded.unwrap_or_else(|| raw(text, values, &mut self.ids, out))
+    }
+
+    /// In a form without columns inside, unless none but raw suits them.
+    fn encode(&mut self, text: &[u8], values: &[Span], sample: &Sample, out: &mut Vec<u8>) -> Option<u8> {
+        let mut encoded = None;
+        if sample.few {
+            encoded = self.dictionary(text, values, 256.min(values.len() / 2 + 1), out);
+        }
+        if encoded.is_none() && sample.digits {
+            encoded = self.digits(text, values, out);
+        }
+        if encoded.is_none() && sample.hex {
+            encoded = hex::encode(text, values, out).map(|shape| shape | CLASS_DIGIT | CLASS_HEX_LETTER);
+        }
+        if encoded.is_none() && sample.repeats {
+            encoded = self.dictionary(text, values, (values.len() / 4).min(1 << 16), out);
+        }
+        encoded
+    }
+
+    fn digits(&mut self, text: &[u8], values: &[Span], out: &mut Vec<u8>) -> Option<u8> {
+        self.numbers.clear();
+        self.numbers.reserve(values.len());
+        let len = values[0].len;
+        let (mut same_len, mut canonical) = (true, true);
+        for value in values {
+            let bytes = value.of(text);
+            self.numbers.push(decimal(bytes)?);
+            same_len &= value.len == len;
+            canonical &= bytes[0] != b'0' || bytes.len() == 1;
+            if !(same_len || canonical) {
+                return None;
+            }
+        }
+        out.push(DIGITS);
+        out.push(if canonical { 0 } else { len as u8 });
+        integer::encode(&self.numbers, out);
+        Some(CLASS_DIGIT)
+    }
+
+    fn dictionary(
+        &mut self,
+        text: &[u8],
+        values: &[Span],
+        distinct_max: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<u8> {
+        let Self { distinct, ids, known, .. } = self;
+        distinct.clear();
+        ids.clear();
+        ids.reserve(values.len());
+        known.clear();
+        // Neighbours are often equal, and then nothing is hashed.
+        let mut last: (&[u8], u32) = (&[], u32::MAX);
+        for value in values {
+            let bytes = value.of(text);
+            if last.1 == u32::MAX || !same(last.0, bytes) {
+                let is_value = |number: u32| same(known[number as usize].of(text), bytes);
+                let id = distinct.number(hash(bytes), is_value);
+                if id as usize == known.len() {
+                    if known.len() == distinct_max {
+                        return None;
+                    }
+                    known.push(*value);
+                }
+                last = (bytes, id);
+            }
+            ids.push(last.1);
+        }
+        out.push(DICTIONARY);
+        put_varint(out, known.len() as u64);
+        let mut found = 0;
+        for string in known.iter() {
+            put_bytes(out, string.of(text));
+            found |= classes(string.of(text));
+        }
+        integer::encode(ids, out);
+        Some(found)
     }
 }
 
@@ -80,22 +176,21 @@ impl Sample {
     fn of(text: &[u8], values: &[Span]) -> Self {
         let step = values.len().div_ceil(SAMPLE);
         let sampled = values.len().div_ceil(step);
-        let mut hashes: Vec<u64> = Vec::with_capacity(SAMPLE);
+        let mut hashes = [0_u64; SAMPLE];
         let (mut digits, mut some_digits, mut hex, mut letters) = (true, 0, true, false);
         let len = values[0].len;
-        for value in values.iter().step_by(step) {
+        for (value, place) in values.iter().step_by(step).zip(&mut hashes) {
             let bytes = value.of(text);
-            hashes.push(xxh3_64(bytes));
+            *place = hash(bytes);
             digits &= !bytes.is_empty() && bytes.len() <= DIGITS_MAX && bytes.iter().all(u8::is_ascii_digit);
             some_digits += usize::from(bytes.iter().any(u8::is_ascii_digit));
-            hex &= value.len == len && (8..=HEX_MAX as u32).contains(&len);
+            hex &= value.len == len && (8..=HEX_BYTES_MAX as u32).contains(&len);
             letters |= bytes.iter().any(|b| matches!(b, b'a'..=b'f'));
         }
-        hashes.sort_unstable();
-        hashes.dedup();
+        let distinct = distinct(&mut hashes[..sampled]);
         Self {
-            few: hashes.len() <= 24.min(sampled / 2),
-            repeats: hashes.len() <= sampled * 3 / 4,
+            few: distinct <= FEW.min(sampled / 2),
+            repeats: distinct <= sampled * 3 / 4,
             digits,
             some_digits: some_digits * 2 >= sampled,
             hex: hex && letters,
@@ -103,161 +198,47 @@ impl Sample {
     }
 }
 
-fn digits(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
-    let mut numbers = Vec::with_capacity(values.len());
-    let len = values[0].len;
-    let (mut same_len, mut canonical) = (true, true);
-    for value in values {
-        let bytes = value.of(text);
-        if bytes.is_empty() || bytes.len() > DIGITS_MAX {
-            return false;
-        }
-        let mut number = 0_u64;
-        for byte in bytes {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                return false;
-            }
-            number = number * 10 + u64::from(digit);
-        }
-        same_len &= value.len == len;
-        canonical &= bytes[0] != b'0' || bytes.len() == 1;
-        if !(same_len || canonical) {
-            return false;
-        }
-        numbers.push(number);
-    }
-    out.push(DIGITS);
-    out.push(if canonical { 0 } else { len as u8 });
-    integer::encode(&numbers, out);
-    true
+/// How many different numbers there are.
+pub(super) fn distinct(numbers: &mut [u64]) -> usize {
+    numbers.sort_unstable();
+    numbers.chunk_by(|a, b| a == b).count()
 }
 
-/// Which nibble a hex digit is; 0xff for other bytes. Capital letters are not hex digits here.
-pub(super) const NIBBLE: [u8; 256] = {
-    let mut nibble = [0xff_u8; 256];
-    let digits = b"0123456789abcdef";
-    let mut i = 0;
-    while i < 16 {
-        nibble[digits[i] as usize] = i as u8;
-        i += 1;
+/// The form of values that are all the same.
+fn constant(text: &[u8], first: Span, values: &[Span], out: &mut Vec<u8>) -> Option<u8> {
+    let first = first.of(text);
+    if !values.iter().all(|value| same(value.of(text), first)) {
+        return None;
     }
-    nibble
-};
-
-fn hex(text: &[u8], values: &[Span], out: &mut Vec<u8>) -> bool {
-    let len = values[0].len as usize;
-    // A place is a digit unless some early value has another byte there; that byte must then be in every value.
-    let mut shape = vec![0_u8; len];
-    for value in values.iter().take(SAMPLE) {
-        if value.len as usize != len {
-            return false;
-        }
-        for (place, byte) in shape.iter_mut().zip(value.of(text)) {
-            if NIBBLE[*byte as usize] == 0xff {
-                *place = *byte;
-            }
-        }
-    }
-    let digits: Vec<usize> = (0..len).filter(|i| shape[*i] == 0).collect();
-    if digits.len() < 8 || !digits.len().is_multiple_of(2) {
-        return false;
-    }
-    let start = out.len();
-    out.push(HEX);
-    put_bytes(out, &shape);
-    let literals: Vec<usize> = (0..len).filter(|i| shape[*i] != 0).collect();
-    for value in values {
-        let bytes = value.of(text);
-        let fits = bytes.len() == len && literals.iter().all(|i| bytes[*i] == shape[*i]);
-        let mut bad = u8::from(!fits);
-        if fits {
-            if literals.is_empty() {
-                out.extend(bytes.chunks_exact(2).map(|pair| {
-                    let (high, low) = (NIBBLE[pair[0] as usize], NIBBLE[pair[1] as usize]);
-                    bad |= (high | low) & 0xf0;
-                    high << 4 | low
-                }));
-            } else {
-                out.extend(digits.chunks_exact(2).map(|pair| {
-                    let (high, low) = (NIBBLE[bytes[pair[0]] as usize], NIBBLE[bytes[pair[1]] as usize]);
-                    bad |= (high | low) & 0xf0;
-                    high << 4 | low
-                }));
-            }
-        }
-        if bad != 0 {
-            out.truncate(start);
-            return false;
-        }
-    }
-    true
+    out.push(CONSTANT);
+    put_bytes(out, first);
+    Some(classes(first))
 }
 
-fn dictionary(text: &[u8], values: &[Span], distinct_max: usize, out: &mut Vec<u8>) -> bool {
-    let mut numbers: HashMap<u64, u64, Prehashed> = HashMap::default();
-    let mut known: Vec<&[u8]> = Vec::new();
-    let mut ids = Vec::with_capacity(values.len());
-    // Neighbours are often equal, and then nothing is hashed.
-    let mut last: Option<(&[u8], u64)> = None;
-    for value in values {
-        let bytes = value.of(text);
-        if let Some((same, id)) = last
-            && same == bytes
-        {
-            ids.push(id);
-            continue;
-        }
-        let next = known.len() as u64;
-        let id = *numbers.entry(xxh3_64(bytes)).or_insert(next);
-        if id == next {
-            if known.len() == distinct_max {
-                return false;
-            }
-            known.push(bytes);
-        } else if known[id as usize] != bytes {
-            // Two values with one hash: rarer than a broken disk, so another form will do.
-            return false;
-        }
-        last = Some((bytes, id));
-        ids.push(id);
+/// The number that 1 to 19 decimal digits are; nothing for other bytes.
+fn decimal(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > DIGITS_MAX {
+        return None;
     }
-    out.push(DICTIONARY);
-    put_varint(out, known.len() as u64);
-    known.iter().for_each(|string| put_bytes(out, string));
-    integer::encode(&ids, out);
-    true
+    let mut number = 0_u64;
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
 }
 
-fn nested(text: &[u8], values: &[Span], depth: usize, out: &mut Vec<u8>) -> bool {
-    let templates_max = (values.len() / 16).clamp(8, 1024);
-    let mut table = TemplateTable::new();
-    let mut spans = Vec::new();
-    let mut ids = Vec::with_capacity(values.len());
-    for value in values {
-        digit_runs(value.of(text), value.start, &mut spans);
-        ids.push(u64::from(table.file(value.of(text), value.start, &spans)));
-        if table.filled.len() > templates_max {
-            return false;
-        }
-    }
-    out.push(NESTED);
-    put_varint(out, table.filled.len() as u64);
-    table.filled.iter().for_each(|filled| filled.template.write(out));
-    integer::encode(&ids, out);
-    for filled in &table.filled {
-        for column in &filled.columns {
-            encode_at(text, column, depth + 1, out);
-        }
-    }
-    true
-}
-
-fn raw(text: &[u8], values: &[Span], out: &mut Vec<u8>) {
+fn raw(text: &[u8], values: &[Span], lens: &mut Vec<u32>, out: &mut Vec<u8>) -> u8 {
     out.push(RAW);
-    let lens: Vec<u64> = values.iter().map(|value| u64::from(value.len)).collect();
-    integer::encode(&lens, out);
+    lens.clear();
+    lens.extend(values.iter().map(|value| value.len));
+    integer::encode(lens, out);
+    let start = out.len();
     values.iter().for_each(|value| out.extend_from_slice(value.of(text)));
+    classes(&out[start..])
 }
 
 #[cfg(test)]
@@ -275,7 +256,8 @@ mod tests {
             text.extend_from_slice(value.as_bytes());
         }
         let mut out = Vec::new();
-        encode(&text, &spans, &mut out);
+        let found = ColumnEncoder::default().encode(&text, &spans, &mut out);
+        assert_eq!(classes(&text) & !found, 0, "{values:?}");
         let mut reader = Reader::new(&out);
         let mut budget = Budget(1 << 20);
         let column = Column::open(&mut reader, values.len(), 0, &mut budget).expect("valid");
@@ -303,6 +285,9 @@ mod tests {
         check(owned(&|i| format!("2026-11-01T00:00:{:02}.{:03}Z", i / 10, mix(i) % 1000)), NESTED);
         check(owned(&|i| "x".repeat(i as usize)), RAW);
         check(owned(&|i| if i % 2 == 0 { format!("0{i}") } else { i.to_string() }), NESTED);
+        check(owned(&|i| format!("{}.{:04}", i, if i % 3 == 0 { i } else { i * 3000 })), NESTED);
+        check(owned(&|i| format!("{}-{}", "7".repeat(i as usize % 40), mix(i))), NESTED);
+        check(owned(&|i| format!("v{}.{:02}", mix(i), i % 5 * 3)), NESTED);
         assert_eq!(round_trip(&["", "a"]), RAW);
     }
 }

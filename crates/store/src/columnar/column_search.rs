@@ -2,7 +2,8 @@
 //! digits, or in all values at once.
 
 use super::column::{Column, Hex, spell_number};
-use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, NIBBLE, RAW};
+use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, RAW};
+use super::hex::NIBBLE;
 use super::matches::Matches;
 use super::needle::{Piece, Test};
 use super::strings::{Budget, Strings};

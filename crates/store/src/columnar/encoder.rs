@@ -2,66 +2,133 @@
 
 use zstd::bulk::Compressor;
 
-use super::column_encoder;
+use super::classes::Classes;
+use super::column_encoder::ColumnEncoder;
 use super::frame::{Frame, Stamp};
 use super::integer;
 use super::strings::{Span, Strings};
-use super::templates::TemplateTable;
-use super::tokenize::tokenize;
+use super::template_tree::{Found, TemplateTree};
+use super::templates::Template;
+use super::tokenize::{Line, Reading};
 use crate::codec::put_varint;
 
 /// Columns smaller than this lie together in the head.
 pub(super) const OWN_FRAME_BYTES: usize = 4096;
 /// The zstd level: on such columns a higher one gains nothing worth its time.
 const LEVEL: i32 = 1;
+/// Templates that may exist before most lines must have a known one.
+const FREE_TEMPLATES: usize = 512;
+/// The template of lines that have none of their own: one variable, the whole line.
+const WHOLE_LINE: u32 = 0;
 
 /// Encodes groups of lines; keeps its memory and its compression context between groups.
 pub(crate) struct Encoder {
-    table: TemplateTable,
+    classes: Classes,
+    tree: TemplateTree,
+    filled: Vec<Filled>,
+    /// The template of each line.
+    ids: Vec<u32>,
+    parts: Vec<Span>,
+    spare_columns: Vec<Vec<Span>>,
+    columns: ColumnEncoder,
     compressor: Compressor<'static>,
     head: Vec<u8>,
     frames: Vec<u8>,
+    blob: Vec<u8>,
+}
+
+/// A template with the values of each slot so far.
+struct Filled {
+    template: Template,
+    columns: Vec<Vec<Span>>,
 }
 
 impl Encoder {
     pub(crate) fn new() -> std::io::Result<Self> {
-        let compressor = Compressor::new(LEVEL)?;
-        Ok(Self { table: TemplateTable::new(), compressor, head: Vec::new(), frames: Vec::new() })
+        Ok(Self {
+            classes: Classes::default(),
+            tree: TemplateTree::default(),
+            filled: Vec::new(),
+            ids: Vec::new(),
+            parts: Vec::new(),
+            spare_columns: Vec::new(),
+            columns: ColumnEncoder::default(),
+            compressor: Compressor::new(LEVEL)?,
+            head: Vec::new(),
+            frames: Vec::new(),
+            blob: Vec::new(),
+        })
     }
 
     /// Appends the group of these lines: together less than 4 GiB.
     pub(crate) fn encode(&mut self, lines: &Strings, out: &mut Vec<u8>) -> std::io::Result<()> {
-        let Self { table, compressor, head, frames } = self;
-        table.clear();
-        head.clear();
-        frames.clear();
+        self.clear();
         let text = &lines.bytes;
-        let mut spans = Vec::new();
-        let mut ids = Vec::with_capacity(lines.len());
-        let mut offset = 0;
+        let mut start = 0;
         for &end in &lines.ends {
-            let line = &text[offset as usize..end as usize];
-            tokenize(line, offset, &mut spans);
-            ids.push(u64::from(table.file(line, offset, &spans)));
-            offset = end;
+            self.file(text, Span { start, len: end - start });
+            start = end;
         }
 
+        let Self { filled, ids, columns, compressor, head, frames, blob, .. } = self;
         put_varint(head, lines.len() as u64);
         put_varint(head, text.len() as u64);
-        put_varint(head, table.filled.len() as u64);
-        table.filled.iter().for_each(|filled| filled.template.write(head));
-        let mut blob = Vec::new();
-        integer::encode(&ids, &mut blob);
+        put_varint(head, filled.len() as u64);
+        filled.iter().for_each(|filled| filled.template.write(head));
+        integer::encode(ids, blob);
         let mut places = Places { compressor, head, frames };
-        places.place(&blob, &[], text)?;
-        for values in table.filled.iter().flat_map(|filled| &filled.columns) {
+        places.place(blob, Stamp::default)?;
+        for values in filled.iter().flat_map(|filled| &filled.columns) {
             blob.clear();
-            column_encoder::encode(text, values, &mut blob);
-            places.place(&blob, values, text)?;
+            let classes = columns.encode(text, values, blob);
+            places.place(blob, || Stamp::of(classes, values))?;
         }
         Frame::write(compressor, head, out)?;
         out.extend_from_slice(frames);
         Ok(())
+    }
+
+    /// Forgets everything but the template of whole lines, and keeps the memory for the next group.
+    fn clear(&mut self) {
+        self.tree.clear();
+        self.ids.clear();
+        self.head.clear();
+        self.frames.clear();
+        self.blob.clear();
+        for mut column in self.filled.drain(..).flat_map(|filled| filled.columns) {
+            column.clear();
+            self.spare_columns.push(column);
+        }
+        self.add(Template::whole());
+    }
+
+    fn add(&mut self, template: Template) {
+        let columns = (0..template.slots()).map(|_| self.spare_columns.pop().unwrap_or_default()).collect();
+        self.filled.push(Filled { template, columns });
+    }
+
+    /// Puts the variable parts of the line at `place` into the columns of its template.
+    fn file(&mut self, text: &[u8], place: Span) {
+        let room = self.filled.len() <= FREE_TEMPLATES.max(self.ids.len() / 4);
+        let reading = Reading::of_line(place.of(text));
+        self.classes.read(text, place, reading);
+        let line = Line::new(text, place, &self.classes);
+        let number = match self.tree.find(line, reading, room, &mut self.parts) {
+            Found::Known(number) => number + 1,
+            Found::New(number) => {
+                self.add(Template::of(text, place, &self.parts));
+                number + 1
+            }
+            Found::None => {
+                self.parts.clear();
+                self.parts.push(place);
+                WHOLE_LINE
+            }
+        };
+        self.ids.push(number);
+        for (column, part) in self.filled[number as usize].columns.iter_mut().zip(&self.parts) {
+            column.push(*part);
+        }
     }
 }
 
@@ -74,14 +141,14 @@ struct Places<'e> {
 
 impl Places<'_> {
     /// Puts a column into the head, or into a frame of its own with its stamp in the head.
-    fn place(&mut self, blob: &[u8], values: &[Span], text: &[u8]) -> std::io::Result<()> {
+    fn place(&mut self, blob: &[u8], stamp: impl FnOnce() -> Stamp) -> std::io::Result<()> {
         if blob.len() < OWN_FRAME_BYTES {
             put_varint(self.head, blob.len() as u64 + 1);
             self.head.extend_from_slice(blob);
             Ok(())
         } else {
             put_varint(self.head, 0);
-            Stamp::of(text, values).write(self.head);
+            stamp().write(self.head);
             Frame::write(self.compressor, blob, self.frames)
         }
     }

@@ -40,48 +40,46 @@ pub(super) struct Frame<'g> {
     bytes: &'g [u8],
 }
 
-/// The kind of each byte, one bit each.
-const CLASS: [u8; 256] = {
-    let mut class = [64_u8; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        class[byte] = match byte as u8 {
-            b'0'..=b'9' => 1,
-            b'a'..=b'f' => 2,
-            b'g'..=b'z' => 4,
-            b'A'..=b'Z' => 8,
-            b' ' => 16,
-            b'-' | b'.' | b'/' | b':' | b'_' => 32,
-            0x80..=0xff => 128,
-            _ => 64,
-        };
-        byte += 1;
-    }
-    class
-};
+/// The kind of decimal digits.
+pub(super) const CLASS_DIGIT: u8 = 1;
+/// The kind of the letters that are hexadecimal digits.
+pub(super) const CLASS_HEX_LETTER: u8 = 2;
+
+/// The kind of a byte, one bit each: arithmetic and no table, so that many bytes are looked at together.
+#[inline]
+const fn class(byte: u8) -> u8 {
+    let digit = (byte.wrapping_sub(b'0') < 10) as u8 * CLASS_DIGIT;
+    let hex_letter = (byte.wrapping_sub(b'a') < 6) as u8 * CLASS_HEX_LETTER;
+    let letter = (byte.wrapping_sub(b'g') < 20) as u8 * 4;
+    let capital = (byte.wrapping_sub(b'A') < 26) as u8 * 8;
+    let space = (byte == b' ') as u8 * 16;
+    let mark = (byte.wrapping_sub(b'-') < 3) as u8 | (byte == b':') as u8 | (byte == b'_') as u8;
+    let high = (byte >= 0x80) as u8 * 128;
+    let found = digit | hex_letter | letter | capital | space | (mark * 32) | high;
+    found | ((found == 0) as u8 * 64)
+}
 
 /// The bytes of each kind.
 const CLASS_BYTES: [ByteSet; 8] = {
     let mut kinds = [ByteSet::NONE; 8];
     let mut byte = 0;
     while byte < 256 {
-        let kind = CLASS[byte].trailing_zeros() as usize;
+        let kind = class(byte as u8).trailing_zeros() as usize;
         kinds[kind] = kinds[kind].with(&[byte as u8]);
         byte += 1;
     }
     kinds
 };
 
-fn classes(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |classes, byte| classes | CLASS[*byte as usize])
+/// The kinds of all these bytes.
+pub(super) fn classes(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |classes, byte| classes | class(*byte))
 }
 
 impl Stamp {
-    pub(super) fn of(text: &[u8], values: &[Span]) -> Self {
-        values.iter().fold(Self::default(), |stamp, value| Self {
-            classes: stamp.classes | classes(value.of(text)),
-            len_max: stamp.len_max.max(value.len),
-        })
+    /// Of values with these kinds of bytes.
+    pub(super) fn of(classes: u8, values: &[Span]) -> Self {
+        Self { classes, len_max: values.iter().map(|value| value.len).max().unwrap_or(0) }
     }
 
     fn has_classes_of(self, piece: Piece<'_>) -> bool {
@@ -89,9 +87,7 @@ impl Stamp {
             return classes(piece.bytes()) & !self.classes == 0;
         }
         // A small letter may stand there as a capital.
-        piece.bytes().iter().all(|byte| {
-            (CLASS[*byte as usize] | CLASS[byte.to_ascii_uppercase() as usize]) & self.classes != 0
-        })
+        piece.bytes().iter().all(|byte| (class(*byte) | class(byte.to_ascii_uppercase())) & self.classes != 0)
     }
 
     pub(super) fn write(self, out: &mut Vec<u8>) {

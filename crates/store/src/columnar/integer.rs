@@ -21,51 +21,61 @@ fn width(max: u64) -> usize {
     (64 - max.leading_zeros() as usize).div_ceil(8)
 }
 
-/// Appends the numbers.
-pub(crate) fn encode(numbers: &[u64], out: &mut Vec<u8>) {
-    let (mut least, mut most, mut step_most) = (u64::MAX, 0, 0);
-    let mut previous = numbers.first().copied().unwrap_or(0);
-    let first = previous;
-    for &number in numbers {
-        least = least.min(number);
-        most = most.max(number);
-        step_most = step_most.max(zigzag(number.wrapping_sub(previous) as i64));
-        previous = number;
-    }
-    let by_least = width(most.saturating_sub(least));
-    let by_previous = width(step_most);
-    if by_previous < by_least {
-        out.push(TO_PREVIOUS);
-        put_varint(out, first);
+/// What is to be known of numbers to encode them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) least: u64,
+    pub(super) most: u64,
+    /// The bits of all zigzag differences to the number before together: as many as those of the longest.
+    steps: u64,
+}
+
+impl Bounds {
+    pub(super) fn of<T: Copy + Into<u64>>(numbers: &[T]) -> Self {
+        let first: u64 = numbers.first().copied().map_or(0, Into::into);
+        let mut bounds = Self { least: first, most: first, steps: 0 };
         let mut previous = first;
-        planes(numbers, by_previous, out, |number| {
-            let step = zigzag(number.wrapping_sub(previous) as i64);
+        for number in numbers {
+            let number = (*number).into();
+            bounds.least = bounds.least.min(number);
+            bounds.most = bounds.most.max(number);
+            bounds.steps |= zigzag(number.wrapping_sub(previous) as i64);
             previous = number;
-            step
-        });
-    } else {
-        out.push(TO_LEAST);
-        put_varint(out, if numbers.is_empty() { 0 } else { least });
-        planes(numbers, by_least, out, |number| number - least);
+        }
+        bounds
     }
 }
 
-fn planes(numbers: &[u64], width: usize, out: &mut Vec<u8>, mut difference: impl FnMut(u64) -> u64) {
-    out.push(width as u8);
-    let start = out.len();
+/// Appends the numbers.
+pub(crate) fn encode<T: Copy + Into<u64>>(numbers: &[T], out: &mut Vec<u8>) {
+    encode_within(numbers, Bounds::of(numbers), out);
+}
+
+/// Appends the numbers, whose bounds are these.
+pub(super) fn encode_within<T: Copy + Into<u64>>(numbers: &[T], bounds: Bounds, out: &mut Vec<u8>) {
+    let Bounds { least, most, steps } = bounds;
+    let first: u64 = numbers.first().copied().map_or(0, Into::into);
+    let by_least = width(most - least);
+    let by_previous = width(steps);
     let count = numbers.len();
-    out.resize(start + width * count, 0);
-    let body = &mut out[start..];
-    match width {
-        0 => {}
-        1 => body.iter_mut().zip(numbers).for_each(|(byte, number)| *byte = difference(*number) as u8),
-        _ => {
-            for (i, number) in numbers.iter().enumerate() {
-                let value = difference(*number).to_le_bytes();
-                for plane in 0..width {
-                    body[plane * count + i] = value[plane];
-                }
-            }
+    if by_previous < by_least {
+        out.push(TO_PREVIOUS);
+        put_varint(out, first);
+        out.push(by_previous as u8);
+        for shift in (0..8 * by_previous).step_by(8) {
+            out.push(0);
+            out.extend(numbers.windows(2).map(|pair| {
+                let (previous, number): (u64, u64) = (pair[0].into(), pair[1].into());
+                (zigzag(number.wrapping_sub(previous) as i64) >> shift) as u8
+            }));
+        }
+    } else {
+        out.push(TO_LEAST);
+        put_varint(out, least);
+        out.push(by_least as u8);
+        out.reserve(by_least * count);
+        for shift in (0..8 * by_least).step_by(8) {
+            out.extend(numbers.iter().map(|number| (((*number).into() - least) >> shift) as u8));
         }
     }
 }

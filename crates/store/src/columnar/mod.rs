@@ -6,27 +6,34 @@
 //! Invariants: any bytes come back as they were; a search finds exactly the lines that hold the needle; decoding
 //! hostile bytes is an error, within the memory it is allowed.
 
+mod classes;
 mod column;
 mod column_encoder;
 mod column_rules;
 mod column_search;
+mod distinct;
 mod encoder;
 mod fields;
 mod frame;
 mod group;
+mod hex;
 mod integer;
 mod matches;
 mod narrow;
 mod needle;
+mod nested;
+mod shapes;
 mod strings;
 mod table;
 mod template_fields;
+mod template_tree;
 mod templates;
 mod tokenize;
 mod ways;
+mod words;
 
 pub(crate) use column::Column;
-pub(crate) use column_encoder::encode as encode_column;
+pub(crate) use column_encoder::ColumnEncoder;
 pub(crate) use encoder::Encoder;
 pub(crate) use fields::{GroupFields, ask_fields};
 pub(crate) use group::{Group, GroupBytes};

@@ -1,18 +1,10 @@
-//! The templates of a group: what lines have in common, found again by hash and compared byte by byte.
+//! A template: what lines have in common.
 
-use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::hash::Hasher;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::strings::Span;
 use crate::codec::{Malformed, Reader, put_varint};
-
-/// Templates that may exist before most lines must be known ones.
-const FREE_TEMPLATES: usize = 512;
-/// The template of lines that have none of their own: one variable, the whole line.
-pub(crate) const WHOLE_LINE: u32 = 0;
 
 /// For keys that are good hashes already, or, as labels, hash as one number.
 pub(crate) type Prehashed = BuildHasherDefault<Identity>;
@@ -43,22 +35,6 @@ pub(crate) struct Template {
     lens: Vec<u32>,
 }
 
-/// A template with the values of each slot so far.
-pub(crate) struct Filled {
-    pub(crate) template: Template,
-    pub(crate) rows: u32,
-    pub(crate) columns: Vec<Vec<Span>>,
-}
-
-/// All templates of one group while it is being encoded.
-pub(crate) struct TemplateTable {
-    numbers: HashMap<u64, u32, Prehashed>,
-    pub(crate) filled: Vec<Filled>,
-    rows: usize,
-    key: Template,
-    spare_columns: Vec<Vec<Span>>,
-}
-
 impl Template {
     /// Slots between the literal parts.
     pub(crate) fn slots(&self) -> usize {
@@ -75,27 +51,26 @@ impl Template {
         })
     }
 
-    /// What lies between the spans of a line.
-    fn read(&mut self, line: &[u8], offset: u32, spans: &[Span]) {
-        self.bytes.clear();
-        self.lens.clear();
-        let mut at = 0;
-        for span in spans {
-            let start = (span.start - offset) as usize;
-            self.bytes.extend_from_slice(&line[at..start]);
-            self.lens.push((start - at) as u32);
-            at = start + span.len as usize;
+    /// What lies between the variable parts of the line at `place` of the text.
+    pub(super) fn of(text: &[u8], place: Span, parts: &[Span]) -> Self {
+        let mut template = Self::default();
+        let mut at = place.start;
+        for part in parts {
+            template.push(&text[at as usize..part.start as usize]);
+            at = part.start + part.len;
         }
-        self.bytes.extend_from_slice(&line[at..]);
-        self.lens.push((line.len() - at) as u32);
+        template.push(&text[at as usize..(place.start + place.len) as usize]);
+        template
     }
 
-    fn hash(&self) -> u64 {
-        let mut shape = 0x9e37_79b9_7f4a_7c15_u64;
-        for len in &self.lens {
-            shape = (shape.rotate_left(5) ^ u64::from(*len)).wrapping_mul(0x9fb2_1c65_1e98_df25);
-        }
-        xxh3_64(&self.bytes) ^ shape
+    fn push(&mut self, literal: &[u8]) {
+        self.bytes.extend_from_slice(literal);
+        self.lens.push(literal.len() as u32);
+    }
+
+    /// The template of values that have none of their own: one variable, all of it.
+    pub(super) fn whole() -> Self {
+        Self { bytes: Vec::new(), lens: vec![0, 0] }
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -116,69 +91,5 @@ impl Template {
             lens.push(len as u32);
         }
         Ok(Self { bytes: reader.take(total)?.to_vec(), lens })
-    }
-}
-
-impl TemplateTable {
-    pub(crate) fn new() -> Self {
-        let mut table = Self {
-            numbers: HashMap::default(),
-            filled: Vec::new(),
-            rows: 0,
-            key: Template::default(),
-            spare_columns: Vec::new(),
-        };
-        table.clear();
-        table
-    }
-
-    /// Forgets all templates but that of whole lines, and keeps the memory for the next group.
-    pub(crate) fn clear(&mut self) {
-        self.numbers.clear();
-        self.rows = 0;
-        for mut column in self.filled.drain(..).flat_map(|filled| filled.columns) {
-            column.clear();
-            self.spare_columns.push(column);
-        }
-        self.add(Template { bytes: Vec::new(), lens: vec![0, 0] });
-    }
-
-    fn add(&mut self, template: Template) -> u32 {
-        let columns = (0..template.slots()).map(|_| self.spare_columns.pop().unwrap_or_default()).collect();
-        self.filled.push(Filled { template, rows: 0, columns });
-        (self.filled.len() - 1) as u32
-    }
-
-    /// Files a line under its template and gives that one's number.
-    pub(crate) fn file(&mut self, line: &[u8], offset: u32, spans: &[Span]) -> u32 {
-        self.rows += 1;
-        self.key.read(line, offset, spans);
-        let hash = self.key.hash();
-        let number = match self.numbers.get(&hash) {
-            // Two templates with one hash: the later one goes without.
-            Some(number) if !self.same(*number) => WHOLE_LINE,
-            Some(number) => *number,
-            None if self.filled.len() > FREE_TEMPLATES.max(self.rows / 4) => WHOLE_LINE,
-            None => {
-                let number = self.add(self.key.clone());
-                self.numbers.insert(hash, number);
-                number
-            }
-        };
-        let filled = &mut self.filled[number as usize];
-        filled.rows += 1;
-        if number == WHOLE_LINE {
-            filled.columns[0].push(Span { start: offset, len: line.len() as u32 });
-        } else {
-            for (column, span) in filled.columns.iter_mut().zip(spans) {
-                column.push(*span);
-            }
-        }
-        number
-    }
-
-    fn same(&self, number: u32) -> bool {
-        let known = &self.filled[number as usize].template;
-        known.lens == self.key.lens && known.bytes == self.key.bytes
     }
 }

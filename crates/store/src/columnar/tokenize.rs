@@ -1,148 +1,231 @@
 //! Finds the variable parts of a line; what lies between them is its template.
 //!
-//! A wrong guess costs ratio, never a byte: any choice of spans gives the line back.
+//! A wrong guess costs ratio, never a byte: any choice of parts gives the line back.
 //!
 //! - A line that starts with `{` is read as JSON: every string that is not a key, and every number or word outside
 //!   of strings, is variable; keys, punctuation and white space are not.
 //! - In other lines a token with a digit is variable, and so is what follows `=` and what stands in double quotes.
+//! - In a value, the runs of digits are.
+//!
+//! Reading goes from left to right and remembers nothing at the end of a part but whether a quote is to be closed. So
+//! a literal that was seen before need not be read again, only compared: where it stands, and the same kind of part
+//! follows, reading would have found the same.
 
+use super::classes::{Classes, DELIMITER, JSON_END, JSON_NO_START, QUOTE};
 use super::strings::Span;
+use super::words::{self, word_at};
 
 /// A line with more variable parts than this becomes one variable as a whole.
 pub(crate) const SLOTS_MAX: usize = 256;
 
-const DELIMITER: u8 = 1;
-const DIGIT: u8 = 2;
+/// A line that is being read. Places are those of the text.
+#[derive(Clone, Copy)]
+pub(super) struct Line<'t> {
+    text: &'t [u8],
+    start: usize,
+    end: usize,
+    classes: &'t Classes,
+}
 
-/// What each byte means in a text line.
-const CLASS: [u8; 256] = {
-    let mut class = [0_u8; 256];
-    let delimiters = b" \t\r\n,;()[]{}<>\"'=|";
-    let mut i = 0;
-    while i < delimiters.len() {
-        class[delimiters[i] as usize] = DELIMITER;
-        i += 1;
-    }
-    let mut digit = b'0';
-    while digit <= b'9' {
-        class[digit as usize] = DIGIT;
-        digit += 1;
-    }
-    class
-};
+/// How bytes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A line that is not JSON.
+    Text,
+    /// A line that starts with `{`.
+    Json,
+    /// A value.
+    Digits,
+}
 
-/// Finds the variable parts of `line`, which starts at `offset` of its text, in order, without overlap.
-/// Leaves `spans` with the whole line as one part when there are too many.
-pub(crate) fn tokenize(line: &[u8], offset: u32, spans: &mut Vec<Span>) {
-    spans.clear();
-    if line.first() == Some(&b'{') {
-        tokenize_json(line, offset, spans);
-    } else {
-        tokenize_text(line, offset, spans);
-    }
-    if spans.len() > SLOTS_MAX {
-        spans.clear();
-        spans.push(Span { start: offset, len: line.len() as u32 });
+/// What stands after a literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Nothing: the line ends.
+    End,
+    /// A token with a digit.
+    Token,
+    /// A token after `=`.
+    Assigned,
+    /// Text up to the closing quote, or up to the end where none is.
+    Quoted,
+    /// A JSON string that is not a key.
+    JsonString,
+    /// Another JSON value.
+    JsonOther,
+    /// A run of digits.
+    Digits,
+}
+
+impl Reading {
+    /// How a line is read.
+    pub(super) fn of_line(line: &[u8]) -> Self {
+        if line.first() == Some(&b'{') { Self::Json } else { Self::Text }
     }
 }
 
-fn tokenize_text(line: &[u8], offset: u32, spans: &mut Vec<Span>) {
-    let mut at = 0;
-    let mut after_equals = false;
-    while at < line.len() {
-        let byte = line[at];
-        if CLASS[byte as usize] == DELIMITER {
-            at += 1;
-            if byte == b'"' {
-                let len = quoted(&line[at..]);
-                // A quote that is never closed ends with the line.
-                spans.push(Span { start: offset + at as u32, len: len as u32 });
-                at = (at + len + 1).min(line.len());
-                after_equals = false;
-            } else {
-                after_equals = byte == b'=';
+impl<'t> Line<'t> {
+    /// The line at `place` of the text, whose classes these are; they are not looked at when only digits are.
+    #[inline]
+    pub(super) fn new(text: &'t [u8], place: Span, classes: &'t Classes) -> Self {
+        let start = place.start as usize;
+        Self { text, start, end: start + place.len as usize, classes }
+    }
+
+    #[inline]
+    pub(super) fn text(&self) -> &'t [u8] {
+        self.text
+    }
+
+    #[inline]
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    #[inline]
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Where a part of this kind that starts at `at` ends; `None` when what stands there is none. `at` is where reading
+    /// came to the end of a literal.
+    #[inline]
+    pub(super) fn part_end(&self, part: Part, at: usize) -> Option<usize> {
+        match part {
+            Part::End => (at == self.end).then_some(at),
+            Part::Token => {
+                let (end, has_digit) = self.token(at);
+                has_digit.then_some(end)
             }
-            continue;
-        }
-        let start = at;
-        let mut seen = 0;
-        while at < line.len() {
-            let class = CLASS[line[at] as usize];
-            if class == DELIMITER {
-                break;
+            Part::Assigned => {
+                let end = self.next(at, DELIMITER);
+                (end > at).then_some(end)
             }
-            seen |= class;
-            at += 1;
+            Part::Quoted => Some(self.closing_quote(at)),
+            Part::JsonString => {
+                let quote = self.closing_quote(at);
+                (!self.is_key(quote)).then_some(quote)
+            }
+            Part::JsonOther => (self.class(at) & JSON_NO_START == 0).then(|| self.next(at, JSON_END)),
+            Part::Digits => {
+                let end = self.digits_end(at);
+                (end > at).then_some(end)
+            }
         }
-        if seen & DIGIT != 0 || after_equals {
-            spans.push(Span { start: offset + start as u32, len: (at - start) as u32 });
-        }
-        after_equals = false;
     }
-}
 
-/// Bytes until the closing quote, or all of them.
-fn quoted(rest: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', &rest[at..]) {
-        at += found;
-        if rest[at] == b'"' {
-            return at;
-        }
-        at = (at + 2).min(rest.len());
+    /// The first variable part from `at` on, which is where the part `before` ended: where it starts, where it ends, and
+    /// what it is.
+    pub(super) fn next_part(&self, reading: Reading, at: usize, before: Part) -> (usize, usize, Part) {
+        let closed = matches!(before, Part::Quoted | Part::JsonString);
+        let from = (at + usize::from(closed)).min(self.end);
+        let found = match reading {
+            Reading::Text => self.next_in_text(from),
+            Reading::Json => self.next_in_json(from),
+            Reading::Digits => self.next_digits(from),
+        };
+        found.unwrap_or((self.end, self.end, Part::End))
     }
-    rest.len()
-}
 
-fn tokenize_json(line: &[u8], offset: u32, spans: &mut Vec<Span>) {
-    let mut at = 0;
-    while at < line.len() {
-        match line[at] {
-            b'"' => {
+    fn next_in_text(&self, from: usize) -> Option<(usize, usize, Part)> {
+        let mut at = from;
+        let mut assigned = false;
+        while at < self.end {
+            let byte = self.text[at];
+            if self.class(at) & DELIMITER != 0 {
                 at += 1;
-                let len = quoted(&line[at..]);
-                let after = (at + len + 1).min(line.len());
-                let mut next = after;
-                while line.get(next) == Some(&b' ') {
-                    next += 1;
+                if byte == b'"' {
+                    return Some((at, self.closing_quote(at), Part::Quoted));
                 }
-                if line.get(next) != Some(&b':') {
-                    spans.push(Span { start: offset + at as u32, len: len as u32 });
-                }
-                at = after;
+                assigned = byte == b'=';
+                continue;
             }
-            b'{' | b'}' | b'[' | b']' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => at += 1,
-            _ => {
-                let start = at;
-                while at < line.len()
-                    && !matches!(line[at], b',' | b'}' | b']' | b' ' | b'"' | b'\t' | b'\r' | b'\n')
-                {
-                    at += 1;
-                }
-                spans.push(Span { start: offset + start as u32, len: (at - start) as u32 });
+            let (end, has_digit) = self.token(at);
+            if assigned {
+                return Some((at, end, Part::Assigned));
             }
+            if has_digit {
+                return Some((at, end, Part::Token));
+            }
+            at = end;
         }
+        None
     }
-}
 
-/// Finds the runs of digits in a value: the variable parts of a nested column.
-pub(crate) fn digit_runs(value: &[u8], offset: u32, spans: &mut Vec<Span>) {
-    spans.clear();
-    let mut at = 0;
-    while at < value.len() {
-        if !value[at].is_ascii_digit() {
-            at += 1;
-            continue;
+    fn next_in_json(&self, from: usize) -> Option<(usize, usize, Part)> {
+        let mut at = from;
+        while at < self.end {
+            if self.text[at] == b'"' {
+                let end = self.closing_quote(at + 1);
+                if !self.is_key(end) {
+                    return Some((at + 1, end, Part::JsonString));
+                }
+                at = end + 1;
+            } else if self.class(at) & JSON_NO_START == 0 {
+                return Some((at, self.next(at, JSON_END), Part::JsonOther));
+            } else {
+                at += 1;
+            }
         }
-        let start = at;
-        while at < value.len() && value[at].is_ascii_digit() {
-            at += 1;
-        }
-        spans.push(Span { start: offset + start as u32, len: (at - start) as u32 });
+        None
     }
-    if spans.len() > SLOTS_MAX {
-        spans.clear();
-        spans.push(Span { start: offset, len: value.len() as u32 });
+
+    fn next_digits(&self, from: usize) -> Option<(usize, usize, Part)> {
+        let rest = self.text.get(from..self.end)?;
+        let at = from + rest.iter().position(u8::is_ascii_digit)?;
+        Some((at, self.digits_end(at), Part::Digits))
+    }
+
+    #[inline]
+    fn class(&self, at: usize) -> u8 {
+        self.classes.of(at - self.start)
+    }
+
+    #[inline]
+    fn next(&self, at: usize, classes: u8) -> usize {
+        self.start + self.classes.next(at - self.start, classes)
+    }
+
+    #[inline]
+    fn token(&self, at: usize) -> (usize, bool) {
+        let (end, has_digit) = self.classes.token(at - self.start);
+        (self.start + end, has_digit)
+    }
+
+    /// The place of the quote that closes what starts at `at`, or the end.
+    #[inline]
+    fn closing_quote(&self, at: usize) -> usize {
+        let mut at = at.min(self.end);
+        loop {
+            at = self.next(at, QUOTE);
+            if at == self.end || self.text[at] == b'"' {
+                return at;
+            }
+            at = (at + 2).min(self.end);
+        }
+    }
+
+    /// Whether the string whose closing quote is at `quote` is the key of what follows.
+    #[inline]
+    fn is_key(&self, quote: usize) -> bool {
+        let mut next = quote + 1;
+        while next < self.end && self.text[next] == b' ' {
+            next += 1;
+        }
+        next < self.end && self.text[next] == b':'
+    }
+
+    #[inline]
+    fn digits_end(&self, at: usize) -> usize {
+        let mut at = at;
+        loop {
+            let digits = words::digits(word_at(self.text, at));
+            let len = words::before(!digits & words::HIGHS).min(self.end - at);
+            at += len;
+            if len < 8 {
+                return at;
+            }
+        }
     }
 }
 
@@ -150,10 +233,23 @@ pub(crate) fn digit_runs(value: &[u8], offset: u32, spans: &mut Vec<Span>) {
 mod tests {
     use super::*;
 
-    fn parts(line: &str) -> Vec<&str> {
-        let mut spans = Vec::new();
-        tokenize(line.as_bytes(), 0, &mut spans);
-        spans.iter().map(|s| &line[s.start as usize..][..s.len as usize]).collect()
+    fn parts(text: &str) -> Vec<&str> {
+        let mut classes = Classes::default();
+        let place = Span { start: 0, len: text.len() as u32 };
+        let reading = Reading::of_line(text.as_bytes());
+        classes.read(text.as_bytes(), place, reading);
+        let line = Line::new(text.as_bytes(), place, &classes);
+        let (mut at, mut before) = (0, Part::End);
+        let mut parts = Vec::new();
+        loop {
+            let (start, end, part) = line.next_part(reading, at, before);
+            assert_eq!(line.part_end(part, start), Some(end), "{part:?} in {text}");
+            if part == Part::End {
+                return parts;
+            }
+            parts.push(&text[start..end]);
+            (at, before) = (end, part);
+        }
     }
 
     #[test]
@@ -162,6 +258,7 @@ mod tests {
             parts(r#"{"a":"x\"y", "b" : 1.50,"c":[true,null],"d":{}}"#),
             [r#"x\"y"#, "1.50", "true", "null"]
         );
+        assert_eq!(parts(r#"{"a" "b":"c\"#), ["a", r"c\"]);
     }
 
     #[test]
@@ -171,11 +268,7 @@ mod tests {
             ["10.0.0.1", "12ms", "info", "a b"]
         );
         assert_eq!(parts(r#"open "quote"#), ["quote"]);
+        assert_eq!(parts(r#"k= "" a1"#), ["", "a1"]);
         assert_eq!(parts(""), Vec::<&str>::new());
-    }
-
-    #[test]
-    fn a_line_with_too_many_parts_is_one_part() {
-        assert_eq!(parts(&"1 ".repeat(SLOTS_MAX + 1)).len(), 1);
     }
 }

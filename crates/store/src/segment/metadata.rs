@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::codec::{Malformed, Reader, put_bytes, put_varint};
-use crate::columnar::{Column, Span, Strings, column_budget, decode_numbers, encode_column, encode_numbers};
+use crate::columnar::{Column, ColumnEncoder, Span, Strings, column_budget, decode_numbers, encode_numbers};
 
 /// Pairs that one row may have: far more than the record limits allow.
 const PAIRS_MAX: usize = 1 << 16;
@@ -106,8 +106,9 @@ impl MetadataBuilder {
             shape.names.iter().for_each(|name| put_varint(&mut out, u64::from(*name)));
         }
         encode_numbers(&self.rows, &mut out);
+        let mut encoder = ColumnEncoder::default();
         for column in self.shapes.iter().flat_map(|shape| &shape.columns) {
-            encode_column(&self.values, column, &mut out);
+            encoder.encode(&self.values, column, &mut out);
         }
         out
     }

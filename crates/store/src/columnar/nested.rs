@@ -1,0 +1,325 @@
+//! A column inside a column: values as templates whose slots are runs of digits, such as times, addresses and versions.
+
+use super::classes::Classes;
+use super::column_encoder::{
+    CONSTANT, DICTIONARY, DIGITS, DIGITS_MAX, FEW, NESTED, PlainEncoder, RAW, SAMPLE, distinct,
+};
+use super::frame::{CLASS_DIGIT, classes};
+use super::integer::{self, Bounds};
+use super::shapes::{Blotted, Shapes};
+use super::strings::Span;
+use super::template_tree::{Found, TemplateTree};
+use super::templates::Template;
+use super::tokenize::{Line, Reading};
+use super::words::{decimal, word_at};
+use crate::codec::{put_bytes, put_varint};
+
+/// The template of values that have none of their own.
+const WHOLE: u32 = 0;
+
+/// Encodes nested columns; keeps its memory between them.
+#[derive(Default)]
+pub(super) struct Nested {
+    shapes: Shapes,
+    /// Of no bytes: only digits are looked for.
+    classes: Classes,
+    tree: TemplateTree,
+    parts: Vec<Span>,
+    /// The first of them is that of whole values.
+    templates: Vec<Filled>,
+    templates_len: usize,
+    /// Values without a template of their own.
+    whole: Vec<Span>,
+    /// The template of each value.
+    ids: Vec<u32>,
+    runs: Vec<Run>,
+}
+
+/// A template with its values.
+#[derive(Default)]
+struct Filled {
+    template: Template,
+    /// The shape of each value.
+    shapes: Vec<u32>,
+    slots: Vec<Slot>,
+}
+
+/// The runs of digits of one slot.
+#[derive(Default)]
+struct Slot {
+    numbers: Vec<u64>,
+    /// How many digits the shortest and the longest run has.
+    len_min: u32,
+    len_max: u32,
+}
+
+/// A run of at most 19 digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    number: u64,
+    len: u32,
+}
+
+impl Nested {
+    /// Appends the values, unless they have too many templates, and gives the kinds of their bytes.
+    pub(super) fn encode(
+        &mut self,
+        text: &[u8],
+        values: &[Span],
+        plain: &mut PlainEncoder,
+        out: &mut Vec<u8>,
+    ) -> Option<u8> {
+        self.clear();
+        let templates_max = (values.len() / 16).clamp(8, 1024);
+        for value in values {
+            self.file(*value, text);
+            if self.templates_len > templates_max {
+                return None;
+            }
+        }
+        let templates = self.templates.get(..self.templates_len).unwrap_or_default();
+        out.push(NESTED);
+        put_varint(out, templates.len() as u64);
+        let mut found = CLASS_DIGIT;
+        for Filled { template, .. } in templates {
+            template.write(out);
+            template.literals().for_each(|literal| found |= classes(literal));
+        }
+        integer::encode(&self.ids, out);
+        found |= plain.encode_plain(text, &self.whole, out);
+        for filled in &templates[1..] {
+            for slot in 0..filled.template.slots() {
+                filled.encode_slot(slot, &self.shapes, &mut self.runs, plain, out);
+            }
+        }
+        Some(found)
+    }
+
+    fn clear(&mut self) {
+        self.shapes.clear();
+        self.tree.clear();
+        self.templates_len = 0;
+        self.add(Template::whole());
+        self.whole.clear();
+        self.ids.clear();
+    }
+
+    fn add(&mut self, template: Template) {
+        if self.templates.len() == self.templates_len {
+            self.templates.push(Filled::default());
+        }
+        if let Some(filled) = self.templates.get_mut(self.templates_len) {
+            filled.clear(template);
+        }
+        self.templates_len += 1;
+    }
+
+    /// Puts the runs of a value into its template.
+    fn file(&mut self, value: Span, text: &[u8]) {
+        let blotted = Blotted::of(text, value);
+        let shape = match &blotted {
+            Some(blotted) => self.shapes.number(blotted),
+            None => self.shapes.next_number(),
+        };
+        if shape as usize == self.shapes.len() {
+            self.add_shape(blotted.as_ref(), value, text);
+        }
+        let template = self.shapes.template(shape);
+        self.ids.push(template);
+        if template == WHOLE {
+            self.whole.push(value);
+            return;
+        }
+        let filled = &mut self.templates[template as usize];
+        filled.shapes.push(shape);
+        for (slot, run) in filled.slots.iter_mut().zip(self.shapes.runs(shape)) {
+            slot.numbers.push(number_at(text, (value.start + run.offset) as usize, run.len as usize));
+        }
+    }
+
+    #[inline(never)]
+    fn add_shape(&mut self, blotted: Option<&Blotted>, value: Span, text: &[u8]) {
+        let line = Line::new(text, value, &self.classes);
+        let template = match self.tree.find(line, Reading::Digits, true, &mut self.parts) {
+            Found::None => WHOLE,
+            Found::Known(number) => number + 1,
+            Found::New(number) => {
+                self.add(Template::of(text, value, &self.parts));
+                number + 1
+            }
+        };
+        let fits = self.parts.iter().all(|part| part.len as usize <= DIGITS_MAX);
+        let template = if fits { template } else { WHOLE };
+        self.shapes.add(blotted, value, template, &self.parts);
+        if template != WHOLE {
+            self.templates[template as usize].note_lens(&self.parts);
+        }
+    }
+}
+
+impl Filled {
+    fn clear(&mut self, template: Template) {
+        self.shapes.clear();
+        self.slots.resize_with(template.slots(), Slot::default);
+        for slot in &mut self.slots {
+            slot.numbers.clear();
+            (slot.len_min, slot.len_max) = (u32::MAX, 0);
+        }
+        self.template = template;
+    }
+
+    /// Notes the lengths of the runs of a new shape.
+    fn note_lens(&mut self, runs: &[Span]) {
+        for (slot, run) in self.slots.iter_mut().zip(runs) {
+            slot.len_min = slot.len_min.min(run.len);
+            slot.len_max = slot.len_max.max(run.len);
+        }
+    }
+
+    /// Appends the column of one slot.
+    fn encode_slot(
+        &self,
+        number: usize,
+        shapes: &Shapes,
+        runs: &mut Vec<Run>,
+        plain: &mut PlainEncoder,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(slot) = self.slots.get(number) else { return };
+        let Some(first) = slot.numbers.first() else { return };
+        let bounds = Bounds::of(&slot.numbers);
+        let same_len = slot.len_min == slot.len_max;
+        if same_len && bounds.least == bounds.most {
+            out.push(CONSTANT);
+            put_bytes(out, Run { number: *first, len: slot.len_min }.write(&mut [0; DIGITS_MAX]));
+            return;
+        }
+        let lens = self.shapes.iter().map(|shape| shapes.runs(*shape).get(number).map_or(0, |run| run.len));
+        let all = || slot.numbers.iter().zip(lens.clone()).map(|(number, len)| Run { number: *number, len });
+        let canonical = match same_len {
+            true => Run { number: bounds.least, len: slot.len_min }.is_canonical(),
+            false => all().all(Run::is_canonical),
+        };
+        let regular = same_len || canonical;
+        // Small differences are as small as numbers of dictionary entries would be.
+        if !(regular && bounds.most - bounds.least < 256) {
+            runs.clear();
+            runs.extend(all());
+            let sample = Sample::of(runs);
+            let distinct_max = match regular {
+                _ if sample.few => 256.min(runs.len() / 2 + 1),
+                false if sample.repeats => (runs.len() / 4).min(1 << 16),
+                _ => 0,
+            };
+            if distinct_max > 0 && dictionary(runs, distinct_max, plain, out) {
+                return;
+            }
+        }
+        if regular {
+            out.push(DIGITS);
+            out.push(if canonical { 0 } else { slot.len_min as u8 });
+            integer::encode_within(&slot.numbers, bounds, out);
+        } else {
+            raw(runs, plain, out);
+        }
+    }
+}
+
+/// The number that at most 19 digits are.
+#[inline]
+fn number_at(text: &[u8], start: usize, len: usize) -> u64 {
+    if len <= 8 { decimal(word_at(text, start), len) } else { long_number_at(text, start, len) }
+}
+
+#[inline(never)]
+fn long_number_at(text: &[u8], start: usize, len: usize) -> u64 {
+    let (mut at, mut rest, mut number) = (start, len, 0_u64);
+    while rest > 0 {
+        let digits = rest.min(8);
+        number = number * POWERS[digits] + decimal(word_at(text, at), digits);
+        (at, rest) = (at + digits, rest - digits);
+    }
+    number
+}
+
+/// The powers of ten that fit 64 bits.
+const POWERS: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut i = 1;
+    while i < 20 {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+impl Run {
+    /// Whether the number without leading zeros has as many digits.
+    #[inline]
+    fn is_canonical(self) -> bool {
+        self.len == 1 || self.number >= POWERS[self.len as usize - 1]
+    }
+
+    /// Its digits.
+    fn write(self, digits: &mut [u8; DIGITS_MAX]) -> &[u8] {
+        let digits = &mut digits[..self.len as usize];
+        let mut number = self.number;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+        digits
+    }
+
+    fn hash(self) -> u64 {
+        let product = u128::from(self.number ^ u64::from(self.len) << 58) * 0x9e37_79b9_7f4a_7c15;
+        (product >> 64) as u64 ^ product as u64
+    }
+}
+
+/// How many different runs there are in a sample.
+struct Sample {
+    few: bool,
+    repeats: bool,
+}
+
+impl Sample {
+    fn of(runs: &[Run]) -> Self {
+        let step = runs.len().div_ceil(SAMPLE);
+        let sampled = runs.len().div_ceil(step);
+        let mut hashes = [0_u64; SAMPLE];
+        runs.iter().step_by(step).zip(&mut hashes).for_each(|(run, hash)| *hash = run.hash());
+        let distinct = distinct(&mut hashes[..sampled]);
+        Self { few: distinct <= FEW.min(sampled / 2), repeats: distinct <= sampled * 3 / 4 }
+    }
+}
+
+fn dictionary(runs: &[Run], distinct_max: usize, plain: &mut PlainEncoder, out: &mut Vec<u8>) -> bool {
+    let PlainEncoder { distinct, ids, .. } = plain;
+    let mut known: Vec<Run> = Vec::new();
+    distinct.clear();
+    ids.clear();
+    for run in runs {
+        let id = distinct.number(run.hash(), |number| known[number as usize] == *run);
+        if id as usize == known.len() {
+            if known.len() == distinct_max {
+                return false;
+            }
+            known.push(*run);
+        }
+        ids.push(id);
+    }
+    out.push(DICTIONARY);
+    put_varint(out, known.len() as u64);
+    known.iter().for_each(|run| put_bytes(out, run.write(&mut [0; DIGITS_MAX])));
+    integer::encode(ids, out);
+    true
+}
+
+fn raw(runs: &[Run], plain: &mut PlainEncoder, out: &mut Vec<u8>) {
+    out.push(RAW);
+    plain.ids.clear();
+    plain.ids.extend(runs.iter().map(|run| run.len));
+    integer::encode(&plain.ids, out);
+    runs.iter().for_each(|run| out.extend_from_slice(run.write(&mut [0; DIGITS_MAX])));
+}
