@@ -3,8 +3,6 @@
 //! Any value can be spelled without those before it. What [`super::column_search`] asks of all values is answered in
 //! the form, as far as it allows.
 
-use std::borrow::Cow;
-
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, RAW};
 use super::integer;
 use super::strings::{Budget, Strings};
@@ -34,8 +32,8 @@ pub(crate) enum Values<'c> {
     One(&'c [u8]),
     /// Which of some each is.
     Known(&'c Strings, &'c [u32]),
-    /// One after the other.
-    Each(Cow<'c, Strings>),
+    /// Each its own.
+    Each(&'c Column),
 }
 
 /// Values that are alike but for hex digits, of which there is an even number.
@@ -128,14 +126,30 @@ impl Column {
         Ok(())
     }
 
-    /// All values, borrowed where the form has them.
-    pub(crate) fn values(&self, count: usize, budget: &mut Budget) -> Result<Values<'_>, Malformed> {
-        Ok(match self {
+    /// The values, as few times each as the form allows.
+    pub(crate) fn values(&self) -> Values<'_> {
+        match self {
             Self::Constant(value) => Values::One(value),
             Self::Dictionary { known, ids } => Values::Known(known, ids),
-            Self::Raw(values) => Values::Each(Cow::Borrowed(values)),
-            _ => Values::Each(Cow::Owned(self.spell(count, budget)?)),
-        })
+            _ => Values::Each(self),
+        }
+    }
+
+    /// Hands every value to `visit`.
+    pub(crate) fn for_each(
+        &self,
+        count: usize,
+        budget: &mut Budget,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Malformed> {
+        let mut value = Vec::new();
+        for index in 0..count {
+            value.clear();
+            self.append(index, &mut value)?;
+            budget.spend(value.len())?;
+            visit(&value);
+        }
+        Ok(())
     }
 
     /// All values.

@@ -1,12 +1,65 @@
-//! Which values of a column keep a rule about their bytes: told from the form where that is enough.
+//! Which values of a column keep a rule about their bytes: told for all at once from the bytes that they have, where
+//! that is enough.
 
 use timberyard_model::fields::{ByteSet, SlotRule};
 
-use super::column::{Column, Hex, Values};
+use super::column::{Column, Values};
 use super::matches::Matches;
-use super::strings::Budget;
+use super::strings::{Budget, Strings};
 use super::table::{Filled, Slot};
 use crate::codec::Malformed;
+
+/// Bytes that values have at most.
+#[derive(Clone, Copy)]
+struct Alphabet {
+    /// At their start.
+    first: ByteSet,
+    /// Anywhere.
+    all: ByteSet,
+    may_be_empty: bool,
+}
+
+impl Alphabet {
+    /// Of nothing but the empty value.
+    const EMPTY: Self = Self { first: ByteSet::NONE, all: ByteSet::NONE, may_be_empty: true };
+    /// Of no value.
+    const NOTHING: Self = Self { may_be_empty: false, ..Self::EMPTY };
+
+    fn of(value: &[u8]) -> Self {
+        let first = value.first().map_or(ByteSet::NONE, |first| ByteSet::NONE.with(&[*first]));
+        Self { first, all: bytes_of(value), may_be_empty: value.is_empty() }
+    }
+
+    /// Of values of either.
+    fn or(self, other: Self) -> Self {
+        Self {
+            first: self.first.or(other.first),
+            all: self.all.or(other.all),
+            may_be_empty: self.may_be_empty || other.may_be_empty,
+        }
+    }
+
+    /// Of values of this with values of the other behind them.
+    fn then(self, other: Self) -> Self {
+        Self {
+            first: if self.may_be_empty { self.first.or(other.first) } else { self.first },
+            all: self.all.or(other.all),
+            may_be_empty: self.may_be_empty && other.may_be_empty,
+        }
+    }
+
+    fn keeps(&self, rule: &SlotRule) -> bool {
+        self.first.is_within(&rule.first)
+            && self.all.is_within(&rule.rest)
+            && (rule.may_be_empty || !self.may_be_empty)
+    }
+}
+
+fn bytes_of(text: &[u8]) -> ByteSet {
+    let mut seen = [false; 256];
+    text.iter().for_each(|byte| seen[*byte as usize] = true);
+    (0..=255).filter(|byte| seen[*byte as usize]).fold(ByteSet::NONE, |set, byte| set.with(&[byte]))
+}
 
 impl Column {
     /// Which values keep the rule.
@@ -16,10 +69,10 @@ impl Column {
         count: usize,
         budget: &mut Budget,
     ) -> Result<Matches, Malformed> {
-        if self.is_within(rule) {
+        if self.alphabet().is_some_and(|alphabet| alphabet.keeps(rule)) {
             return Ok(Matches::All);
         }
-        Ok(match self.values(count, budget)? {
+        Ok(match self.values() {
             Values::One(value) if rule.admits(value) => Matches::All,
             Values::One(_) => Matches::None,
             Values::Known(known, ids) => {
@@ -29,60 +82,106 @@ impl Column {
                 }
                 Matches::from_rows(ids.iter().map(|id| admitted[*id as usize]).collect())
             }
-            Values::Each(values) => {
-                Matches::from_rows(values.iter().map(|value| rule.admits(value)).collect())
+            Values::Each(column) => {
+                let mut admitted = Vec::with_capacity(count);
+                column.for_each(count, budget, &mut |value| admitted.push(rule.admits(value)))?;
+                Matches::from_rows(admitted)
             }
         })
     }
 
-    /// Whether the form alone says that all values keep the rule.
-    fn is_within(&self, rule: &SlotRule) -> bool {
-        match self {
+    /// The bytes of the values, as far as the form tells them without spelling values out; `None` when a column inside is
+    /// not open.
+    fn alphabet(&self) -> Option<Alphabet> {
+        Some(match self {
+            Self::Constant(value) => Alphabet::of(value),
             Self::Digits { .. } => {
-                ByteSet::DIGITS.is_within(&rule.first) && ByteSet::DIGITS.is_within(&rule.rest)
+                Alphabet { first: ByteSet::DIGITS, all: ByteSet::DIGITS, may_be_empty: false }
             }
-            Self::Hex(Hex { shape, .. }) => {
-                let digits =
-                    if shape.contains(&0) { ByteSet::NONE.with(b"0123456789abcdef") } else { ByteSet::NONE };
-                let bytes =
-                    shape.iter().filter(|byte| **byte != 0).fold(digits, |set, byte| set.with(&[*byte]));
-                !shape.is_empty() && bytes.is_within(&rule.first) && bytes.is_within(&rule.rest)
+            Self::Hex(hex) => {
+                let digits = ByteSet::NONE.with(b"0123456789abcdef");
+                let place = |byte: &u8| match *byte {
+                    0 => Alphabet { first: digits, all: digits, may_be_empty: false },
+                    byte => Alphabet::of(&[byte]),
+                };
+                hex.shape.iter().map(place).fold(Alphabet::EMPTY, Alphabet::then)
             }
+            Self::Dictionary { known, .. } | Self::Raw(known) => alphabet_of(known),
             Self::Nested(table) => {
-                table.templates.iter().all(|filled| filled.rows == 0 || is_row_within(filled, rule))
+                let mut all = Alphabet::NOTHING;
+                for filled in table.templates.iter().filter(|filled| filled.rows > 0) {
+                    all = all.or(alphabet_of_rows(filled)?);
+                }
+                all
             }
-            Self::Constant(_) | Self::Dictionary { .. } | Self::Raw(_) => false,
-        }
+        })
     }
 }
 
-/// Whether the rows of a template of a nested column keep the rule whatever the digits in them are.
-fn is_row_within(filled: &Filled<'_>, rule: &SlotRule) -> bool {
-    let mut is_first = true;
-    let mut is_within = |bytes: &[u8]| {
-        bytes.iter().all(|byte| {
-            let expected = if std::mem::take(&mut is_first) { &rule.first } else { &rule.rest };
-            expected.has(*byte)
-        })
-    };
-    let digits = ByteSet::DIGITS;
-    if !digits.is_within(&rule.first) || !digits.is_within(&rule.rest) {
-        return false;
-    }
+fn alphabet_of(values: &Strings) -> Alphabet {
+    let all = bytes_of(&values.bytes);
+    let lengths = values.ends.iter().zip(std::iter::once(&0).chain(&values.ends));
+    let may_be_empty = lengths.into_iter().any(|(end, start)| end == start);
+    let first = values.iter().filter_map(<[u8]>::first);
+    Alphabet { first: bytes_of(&first.copied().collect::<Vec<u8>>()), all, may_be_empty }
+}
+
+/// Of the rows of a template in a nested column.
+fn alphabet_of_rows(filled: &Filled<'_>) -> Option<Alphabet> {
+    let mut row = Alphabet::EMPTY;
     for (place, literal) in filled.template.literals().enumerate() {
         if let Some(slot) = place.checked_sub(1) {
-            let is_number = match filled.slots.get(slot).and_then(Slot::opened) {
-                Some(Column::Digits { .. }) => is_within(b"0"),
-                Some(Column::Constant(value)) => is_within(value),
-                _ => false,
-            };
-            if !is_number {
-                return false;
+            row = row.then(filled.slots.get(slot).and_then(Slot::opened)?.alphabet()?);
+        }
+        row = row.then(Alphabet::of(literal));
+    }
+    Some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::column_encoder;
+    use super::super::strings::Span;
+    use super::*;
+    use crate::codec::Reader;
+
+    static RULE: SlotRule = SlotRule {
+        first: ByteSet::DIGITS.with(b"-a/"),
+        rest: ByteSet::DIGITS.with(b".abcdef/-: ms"),
+        may_be_empty: false,
+        accepts: |value| value == b"true",
+    };
+
+    /// What columns say of all values is what the rule says of each.
+    #[test]
+    fn columns_in_every_form_keep_the_rule_that_their_values_keep() {
+        let mix = |i: u64| (i + 7).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        let makes: [&dyn Fn(u64) -> String; 10] = [
+            &|_| "same".to_owned(),
+            &|_| "12".to_owned(),
+            &|i| mix(i).to_string()[..9].to_owned(),
+            &|i| format!("{:016x}", mix(i)),
+            &|i| ["1.5", "true", "a", "x"][(mix(i) % 4) as usize].to_owned(),
+            &|i| ["1.5", "-3", "a b"][(mix(i) % 3) as usize].to_owned(),
+            &|i| format!("10.{}.{}.{}:80", mix(i) as u8, (mix(i) >> 8) as u8, i),
+            &|i| format!("/a/{}/b{}{}", mix(i) % 100_000, i % 3, if i == 77 { "?" } else { "" }),
+            &|i| "a".repeat((mix(i) % 40) as usize),
+            &|i| if i % 2 == 0 { format!("0{i}") } else { "true".to_owned() },
+        ];
+        for make in makes {
+            let values: Vec<String> = (0..300).map(make).collect();
+            let (mut text, mut spans, mut out) = (Vec::new(), Vec::new(), Vec::new());
+            for value in &values {
+                spans.push(Span { start: text.len() as u32, len: value.len() as u32 });
+                text.extend_from_slice(value.as_bytes());
+            }
+            column_encoder::encode(&text, &spans, &mut out);
+            let mut budget = Budget(1 << 20);
+            let column = Column::open(&mut Reader::new(&out), 300, 0, &mut budget).expect("valid");
+            let admitted = column.admitted(&RULE, 300, &mut budget).expect("valid");
+            for (row, value) in values.iter().enumerate() {
+                assert_eq!(admitted.has(row), RULE.admits(value.as_bytes()), "{value}");
             }
         }
-        if !is_within(literal) {
-            return false;
-        }
     }
-    !is_first || rule.may_be_empty
 }

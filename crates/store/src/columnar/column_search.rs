@@ -57,14 +57,8 @@ impl Column {
     }
 
     fn test_each(&self, test: Test<'_>, count: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
-        let mut value = Vec::new();
         let mut rows = Vec::with_capacity(count);
-        for index in 0..count {
-            value.clear();
-            self.append(index, &mut value)?;
-            budget.spend(value.len())?;
-            rows.push(test.passes(&value));
-        }
+        self.for_each(count, budget, &mut |value| rows.push(test.passes(value)))?;
         Ok(Matches::from_rows(rows))
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn ask_fields(
             fields.answered[row] = true;
             let numbers = &mut fields.numbers[row * width..(row + 1) * width];
             for ((number, column), values) in numbers.iter_mut().zip(columns).zip(&mut fields.values) {
-                *number = column.number(value, reader, values);
+                *number = column.number(value, reader, values, budget)?;
             }
         }
     }

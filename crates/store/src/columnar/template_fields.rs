@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use timberyard_model::field_values::FieldValues;
 use timberyard_model::fields::{FieldLayout, FieldPlace, FieldReader, FieldTest, ValueForm};
 
-use super::column::Values;
+use super::column::{Column, Values};
 use super::matches::Matches;
 use super::strings::{Budget, Strings};
 use super::table::Filled;
@@ -74,7 +74,11 @@ impl TemplateFields {
                             let accepted: Vec<bool> = known.iter().map(accepts).collect();
                             Matches::from_rows(ids.iter().map(|id| accepted[*id as usize]).collect())
                         }
-                        Values::Each(values) => Matches::from_rows(values.iter().map(accepts).collect()),
+                        Values::Each(column) => {
+                            let mut accepted = Vec::with_capacity(filled.rows);
+                            column.for_each(filled.rows, budget, &mut |raw| accepted.push(accepts(raw)))?;
+                            Matches::from_rows(accepted)
+                        }
                     }
                 }
             });
@@ -105,7 +109,7 @@ impl TemplateFields {
                     Values::Known(known, ids) => {
                         FieldColumn::Known { known, ids, numbers: vec![UNREAD; known.len()], form: *form }
                     }
-                    Values::Each(values) => FieldColumn::Each(values, *form),
+                    Values::Each(column) => FieldColumn::Each { column, raw: Vec::new(), form: *form },
                 },
             });
         }
@@ -123,7 +127,7 @@ impl TemplateFields {
         budget: &mut Budget,
     ) -> Result<Values<'f>, Malformed> {
         let slot = self.slots.get(slot).ok_or(Malformed("a column is missing"))?;
-        filled.slot(*slot)?.column(filled.rows, budget)?.values(filled.rows, budget)
+        Ok(filled.slot(*slot)?.column(filled.rows, budget)?.values())
     }
 }
 
@@ -164,23 +168,35 @@ pub(super) enum FieldColumn<'f> {
     /// Rows have one of some values.
     Known { known: &'f Strings, ids: &'f [u32], numbers: Vec<u32>, form: ValueForm },
     /// Each row has its own.
-    Each(Cow<'f, Strings>, ValueForm),
+    Each { column: &'f Column, raw: Vec<u8>, form: ValueForm },
 }
 
 impl FieldColumn<'_> {
     /// The number among `values` of a row's value.
     #[inline]
-    pub(super) fn number(&mut self, row: usize, reader: &dyn FieldReader, values: &mut FieldValues) -> u32 {
-        match self {
+    pub(super) fn number(
+        &mut self,
+        row: usize,
+        reader: &dyn FieldReader,
+        values: &mut FieldValues,
+        budget: &mut Budget,
+    ) -> Result<u32, Malformed> {
+        Ok(match self {
             Self::Same(number) => *number,
             Self::Known { known, ids, numbers, form } => {
                 let id = ids[row] as usize;
                 if numbers[id] == UNREAD {
+                    budget.spend(known.get(id).len())?;
                     numbers[id] = values.add(|text| reader.read(*form, known.get(id), text));
                 }
                 numbers[id]
             }
-            Self::Each(all, form) => values.add(|text| reader.read(*form, all.get(row), text)),
-        }
+            Self::Each { column, raw, form } => {
+                raw.clear();
+                column.append(row, raw)?;
+                budget.spend(raw.len())?;
+                values.add(|text| reader.read(*form, raw, text))
+            }
+        })
     }
 }
