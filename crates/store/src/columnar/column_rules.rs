@@ -140,7 +140,7 @@ fn alphabet_of_rows(filled: &Filled<'_>) -> Option<Alphabet> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::column_encoder;
+    use super::super::column_encoder::ColumnEncoder;
     use super::super::strings::Span;
     use super::*;
     use crate::codec::Reader;
@@ -175,7 +175,7 @@ mod tests {
                 spans.push(Span { start: text.len() as u32, len: value.len() as u32 });
                 text.extend_from_slice(value.as_bytes());
             }
-            column_encoder::encode(&text, &spans, &mut out);
+            ColumnEncoder::default().encode(&text, &spans, &mut out);
             let mut budget = Budget(1 << 20);
             let column = Column::open(&mut Reader::new(&out), 300, 0, &mut budget).expect("valid");
             let admitted = column.admitted(&RULE, 300, &mut budget).expect("valid");
