@@ -9,6 +9,8 @@
 use timberyard_model::Labels;
 use timberyard_model::level::Level;
 
+use crate::level_word::level_word;
+
 /// The structured metadata that holds the level.
 pub const DETECTED_LEVEL: &str = "detected_level";
 
@@ -297,80 +299,6 @@ fn logfmt_name_rank(key: &[u8]) -> Option<usize> {
         return None;
     }
     LEVEL_NAMES.iter().position(|name| key.eq_ignore_ascii_case(name.as_bytes()))
-}
-
-/// The first word of the line that is a level and stands alone.
-fn level_word(line: &[u8]) -> Option<Level> {
-    let stands_alone = |at: usize| {
-        let tail = line.get(at..)?;
-        let (length, level) = level_word_prefix(tail)?;
-        tail.get(length).is_none_or(|next| class_of(*next) & ENDS_WORD != 0).then_some(level)
-    };
-    if let Some(level) = stands_alone(0) {
-        return Some(level);
-    }
-    // One test a byte: few pairs pass it, so the branch is foreseen.
-    line.windows(2).enumerate().find_map(|(at, pair)| match pair {
-        [before, first] if class_of(*before) & STARTS_WORD & class_of(*first).rotate_left(4) != 0 => {
-            stands_alone(at + 1)
-        }
-        _ => None,
-    })
-}
-
-/// A level word may follow this byte. Not a colon: in `misc:error` the word is a part.
-const STARTS_WORD: u8 = 1 << 4;
-/// A level word may end before this byte. Here a colon may: `error: no route`.
-const ENDS_WORD: u8 = 1 << 1;
-/// A level word begins with this letter.
-const FIRST_LETTER: u8 = 1;
-
-const CLASSES: [u8; 256] = {
-    let mut classes = [0; 256];
-    let both = b" \t\n[({\"'=|";
-    let mut i = 0;
-    while i < both.len() {
-        classes[both[i] as usize] = STARTS_WORD | ENDS_WORD;
-        i += 1;
-    }
-    let ends = b"])}:,!";
-    i = 0;
-    while i < ends.len() {
-        classes[ends[i] as usize] = ENDS_WORD;
-        i += 1;
-    }
-    let first = b"tdfcewiTDFCEWI";
-    i = 0;
-    while i < first.len() {
-        classes[first[i] as usize] = FIRST_LETTER;
-        i += 1;
-    }
-    classes
-};
-
-#[inline]
-fn class_of(byte: u8) -> u8 {
-    CLASSES[usize::from(byte)]
-}
-
-fn level_word_prefix(text: &[u8]) -> Option<(usize, Level)> {
-    const fn words_from(first: u8) -> &'static [(&'static [u8], Level)] {
-        match first {
-            b't' => &[(b"trace", Level::Trace)],
-            b'd' => &[(b"debug", Level::Debug)],
-            b'f' => &[(b"fatal", Level::Fatal)],
-            b'c' => &[(b"critical", Level::Critical)],
-            b'e' => &[(b"error", Level::Error), (b"err", Level::Error)],
-            b'w' => &[(b"warning", Level::Warn), (b"warn", Level::Warn)],
-            b'i' => &[(b"info", Level::Info)],
-            _ => &[],
-        }
-    }
-    let words = words_from(text.first()?.to_ascii_lowercase());
-    words.iter().find_map(|(word, level)| {
-        let start = text.get(..word.len())?;
-        start.eq_ignore_ascii_case(word).then_some((word.len(), *level))
-    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod json;
 pub mod json_text;
 pub mod label_text;
 pub mod level_detection;
+mod level_word;
 pub mod log_entry;
 pub mod log_record;
 pub mod loggo;
