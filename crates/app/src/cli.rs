@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Check settings, or show them with where each came from.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at what retention does.
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Read everything in a data directory and say what is damaged.
     Verify {
         /// The data directory of a stopped server, or a snapshot.
@@ -377,6 +380,39 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         describe: bool,
     },
+}
+
+/// What `retention` does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionCommand {
+    /// Show which rule would free how much, before it happens. Changes nothing.
+    Preview(RetentionPreviewArguments),
+}
+
+/// Flags of `retention preview`.
+#[derive(Args, Debug)]
+pub(crate) struct RetentionPreviewArguments {
+    /// Read settings from this YAML file.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read environment variables from this file; those of the process count before them.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    pub(crate) env_file: Option<PathBuf>,
+    /// Look at this data directory, under the settings given here [default: that of the settings].
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    pub(crate) data_dir: Option<String>,
+    /// As if it were this time: RFC 3339, or nanoseconds since 1970 [default: now].
+    #[arg(long, value_name = "TIME", conflicts_with = "after")]
+    pub(crate) at: Option<String>,
+    /// As if this much time had passed, such as 7d.
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) after: Option<String>,
+    /// Show JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// A running server, by --url: it answers under its own settings.
+    #[command(flatten)]
+    pub(crate) client: ClientArguments,
 }
 
 /// Flags of `snapshot`.

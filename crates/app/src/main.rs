@@ -16,6 +16,7 @@ mod maintenance;
 mod progress;
 mod push;
 mod query;
+mod retention_preview;
 mod server;
 mod show;
 mod shutdown;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Command, Typed};
+use cli::{Command, RetentionCommand, Typed};
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -57,6 +58,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(command),
         Command::Loadgen(arguments) => loadgen::run(arguments),
         Command::Config(command) => config_command::run(command),
+        Command::Retention(RetentionCommand::Preview(arguments)) => retention_preview::run(arguments),
         Command::Verify { data_dir } => data::run_verify(data_dir),
         Command::Snapshot(arguments) => data::run_snapshot(arguments),
         Command::Restore { snapshot_dir, data_dir } => data::run_restore(snapshot_dir, data_dir),

@@ -11,15 +11,16 @@ use timberyard_model::scan::{
     BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
 };
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
-use timberyard_model::{IngestRecord, Labels};
+use timberyard_model::{IngestRecord, Labels, Timestamp};
 use timberyard_server::Operations;
-use timberyard_server::operations::{OperationError, OperationFuture, StoreStatistics};
+use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
 use timberyard_store::{Store, StoreError};
 use timberyard_wire::log_record;
 use tokio::sync::oneshot;
 
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::key_file::DirectoryKeyFile;
+use crate::retention_preview::shown;
 use crate::time_argument::now;
 
 /// What is said until the store is open.
@@ -124,6 +125,18 @@ impl Operations for StoreSlot {
             DemotedLabelsFile::new(&directory).copy_to(&path).map_err(failed)?;
             DirectoryKeyFile::new(&directory).copy_to(&path).map_err(failed)?;
             Ok(path)
+        })
+    }
+
+    fn preview_retention(&self, at: Timestamp) -> OperationFuture<'_, RetentionPreview> {
+        Box::pin(async move {
+            let store = self.operated()?;
+            let work = move || store.preview_retention(at);
+            match tokio::task::spawn_blocking(work).await {
+                Ok(Ok(preview)) => Ok(shown(&preview)),
+                Ok(Err(error)) => Err(OperationError::Failed(error.to_string())),
+                Err(_) => Err(OperationError::Failed("store stopped before it answered".to_owned())),
+            }
         })
     }
 

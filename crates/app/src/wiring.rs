@@ -11,7 +11,7 @@ use timberyard_pipeline::{Broker, DemotedLabelsSource, Intake, LabelDemotion, Ta
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
 use timberyard_server::state::Parts;
 use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
-use timberyard_store::{Retention, StoreOptions};
+use timberyard_store::{Retention, StoreOptions, StreamRetention};
 
 use crate::config::Settings;
 use crate::demoted_labels_file::DemotedLabelsFile;
@@ -124,9 +124,17 @@ fn server_settings(settings: &Settings) -> ServerSettings {
 
 /// The store's options with what is kept, and for how long.
 pub(crate) fn store_options(settings: &Settings) -> StoreOptions {
+    let rule = |rule: &crate::config::StreamRetention| StreamRetention {
+        // `config` has refused selectors that do not parse.
+        matchers: rule.matchers().unwrap_or_default(),
+        text: rule.selector.as_str().into(),
+        priority: rule.priority,
+        age_seconds_max: (rule.period_seconds > 0).then_some(rule.period_seconds),
+    };
     let retention = |retention: &crate::config::Retention| Retention {
         age_seconds_max: retention.days.map(|days| days.saturating_mul(SECONDS_PER_DAY)),
         bytes_max: retention.bytes,
+        streams: retention.streams.iter().map(rule).collect(),
     };
     let of_tenant = |(name, kept): (&String, &crate::config::Retention)| {
         // `config` has refused names that no tenant can have.
@@ -149,7 +157,10 @@ mod tests {
         let mut settings = Settings::default();
         assert_eq!(store_options(&settings).retention, Retention::default());
         settings.retention.days = Some(2);
-        settings.tenants.insert("acme".to_owned(), crate::config::Retention { days: None, bytes: Some(7) });
+        settings.tenants.insert(
+            "acme".to_owned(),
+            crate::config::Retention { bytes: Some(7), ..crate::config::Retention::default() },
+        );
         let options = store_options(&settings);
         assert_eq!(options.retention.age_seconds_max, Some(172_800));
         let acme = &options.tenant_retention[&TenantId::new("acme").expect("valid")];

@@ -92,7 +92,8 @@ pub fn router(state: SharedState) -> Router {
     // Need a key that may administer for every tenant.
     let operate = Router::new()
         .route("/flush", post(admin::flush::post))
-        .route("/snapshot", post(admin::snapshot::post));
+        .route("/snapshot", post(admin::snapshot::post))
+        .route("/retention/preview", get(admin::retention::preview));
 
     // The last layer sees a request first.
     let guarded = Router::new()

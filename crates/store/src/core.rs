@@ -12,7 +12,7 @@ use timberyard_model::{TenantId, TimeRange, Timestamp};
 
 use crate::append::Queue;
 use crate::counters::Counters;
-use crate::deletion::{DeletionId, Pending};
+use crate::deletion::{DeletionId, Hiding, Pending};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::head::{CutChoice, Heads};
@@ -64,6 +64,13 @@ pub(crate) struct State {
     stopping: bool,
 }
 
+impl State {
+    /// All that hides rows of a tenant now.
+    pub(crate) fn hiding(&self, tenant: &TenantId) -> Hiding {
+        Hiding { deletions: self.deletions.of_tenant(tenant), retention: Arc::clone(self.cutoffs.of(tenant)) }
+    }
+}
+
 impl Core {
     pub(crate) fn new(
         disk: Arc<dyn Disk>,
@@ -112,7 +119,7 @@ impl Core {
 
     /// The range without what retention hides.
     pub(crate) fn visible(&self, tenant: &TenantId, range: TimeRange) -> TimeRange {
-        TimeRange::new(range.start.max(self.state().cutoffs.of(tenant)), range.end)
+        TimeRange::new(range.start.max(self.state().cutoffs.of(tenant).earliest()), range.end)
     }
 
     /// Stops writing for good.

@@ -27,7 +27,7 @@ mod manifest;
 pub mod options;
 mod paths;
 mod recovery;
-mod retention;
+pub mod retention;
 mod scan;
 mod segment;
 mod segment_set;
@@ -39,7 +39,8 @@ mod wal;
 
 pub use deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRequest};
 pub use error::StoreError;
-pub use options::{Retention, StoreOptions};
+pub use options::{Retention, StoreOptions, StreamRetention};
+pub use retention::RetentionPreview;
 pub use statistics::{MaintenanceReport, StoreStatistics};
 pub use store::{DecodeRecord, Store};
 pub use verify::{VerifyReport, verify};

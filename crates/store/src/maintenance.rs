@@ -8,6 +8,7 @@ use crate::compaction::Clean;
 use crate::core::{Core, lock};
 use crate::error::StoreError;
 use crate::head::CutChoice;
+use crate::retention::Checked;
 use crate::statistics::MaintenanceReport;
 
 /// Files of the log that are kept for reuse while nothing happens.
@@ -19,13 +20,14 @@ pub(crate) struct Maintained {
     /// Batches that had been appended by then.
     batches_appended: u64,
     clean: Clean,
+    checked: Checked,
 }
 
 impl Core {
     pub(crate) fn maintain(&self, now: Timestamp) -> Result<MaintenanceReport, StoreError> {
         let mut before = lock(&self.maintaining);
         let mut report = MaintenanceReport::default();
-        (report.segments_expired, report.bytes_released) = self.expire(now)?;
+        self.expire(now, &mut before.checked, &mut report)?;
         report.families_cut = self.cut(CutChoice::ReceivedBefore(self.head_age_limit(now)))?;
         self.carry_out_deletions(now, &mut before.clean, &mut report)?;
         self.compact(&mut report)?;

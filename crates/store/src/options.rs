@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use timberyard_model::TenantId;
+use timberyard_model::matcher::LabelMatcher;
 
 /// Settings of one store. The defaults fit one machine with a few hundred megabytes to spare.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoreOptions {
     /// Raw bytes that rows not yet in segments may hold in memory. Past it the largest families are cut.
     pub head_bytes_max: usize,
@@ -37,12 +38,28 @@ pub struct StoreOptions {
 }
 
 /// What is kept, and for how long. `None` keeps everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retention {
     /// Rows older than this many seconds are dropped.
     pub age_seconds_max: Option<u64>,
     /// Past this many bytes of segments the oldest are dropped.
     pub bytes_max: Option<u64>,
+    /// For how long rows of single streams are kept, instead of [`Retention::age_seconds_max`].
+    pub streams: Vec<StreamRetention>,
+}
+
+/// For how long rows of some streams are kept. Of several rules that accept a stream the one with the highest priority
+/// holds, of equal ones that with the shortest time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamRetention {
+    /// Streams that pass all of these.
+    pub matchers: Vec<LabelMatcher>,
+    /// The matchers as they were written; only shown.
+    pub text: Box<str>,
+    /// The larger, the more it counts.
+    pub priority: i64,
+    /// Rows older than this many seconds are dropped; nothing keeps them for ever.
+    pub age_seconds_max: Option<u64>,
 }
 
 impl Default for StoreOptions {

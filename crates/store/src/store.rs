@@ -19,6 +19,7 @@ use crate::head::CutChoice;
 use crate::options::StoreOptions;
 use crate::paths::Paths;
 use crate::recovery::{DirectoryLock, Recovered, recover};
+use crate::retention::RetentionPreview;
 use crate::scan;
 use crate::statistics::{MaintenanceReport, StoreStatistics};
 use crate::wal::LogWriter;
@@ -120,6 +121,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), CancelError> {
         self.core.cancel_deletion(tenant, id, force, now)
+    }
+
+    /// What the next maintenance would take away if it were `now`, rule by rule. Reads indexes.
+    pub fn preview_retention(&self, now: Timestamp) -> Result<RetentionPreview, StoreError> {
+        self.core.preview_retention(now)
     }
 
     /// The data directory.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::keys::{Found, Place, Unit};
 use super::settings::Settings;
+use super::stream_retention::StreamRetention;
 use super::written::Written;
 
 /// A value as it is shown: one scalar, or a list.
@@ -18,6 +19,8 @@ pub(crate) enum Shown {
     Bare(String),
     /// A list of texts.
     List(Vec<String>),
+    /// Rules for streams.
+    StreamRetentions(Vec<StreamRetention>),
 }
 
 /// What setting a value also set.
@@ -65,6 +68,13 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
             let value = number(written, *unit)?;
             *at(settings) = (value != 0).then_some(value);
         }
+        Place::StreamRetentions(at) => at(settings).streams = stream_retentions(written)?,
+        Place::StreamRetentionsOfTenant => {
+            let tenant = found.tenant.as_deref().unwrap_or_default();
+            super::keys::check_tenant(tenant)?;
+            let streams = stream_retentions(written)?;
+            settings.tenants.entry(tenant.to_owned()).or_default().streams = streams;
+        }
         Place::OfTenant(unit, at) => {
             let tenant = found.tenant.as_deref().unwrap_or_default();
             super::keys::check_tenant(tenant)?;
@@ -94,11 +104,33 @@ pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
         Place::I64(_, at) => bare(at(settings)),
         Place::OptionalUsize(_, at) => optional(at(settings).map(|value| value.to_string())),
         Place::OptionalU64(_, at) => optional(at(settings).map(|value| value.to_string())),
+        Place::StreamRetentions(at) => Shown::StreamRetentions(at(settings).streams.clone()),
+        Place::StreamRetentionsOfTenant => {
+            let tenant = found.tenant.as_deref().unwrap_or_default();
+            let retention = settings.tenants.get(tenant);
+            Shown::StreamRetentions(retention.map(|own| own.streams.clone()).unwrap_or_default())
+        }
         Place::OfTenant(_, at) => {
             let tenant = found.tenant.as_deref().unwrap_or_default();
             let retention = settings.tenants.get_mut(tenant);
             optional(retention.and_then(|retention| at(retention).map(|value| value.to_string())))
         }
+    }
+}
+
+/// Rules for streams: a YAML list, or the text of one.
+fn stream_retentions(written: &Written) -> Result<Vec<StreamRetention>, String> {
+    let parsed;
+    let written = match written {
+        Written::Text(text) => {
+            parsed = super::yaml::parse_value(text)?;
+            &parsed
+        }
+        written => written,
+    };
+    match written {
+        Written::List(items) => items.iter().map(StreamRetention::read).collect(),
+        other => Ok(vec![StreamRetention::read(other)?]),
     }
 }
 

@@ -51,7 +51,7 @@ fn the_guide_says_what_every_key_means_and_its_default() {
         let default = match show(&mut defaults, &Found { number, tenant: None }) {
             // It depends on the machine.
             _ if key.path == "query.workers" => "twice the cores".to_owned(),
-            Shown::Nothing | Shown::List(_) => "none".to_owned(),
+            Shown::Nothing | Shown::List(_) | Shown::StreamRetentions(_) => "none".to_owned(),
             Shown::Text(text) | Shown::Bare(text) => format!("`{text}`"),
         };
         assert!(row.contains(&format!(" | {default} | ")), "{} is {default}: {row}", key.path);

@@ -68,6 +68,10 @@ pub(crate) enum Place {
     OptionalUsize(Unit, At<Option<usize>>),
     /// A number, or nothing.
     OptionalU64(Unit, At<Option<u64>>),
+    /// How long logs of single streams are kept.
+    StreamRetentions(At<Retention>),
+    /// The same for the tenant in the key.
+    StreamRetentionsOfTenant,
     /// A number, or nothing, for the tenant in the key.
     OfTenant(Unit, fn(&mut Retention) -> &mut Option<u64>),
 }
@@ -86,7 +90,7 @@ macro_rules! key {
 
 use Place::{
     Choice, I64, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path, Port,
-    Switch, Text, Texts, U64, Usize,
+    StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize,
 };
 use Unit::{Bytes, Count, Seconds};
 
@@ -202,8 +206,14 @@ pub(crate) const KEYS: &[Key] = &[
         OptionalU64(Bytes, |s| &mut s.retention.bytes),
         "bytes on disk that are kept, oldest go first; 0 is no bound"
     ),
+    key!(
+        "storage.retention_streams",
+        StreamRetentions(|s| &mut s.retention),
+        "how long entries of single streams are kept, instead of retention_days: selector, priority and period of each"
+    ),
     key!("storage.tenants.*.retention_days", OfTenant(Count, |r| &mut r.days), "the same for one tenant"),
     key!("storage.tenants.*.retention_bytes", OfTenant(Bytes, |r| &mut r.bytes), "the same for one tenant"),
+    key!("storage.tenants.*.retention_streams", StreamRetentionsOfTenant, "the same for one tenant"),
     key!(
         "ingest.queue_bytes_max",
         Usize(Bytes, |s| &mut s.ingest.queue_bytes_max),

@@ -15,6 +15,7 @@ mod keys;
 mod origin;
 mod print;
 mod settings;
+mod stream_retention;
 mod written;
 mod yaml;
 
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use origin::Origin;
 pub(crate) use settings::{Retention, Settings};
+pub(crate) use stream_retention::StreamRetention;
 
 use apply::Also;
 use written::Written;

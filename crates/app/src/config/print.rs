@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::apply::{Shown, show};
 use super::keys::{Found, KEYS, Place};
+use super::stream_retention::StreamRetention;
 use super::{Configuration, Origin};
 
 /// What is shown for a secret.
@@ -18,7 +19,9 @@ impl Configuration {
         let mut lines: Vec<PrintedSetting> = Vec::new();
         for (number, key) in KEYS.iter().enumerate() {
             let tenants: Vec<Option<String>> = match key.place {
-                Place::OfTenant(..) => self.settings.tenants.keys().cloned().map(Some).collect(),
+                Place::OfTenant(..) | Place::StreamRetentionsOfTenant => {
+                    self.settings.tenants.keys().cloned().map(Some).collect()
+                }
                 _ => vec![None],
             };
             for tenant in tenants {
@@ -91,7 +94,7 @@ fn render_level(out: &mut String, lines: &[&PrintedSetting], depth: usize) {
 
 fn mask(shown: &Shown) -> Shown {
     match shown {
-        Shown::Nothing => Shown::Nothing,
+        Shown::Nothing | Shown::StreamRetentions(_) => Shown::Nothing,
         Shown::Text(_) | Shown::Bare(_) => Shown::Text(MASK.to_owned()),
         Shown::List(items) => Shown::List(items.iter().map(|_| MASK.to_owned()).collect()),
     }
@@ -102,10 +105,19 @@ fn text(shown: &Shown) -> String {
         Shown::Nothing => "null".to_owned(),
         Shown::Bare(text) => text.clone(),
         Shown::Text(text) => quoted(text),
+        Shown::StreamRetentions(rules) => {
+            format!("[{}]", rules.iter().map(rule).collect::<Vec<_>>().join(", "))
+        }
         Shown::List(items) => {
             format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
         }
     }
+}
+
+/// A rule as YAML writes it in one line.
+fn rule(rule: &StreamRetention) -> String {
+    let StreamRetention { selector, priority, period_seconds } = rule;
+    format!("{{selector: {}, priority: {priority}, period: {period_seconds}s}}", quoted(selector))
 }
 
 /// JSON's quotes are YAML's too.
@@ -129,6 +141,7 @@ mod tests {
         for yaml in [
             "",
             "listen: '[::1]:99'\nnode_id: 'a \"b\"'\nlimits:\n  query:\n    series_max: 2000\n",
+            "storage:\n  retention_streams:\n    - selector: '{env=\"dev\"}'\n      priority: 1\n      period: 24h\n  tenants:\n    a:\n      retention_streams: [{selector: '{a=\"b\"}', period: 9d}]\n",
             "storage:\n  retention_days: 3\n  tenants:\n    a.b:\n      retention_days: 1\ncors:\n  allowed_origins: [a, b]\n",
         ] {
             let first = load(yaml);

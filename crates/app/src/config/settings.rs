@@ -8,8 +8,10 @@ use timberyard_model::limits::Limits;
 use timberyard_server::settings::LoadLimits;
 use timberyard_store::StoreOptions;
 
+use super::stream_retention::StreamRetention;
+
 /// Everything that can be set about a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     /// The address to listen on.
     pub(crate) address: IpAddr,
@@ -101,12 +103,14 @@ pub(crate) struct CorsSettings {
 }
 
 /// How long and how much is kept; without a bound when `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Retention {
     /// Days, by the entries' own time.
     pub(crate) days: Option<u64>,
     /// Bytes on disk.
     pub(crate) bytes: Option<u64>,
+    /// For single streams, instead of `days`.
+    pub(crate) streams: Vec<StreamRetention>,
 }
 
 /// How data comes in.

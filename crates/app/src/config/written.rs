@@ -9,6 +9,8 @@ pub(crate) enum Written {
     Bare(String),
     /// A YAML list.
     List(Vec<Written>),
+    /// A mapping in a list.
+    Fields(Vec<(String, Written)>),
 }
 
 /// Bytes in the units that a size may be written in, longest suffix first.
@@ -26,14 +28,15 @@ const SIZE_UNITS: [(&str, u64); 10] = [
 ];
 
 /// Seconds in the units that a time span may be written in.
-const SPAN_UNITS: [(&str, u64); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("", 1)];
+const SPAN_UNITS: [(&str, u64); 7] =
+    [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800), ("y", 31_536_000), ("", 1)];
 
 impl Written {
     /// The text, of text or a bare scalar.
     pub(crate) fn scalar(&self) -> Result<&str, String> {
         match self {
             Self::Text(text) | Self::Bare(text) => Ok(text.trim()),
-            Self::List(_) => Err("must be one value, not a list".to_owned()),
+            Self::List(_) | Self::Fields(_) => Err("must be one value, not a list".to_owned()),
         }
     }
 
@@ -42,7 +45,7 @@ impl Written {
         match self {
             Self::Text(text) => Ok(text.clone()),
             Self::Bare(text) => Err(format!("must be text: write it in quotes, as \"{text}\"")),
-            Self::List(_) => Err("must be one value, not a list".to_owned()),
+            Self::List(_) | Self::Fields(_) => Err("must be one value, not a list".to_owned()),
         }
     }
 
@@ -95,6 +98,7 @@ impl Written {
         match self {
             Self::Text(text) | Self::Bare(text) => text.trim().is_empty(),
             Self::List(items) => items.is_empty(),
+            Self::Fields(fields) => fields.is_empty(),
         }
     }
 }

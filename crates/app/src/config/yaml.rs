@@ -113,11 +113,30 @@ impl Node {
             Self::Null => Ok(Written::Text(String::new())),
             Self::Scalar(written) => Ok(written),
             Self::List(items) => {
-                items.into_iter().map(Self::into_written).collect::<Result<_, _>>().map(Written::List)
+                items.into_iter().map(Self::into_item).collect::<Result<_, _>>().map(Written::List)
             }
             Self::Map(_) => Err("must be a value, not a section".to_owned()),
         }
     }
+}
+
+impl Node {
+    /// The same in a list, whose items may have fields.
+    fn into_item(self) -> Result<Written, String> {
+        let Self::Map(entries) = self else { return self.into_written() };
+        let field =
+            |(name, node): (Spanned<String>, Spanned<Self>)| Ok((name.value, node.value.into_written()?));
+        entries.into_iter().map(field).collect::<Result<_, String>>().map(Written::Fields)
+    }
+}
+
+/// Reads one value that stands alone, as in an environment variable.
+pub(super) fn parse_value(text: &str) -> Result<Written, String> {
+    let node: Node = serde_saphyr::from_str(text).map_err(|error| {
+        let reason = error.without_snippet().to_string();
+        format!("is not YAML: {}", reason.lines().next().unwrap_or_default())
+    })?;
+    node.into_item()
 }
 
 impl<'de> Deserialize<'de> for Node {

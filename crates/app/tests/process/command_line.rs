@@ -440,9 +440,19 @@ fn an_environment_file_is_read() {
 #[test]
 fn help_names_every_command() {
     let help = timberyard(&["--help"]).succeeded().text();
-    for name in
-        ["server", "query", "tail", "push", "keys", "loadgen", "config", "verify", "snapshot", "restore"]
-    {
+    for name in [
+        "server",
+        "query",
+        "tail",
+        "push",
+        "keys",
+        "loadgen",
+        "config",
+        "retention",
+        "verify",
+        "snapshot",
+        "restore",
+    ] {
         assert!(help.contains(name), "{name}: {help}");
     }
     assert!(timberyard(&["--version"]).succeeded().text().contains("timberyard"));

@@ -21,6 +21,7 @@ mod logtopus;
 mod loki_api;
 mod long_answers;
 mod metrics;
+mod retention;
 mod round_trip;
 mod senders;
 mod stored_keys;

@@ -5,5 +5,6 @@ pub mod health;
 pub mod keys;
 pub mod loki_delete;
 pub mod readiness;
+pub mod retention;
 pub mod snapshot;
 pub mod ticket;

@@ -13,7 +13,7 @@ use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_pipeline::{Broker, Intake, TailHub};
 use timberyard_server::auth::{KeyRing, MemoryKeyFile};
-use timberyard_server::operations::{OperationError, OperationFuture, StoreStatistics};
+use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
 use timberyard_server::router::router;
 use timberyard_server::state::{Parts, ServerState};
 use timberyard_server::{Deletions, Operations, ServerSettings, SharedState};
@@ -49,6 +49,10 @@ impl Operations for TestOperations {
 
     fn snapshot(&self) -> OperationFuture<'_, std::path::PathBuf> {
         Box::pin(std::future::ready(Ok("/data/snapshots/1".into())))
+    }
+
+    fn preview_retention(&self, _: Timestamp) -> OperationFuture<'_, RetentionPreview> {
+        Box::pin(std::future::ready(Ok(RetentionPreview::default())))
     }
 
     fn statistics(&self) -> StoreStatistics {

@@ -75,6 +75,7 @@ impl Core {
             if reaching.is_empty() {
                 continue;
             }
+            let reaching: Arc<[Arc<Tombstone>]> = reaching.into();
             let waits = segment.is_damaged() || rewritten_bytes >= REWRITTEN_BYTES_MAX;
             let now_id =
                 if waits { None } else { self.erase(segment, &reaching, &mut rewritten_bytes, report)? };
@@ -99,7 +100,7 @@ impl Core {
     fn erase(
         &self,
         segment: &Arc<Segment>,
-        deletions: &[Arc<Tombstone>],
+        deletions: &Arc<[Arc<Tombstone>]>,
         rewritten_bytes: &mut u64,
         report: &mut MaintenanceReport,
     ) -> Result<Option<u64>, StoreError> {
@@ -124,7 +125,7 @@ impl Core {
     }
 }
 
-fn has_hidden_rows(segment: &Segment, deletions: &[Arc<Tombstone>]) -> Result<bool, StoreError> {
+fn has_hidden_rows(segment: &Segment, deletions: &Arc<[Arc<Tombstone>]>) -> Result<bool, StoreError> {
     let reader = segment.open()?;
     let index = Arc::new(segment.read_index(&reader)?);
     let input = [Input { sequences: segment.summary.sequences, index, reader }];

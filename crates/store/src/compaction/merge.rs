@@ -1,4 +1,4 @@
-//! Merges the groups of one family: rows sorted by time, rows that are one entry once, deleted rows left out.
+//! Merges the groups of one family: rows sorted by time, rows that are one entry once, hidden rows left out.
 //!
 //! Groups that are large and that nothing overlaps are copied as they are; the others are read
 //! block by block, as many at once as overlap in time.
@@ -11,7 +11,7 @@ use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
 use crate::columnar::Narrowing;
-use crate::deletion::{HiddenRows, StreamRows, Tombstone};
+use crate::deletion::{HiddenRows, Hiding, StreamRows, Tombstone};
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
 use crate::segment::{BlockEntry, Group, SegmentIndex, SegmentReader, SegmentWriter, Sequences, Wanted};
@@ -31,10 +31,10 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// What deletions leave of each stream of the group.
-    pub(super) fn shown_streams(&self, deletions: &[Arc<Tombstone>]) -> Vec<StreamRows> {
+    /// What is left to be seen of each stream of the group.
+    pub(super) fn shown_streams(&self, hiding: &Hiding) -> Vec<StreamRows> {
         let Self { input, group } = self;
-        let hidden = HiddenRows::of(deletions, input.sequences.last, group.first, group.last);
+        let hidden = HiddenRows::of(hiding, input.sequences.last, group.first, group.last);
         let shown = group.streams.iter().map(|stream| {
             let labels = input.index.streams.get(stream.stream as usize);
             labels.map(|labels| hidden.stream(labels, stream.first, stream.last)).unwrap_or_default()
@@ -43,15 +43,16 @@ impl Source<'_> {
     }
 
     /// Whether deletions hide any row of the group. Reads no further than the first.
-    pub(super) fn has_hidden_rows(&self, deletions: &[Arc<Tombstone>]) -> Result<bool, StoreError> {
-        let streams = self.shown_streams(deletions);
+    pub(super) fn has_hidden_rows(&self, deletions: &Arc<[Arc<Tombstone>]>) -> Result<bool, StoreError> {
+        let hiding = Hiding { deletions: Arc::clone(deletions), ..Hiding::default() };
+        let streams = self.shown_streams(&hiding);
         if streams.iter().any(|rows| matches!(rows, StreamRows::None)) {
             return Ok(true);
         }
         if streams.iter().all(|rows| matches!(rows, StreamRows::All)) {
             return Ok(false);
         }
-        for tombstone in deletions {
+        for tombstone in deletions.iter() {
             let filters = Narrowing::new(&tombstone.selector.line_filters);
             let wanted = Wanted { filters: &filters, metadata: false, ..Wanted::ALL };
             let overlaps = |entry: &&BlockEntry| tombstone.selector.range.overlaps(entry.first, entry.last);
@@ -76,10 +77,8 @@ impl Source<'_> {
 /// What the merged rows must obey.
 #[derive(Clone, Copy)]
 pub(super) struct MergeRules<'a> {
-    /// Older rows are left out.
-    pub(super) cutoff: Timestamp,
-    /// Rows that these hide are left out.
-    pub(super) deletions: &'a [Arc<Tombstone>],
+    /// Rows that this hides are left out.
+    pub(super) hiding: &'a Hiding,
     /// Groups with at least this many raw bytes of lines are copied when nothing overlaps them.
     pub(super) copy_bytes_min: u64,
 }
@@ -105,18 +104,16 @@ pub(super) fn merge_family(
     let contested = overlapping(sources);
     let mut merged = Vec::new();
     for (source, contested) in sources.iter().zip(contested) {
-        let streams = source.shown_streams(rules.deletions);
+        let streams = source.shown_streams(rules.hiding);
         let whole = streams.iter().all(|rows| matches!(rows, StreamRows::All));
         let large = source.group.line_bytes() >= rules.copy_bytes_min;
-        if large && whole && !contested && source.group.first >= rules.cutoff {
+        if large && whole && !contested {
             writer.copy_group(&source.input.index, source.group, &source.input.reader)?;
-        } else if source.group.last >= rules.cutoff
-            && streams.iter().any(|rows| !matches!(rows, StreamRows::None))
-        {
+        } else if streams.iter().any(|rows| !matches!(rows, StreamRows::None)) {
             merged.push((*source, streams));
         }
     }
-    Merge::new(merged, rules.cutoff).run(|row, merges| writer.push(family, row, merges))
+    Merge::new(merged).run(|row, merges| writer.push(family, row, merges))
 }
 
 /// For each source whether another has rows of the same stream, that merge, at the same time.
@@ -204,16 +201,15 @@ struct Merge<'a> {
     cursors: Vec<Cursor<'a>>,
     /// The next time of each source that is not at its end.
     next: BinaryHeap<Reverse<(Timestamp, usize)>>,
-    cutoff: Timestamp,
 }
 
 impl<'a> Merge<'a> {
-    fn new(sources: Vec<(Source<'a>, Vec<StreamRows>)>, cutoff: Timestamp) -> Self {
+    fn new(sources: Vec<(Source<'a>, Vec<StreamRows>)>) -> Self {
         // A group is opened when its first time has come.
         let firsts = sources.iter().enumerate();
         let next = firsts.map(|(number, (source, _))| Reverse((source.group.first, number))).collect();
         let cursor = |(source, streams)| Cursor { source, streams, next_block: 0, decoded: None, place: 0 };
-        Self { cursors: sources.into_iter().map(cursor).collect(), next, cutoff }
+        Self { cursors: sources.into_iter().map(cursor).collect(), next }
     }
 
     fn run(
@@ -229,9 +225,6 @@ impl<'a> Merge<'a> {
             {
                 self.next.pop();
                 self.take_equal(number, time, &mut run)?;
-            }
-            if time < self.cutoff {
-                continue;
             }
             let identity = |place: usize| {
                 let (decoded, row) = &run[place];

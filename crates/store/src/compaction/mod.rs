@@ -7,3 +7,4 @@ mod policy;
 mod worker;
 
 pub(crate) use erase::Clean;
+pub(crate) use worker::Rewritten;

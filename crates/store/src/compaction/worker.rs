@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::merge::{Input, MergeRules, by_family, merge_family};
 use super::policy::{Candidate, choose};
 use crate::core::Core;
-use crate::deletion::{Pending, Tombstone};
+use crate::deletion::{Hiding, Pending, Tombstone};
 use crate::error::StoreError;
 use crate::segment::{FinishedSegment, Segment, SegmentSummary, SegmentWriter};
 use crate::statistics::MaintenanceReport;
@@ -16,7 +16,7 @@ use crate::statistics::MaintenanceReport;
 const SEGMENTS_MAX: u64 = 256;
 
 /// What became of segments that were to be rewritten.
-pub(super) enum Rewritten {
+pub(crate) enum Rewritten {
     /// This one is listed in their place; nothing when no row was left.
     As(Option<Arc<Segment>>),
     /// They are as they were: one of them is damaged, or the volume has no room for both.
@@ -65,7 +65,7 @@ impl Core {
                 let (inputs, rest): (Vec<_>, Vec<_>) =
                     segments.into_iter().partition(|segment| chosen.contains(&segment.summary.id));
                 segments = rest;
-                if let Rewritten::As(merged) = self.rewrite(&inputs, &[])? {
+                if let Rewritten::As(merged) = self.rewrite(&inputs, &Arc::default())? {
                     report.segments_merged += inputs.len() as u64;
                     report.segments_written += u64::from(merged.is_some());
                     report.bytes_released += bytes_of(&inputs);
@@ -76,11 +76,11 @@ impl Core {
         Ok(())
     }
 
-    /// Puts one segment in the place of others, without the rows that deletions hide.
-    pub(super) fn rewrite(
+    /// Puts one segment in the place of others, without the rows that these deletions or retention hide.
+    pub(crate) fn rewrite(
         &self,
         segments: &[Arc<Segment>],
-        deletions: &[Arc<Tombstone>],
+        deletions: &Arc<[Arc<Tombstone>]>,
     ) -> Result<Rewritten, StoreError> {
         let free_bytes = self.disk.free_bytes(self.paths.root()).unwrap_or_default();
         if free_bytes < self.options.disk_reserve_bytes.saturating_add(bytes_of(segments)) {
@@ -105,7 +105,7 @@ impl Core {
     fn write_merged(
         &self,
         segments: &[Arc<Segment>],
-        deletions: &[Arc<Tombstone>],
+        deletions: &Arc<[Arc<Tombstone>]>,
     ) -> Result<Option<FinishedSegment>, StoreError> {
         let Some(first) = segments.first() else { return Ok(None) };
         let (tenant, day) = (&first.summary.tenant, first.summary.day);
@@ -117,11 +117,9 @@ impl Core {
             let index = Arc::new(segment.read_index(&reader)?);
             inputs.push(Input { sequences: segment.summary.sequences, index, reader });
         }
-        let rules = MergeRules {
-            cutoff: self.state().cutoffs.of(tenant),
-            deletions,
-            copy_bytes_min: self.options.group_bytes as u64 / 2,
-        };
+        let retention = Arc::clone(self.state().cutoffs.of(tenant));
+        let hiding = Hiding { deletions: Arc::clone(deletions), retention };
+        let rules = MergeRules { hiding: &hiding, copy_bytes_min: self.options.group_bytes as u64 / 2 };
         let id = self.new_segment_id();
         let mut writer =
             SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options())?;

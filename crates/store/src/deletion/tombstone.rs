@@ -93,6 +93,11 @@ impl Tombstone {
         self.selector.line_filters.is_empty() && range.contains(first) && range.contains(last)
     }
 
+    /// Whether lines say what is hidden.
+    pub(crate) fn reads_lines(&self) -> bool {
+        !self.selector.line_filters.is_empty()
+    }
+
     /// Whether a row of a stream that it accepts is hidden.
     pub(crate) fn hides(&self, time: Timestamp, line: &[u8]) -> bool {
         self.selector.range.contains(time) && self.filters.accept(line)

@@ -11,7 +11,7 @@ use super::contested::{Contested, ContestedBuilder, Stretches};
 use super::query::Query;
 use super::snapshot::Day;
 use crate::core::Core;
-use crate::deletion::{HiddenRows, StreamRows, Tombstone};
+use crate::deletion::{HiddenRows, Hiding, StreamRows};
 use crate::error::StoreError;
 use crate::head::HeadEntry;
 use crate::segment::{Group, Segment, SegmentIndex};
@@ -111,19 +111,19 @@ impl DayPlan {
         core: &Core,
         day: Day,
         query: &Query,
-        deletions: &[Arc<Tombstone>],
+        hiding: &Hiding,
         statistics: &mut ScanStatistics,
     ) -> Result<Self, ScanError> {
         let mut plan = Self::default();
         for segment in day.segments {
             match segment.index(&core.index_cache) {
-                Ok(index) => plan.add_segment(segment, index, query, deletions, statistics),
+                Ok(index) => plan.add_segment(segment, index, query, hiding, statistics),
                 Err(error) => pass_over_damage(core, &segment, &error, statistics)?,
             }
         }
         let mut accepted: HashMap<Labels, bool> = HashMap::new();
         for entry in day.entries {
-            plan.add_entry(entry, query, deletions, &mut accepted);
+            plan.add_entry(entry, query, hiding, &mut accepted);
         }
         plan.note_contested(query.range);
         plan.sort(query.direction);
@@ -135,7 +135,7 @@ impl DayPlan {
         segment: Arc<Segment>,
         index: Arc<SegmentIndex>,
         query: &Query,
-        deletions: &[Arc<Tombstone>],
+        hiding: &Hiding,
         statistics: &mut ScanStatistics,
     ) {
         let selected = index.select(&query.selectors);
@@ -143,7 +143,7 @@ impl DayPlan {
         for (place, group) in index.groups.iter().enumerate() {
             let in_range = query.range.overlaps(group.first, group.last);
             let last_sequence = segment.summary.sequences.last;
-            let hidden = HiddenRows::of(deletions, last_sequence, group.first, group.last);
+            let hidden = HiddenRows::of(hiding, last_sequence, group.first, group.last);
             let stream = |stream: &crate::segment::GroupStream| {
                 if !selected.contains(stream.stream) || !stream.overlaps(query.range) {
                     return PlannedStream::default();
@@ -175,10 +175,10 @@ impl DayPlan {
         &mut self,
         entry: Arc<HeadEntry>,
         query: &Query,
-        deletions: &[Arc<Tombstone>],
+        hiding: &Hiding,
         accepted: &mut HashMap<Labels, bool>,
     ) {
-        let hidden = HiddenRows::of(deletions, entry.batch.sequence, entry.first, entry.last);
+        let hidden = HiddenRows::of(hiding, entry.batch.sequence, entry.first, entry.last);
         let labels = entry.batch.batch.rows.streams();
         let stream = |labels: &Labels| {
             if !*accepted.entry(labels.clone()).or_insert_with(|| query.accepts(labels)) {

@@ -21,7 +21,7 @@ pub(crate) fn estimate(core: &Core, request: &ScanRequest) -> Result<ScanEstimat
         if let Some(reason) = request.cancellation.reason() {
             return Err(ScanError::Cancelled(reason));
         }
-        let plan = DayPlan::new(core, day, &query, &snapshot.deletions, &mut statistics)?;
+        let plan = DayPlan::new(core, day, &query, &snapshot.hiding, &mut statistics)?;
         let read: HashSet<usize> = plan.groups.iter().map(|group| group.segment).collect();
         estimate.segments += read.len() as u64;
         for unit in &plan.units {

@@ -27,14 +27,14 @@ pub(crate) fn labels(
         for segment in &day.segments {
             match segment.index(&core.index_cache) {
                 Ok(index) => {
-                    let present = in_segment(segment, &index, &query, &snapshot.deletions);
+                    let present = in_segment(segment, &index, &query, &snapshot.hiding);
                     add_segment(&index, &present, &mut collector)?;
                 }
                 Err(error) => pass_over_damage(core, segment, &error, &mut statistics)?,
             }
         }
         for entry in &day.entries {
-            for labels in in_entry(entry, &query, &snapshot.deletions) {
+            for labels in in_entry(entry, &query, &snapshot.hiding) {
                 labels.iter().try_for_each(|(name, value)| collector.add(name, value))?;
             }
         }

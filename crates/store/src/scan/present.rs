@@ -1,11 +1,9 @@
-//! Which streams of one place have rows that a question is about: in the range, passing, not deleted.
-
-use std::sync::Arc;
+//! Which streams of one place have rows that a question is about: in the range, passing, not hidden.
 
 use timberyard_model::Labels;
 
 use super::query::Query;
-use crate::deletion::{HiddenRows, StreamRows, Tombstone};
+use crate::deletion::{HiddenRows, Hiding, StreamRows};
 use crate::head::HeadEntry;
 use crate::segment::{Segment, SegmentIndex, SegmentSummary, StreamSet};
 
@@ -14,10 +12,10 @@ pub(super) fn in_segment(
     segment: &Segment,
     index: &SegmentIndex,
     query: &Query,
-    deletions: &[Arc<Tombstone>],
+    hiding: &Hiding,
 ) -> StreamSet {
     let SegmentSummary { sequences, first, last, .. } = &segment.summary;
-    let hidden = HiddenRows::of(deletions, sequences.last, *first, *last);
+    let hidden = HiddenRows::of(hiding, sequences.last, *first, *last);
     let whole = query.range.start <= *first && *last < query.range.end;
     if whole && query.selectors.is_empty() && hidden.is_empty() {
         return StreamSet::full(index.streams.len());
@@ -44,10 +42,10 @@ pub(super) fn in_segment(
 pub(super) fn in_entry<'e>(
     entry: &'e HeadEntry,
     query: &'e Query,
-    deletions: &[Arc<Tombstone>],
+    hiding: &Hiding,
 ) -> impl Iterator<Item = &'e Labels> {
     let streams = entry.batch.batch.rows.streams();
-    let hidden = HiddenRows::of(deletions, entry.batch.sequence, entry.first, entry.last);
+    let hidden = HiddenRows::of(hiding, entry.batch.sequence, entry.first, entry.last);
     let shown = |labels: &Labels| hidden.stream(labels, entry.first, entry.last);
     let shown: Vec<StreamRows> = streams.iter().map(shown).collect();
     let mut present = vec![false; streams.len()];

@@ -37,13 +37,13 @@ pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>
                     continue;
                 }
             };
-            let present = in_segment(segment, &index, &query, &snapshot.deletions);
+            let present = in_segment(segment, &index, &query, &snapshot.hiding);
             for stream in (0..index.streams.len()).filter(|stream| present.contains(*stream as u32)) {
                 found.add(&index.labels.labels_of(stream))?;
             }
         }
         for entry in &day.entries {
-            in_entry(entry, &query, &snapshot.deletions).try_for_each(|labels| found.add(labels))?;
+            in_entry(entry, &query, &snapshot.hiding).try_for_each(|labels| found.add(labels))?;
         }
     }
     let mut streams: Vec<Labels> = found.streams.into_iter().collect();

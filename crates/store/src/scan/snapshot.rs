@@ -7,7 +7,7 @@ use timberyard_model::{TenantId, TimeRange, Timestamp};
 
 use super::query::Query;
 use crate::core::Core;
-use crate::deletion::Tombstone;
+use crate::deletion::Hiding;
 use crate::head::HeadEntry;
 use crate::segment::Segment;
 
@@ -16,7 +16,7 @@ use crate::segment::Segment;
 pub(super) struct Snapshot {
     pub(super) days: BTreeMap<i32, Day>,
     /// What hides rows of the tenant.
-    pub(super) deletions: Arc<[Arc<Tombstone>]>,
+    pub(super) hiding: Hiding,
     /// Segments of the tenant, in the range or not.
     pub(super) segments_total: u64,
 }
@@ -40,7 +40,7 @@ impl Snapshot {
             state.heads.for_each_entry(tenant, query.range, &wanted, &mut |day, entry| {
                 snapshot.days.entry(day).or_default().entries.push(Arc::clone(entry));
             });
-            snapshot.deletions = state.deletions.of_tenant(tenant);
+            snapshot.hiding = state.hiding(tenant);
             state.segments.days(tenant).cloned()
         };
         let Some(segments) = segments else { return snapshot };

@@ -61,8 +61,7 @@ impl<'a> StoreScan<'a> {
         self.open = None;
         // No row of another day equals one of this.
         self.seen = Seen::default();
-        self.plan =
-            DayPlan::new(self.core, day, &self.query, &self.snapshot.deletions, &mut self.statistics)?;
+        self.plan = DayPlan::new(self.core, day, &self.query, &self.snapshot.hiding, &mut self.statistics)?;
         self.statistics.segments_read += self.plan.segments.len() as u64;
         Ok(true)
     }

@@ -169,7 +169,7 @@ impl UnitReader<'_> {
             stream.contested.as_ref().is_some_and(|stretches| touches(stretches, entry.first, entry.last))
         };
         let compares = accepted().any(contested);
-        let judges = accepted().any(|stream| stream.rows.is_partial());
+        let judges = accepted().any(|stream| stream.rows.needs_lines());
         let query = self.query;
         let labels = || {
             let members = planned.streams.iter().zip(&group.streams).filter(|(stream, _)| stream.accepted);
@@ -180,7 +180,7 @@ impl UnitReader<'_> {
             let stream = planned.streams.get(stream as usize).filter(|stream| stream.accepted);
             let Some(stream) = stream.filter(|_| query.range.contains(time)) else { return OfRow::Nothing };
             let compared = || stream.contested.as_ref().is_some_and(|stretches| contains(stretches, time));
-            if spells || stream.rows.is_partial() || compared() { OfRow::Line } else { OfRow::Presence }
+            if spells || stream.rows.needs_lines() || compared() { OfRow::Line } else { OfRow::Presence }
         };
         let fields = query.fields.as_ref();
         let wanted = Wanted {

@@ -22,7 +22,7 @@ pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<Stream
     let mut counts = Counts::new();
     let mut statistics = ScanStatistics::default();
     for (_, day) in snapshot.days {
-        let mut plan = DayPlan::new(core, day, &query, &snapshot.deletions, &mut statistics)?;
+        let mut plan = DayPlan::new(core, day, &query, &snapshot.hiding, &mut statistics)?;
         count_from_index(&mut plan, &query, &mut counts);
         let (mut open, mut seen) = (None, Seen::default());
         while let Some(unit) = plan.units.pop() {

@@ -426,7 +426,7 @@ fn a_damaged_or_missing_manifest_is_an_error_that_names_it() {
 #[test]
 fn retention_by_age_hides_rows_and_drops_whole_days() {
     let disk = SimulatedDisk::new(2);
-    let retention = Retention { age_seconds_max: Some(2 * 86_400), bytes_max: None };
+    let retention = Retention { age_seconds_max: Some(2 * 86_400), ..Retention::default() };
     let other = TenantId::new("other").expect("valid");
     let tenant_retention = [(other.clone(), Retention::default())].into();
     let options = StoreOptions { retention, tenant_retention, ..small_options() };
@@ -480,7 +480,7 @@ fn retention_by_bytes_drops_the_oldest_first() {
 #[test]
 fn a_reader_finishes_on_the_segments_it_began_with() {
     let disk = SimulatedDisk::new(2);
-    let retention = Retention { age_seconds_max: Some(86_400), bytes_max: None };
+    let retention = Retention { age_seconds_max: Some(86_400), ..Retention::default() };
     let store = open(&disk, StoreOptions { retention, ..small_options() }).expect("opens");
     let mut source = BatchSource::new(12);
     let mut plain = PlainStore::default();

@@ -7,5 +7,6 @@ mod fixtures;
 mod harness;
 mod random_operations;
 mod record;
+mod retention;
 mod selectors;
 mod simulated_disk;
