@@ -1,5 +1,8 @@
 //! Severity words and the small set of levels they stand for.
 
+/// The structured metadata that holds the level of a row.
+pub const DETECTED_LEVEL: &str = "detected_level";
+
 /// The normalised level of a line, as Loki's `detected_level` names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {

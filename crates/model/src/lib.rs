@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod batch_builder;
 pub mod cancellation;
+pub mod counting;
 pub mod field_values;
 pub mod fields;
 mod go_expression;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::cancellation::{CancelReason, Cancellation};
+use crate::counting::{CountedRows, Cuts};
 use crate::fields::FieldRequest;
 use crate::label_values::{LabelCollector, LabelQuestion, LabelValues};
 use crate::labels::Labels;
@@ -55,6 +56,9 @@ pub struct ScanRequest {
     pub metadata_names: Option<Arc<[Box<str>]>>,
     /// Fields of the line that it will look at. A source may ignore this.
     pub fields: Option<FieldRequest>,
+    /// Set by a consumer that only counts rows of equal metadata, as far as it looks at metadata, between cuts: the
+    /// source may hand over numbers instead of rows. A source ignores this where line filters or fields are asked for.
+    pub counting: Option<Cuts>,
     /// Looked at between blocks.
     pub cancellation: Cancellation,
 }
@@ -71,6 +75,7 @@ impl ScanRequest {
             columns: Columns::ALL,
             metadata_names: None,
             fields: None,
+            counting: None,
             cancellation: Cancellation::default(),
         }
     }
@@ -83,6 +88,8 @@ pub struct RowBlock {
     /// which they were stored (also when scanning backward, where an earlier block holds the later ones).
     /// Equal entries that merge are there once in the whole scan.
     pub rows: Rows,
+    /// Rows that are counted instead; nothing unless [`ScanRequest::counting`] asked for it.
+    pub counted: Vec<CountedRows>,
     /// How far the scan has come: no later block holds a row beyond it (newer than it when
     /// scanning backward, older when scanning forward). A consumer that has its fill of
     /// rows before the frontier may stop.

@@ -49,6 +49,8 @@ impl DemotedLabelsSource {
         wider.matchers = kept;
         wider.columns.metadata = true;
         wider.metadata_names = None;
+        // Rows whose metadata decides have to be seen.
+        wider.counting = None;
         Some((wider, moved))
     }
 }
@@ -110,7 +112,7 @@ impl BlockStream for Matching<'_> {
             rows.push(stream, row.timestamp(), row.line(), metadata)
                 .map_err(|error| ScanError::Failed(error.to_string()))?;
         }
-        Ok(Some(RowBlock { rows: rows.finish(), frontier: block.frontier }))
+        Ok(Some(RowBlock { rows: rows.finish(), counted: Vec::new(), frontier: block.frontier }))
     }
 
     fn statistics(&self) -> ScanStatistics {

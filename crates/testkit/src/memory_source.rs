@@ -11,6 +11,7 @@ use std::sync::{PoisonError, RwLock};
 
 use timberyard_model::batch::{EqualEntries, LogBatch};
 use timberyard_model::cancellation::Cancellation;
+use timberyard_model::counting::{CountedCell, CountedRows, Cuts};
 use timberyard_model::ingest_record::IngestRecord;
 use timberyard_model::labels::Labels;
 use timberyard_model::matcher::accepts_all;
@@ -157,6 +158,10 @@ impl LogSource for MemorySource {
         });
         statistics.rows_matched = entries.len() as u64;
         entries.sort_by_key(|entry| entry.timestamp);
+        let counted = match request.counting {
+            Some(cuts) if request.line_filters.is_empty() => count_some(&mut entries, cuts, request),
+            _ => Vec::new(),
+        };
         if request.direction == Direction::Backward {
             entries.reverse();
         }
@@ -183,7 +188,7 @@ impl LogSource for MemorySource {
             blocks.push((builder.finish(), last.timestamp));
         }
         blocks.reverse();
-        Ok(Box::new(MemoryScan { blocks, statistics, cancellation: request.cancellation.clone() }))
+        Ok(Box::new(MemoryScan { counted, blocks, statistics, cancellation: request.cancellation.clone() }))
     }
 
     fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
@@ -220,8 +225,49 @@ impl LogSource for MemorySource {
     }
 }
 
+/// Takes some of the entries, sorted by time, and counts them instead.
+fn count_some(entries: &mut Vec<Entry>, cuts: Cuts, request: &ScanRequest) -> Vec<CountedRows> {
+    let mut counted: Vec<(Timestamp, CountedRows)> = Vec::new();
+    let looks_at = |name: &str| {
+        let names = request.metadata_names.as_ref();
+        request.columns.metadata && names.is_none_or(|names| names.iter().any(|other| **other == *name))
+    };
+    // Which ones is of no matter, as long as some are and some are not.
+    for entry in entries.extract_if(.., |entry| entry.line.len() % 3 > 0) {
+        let metadata: Vec<(Box<str>, Box<[u8]>)> = entry
+            .metadata
+            .iter()
+            .filter(|(name, _)| looks_at(name))
+            .map(|(name, value)| (name.as_str().into(), value.as_slice().into()))
+            .collect();
+        let cell = CountedCell { time: entry.timestamp, rows: 1, line_bytes: entry.line.len() as u64 };
+        let alike =
+            counted.iter_mut().find(|(_, rows)| rows.labels == entry.labels && rows.metadata == metadata);
+        match alike {
+            None => {
+                let rows = CountedRows { labels: entry.labels, metadata, cells: vec![cell] };
+                counted.push((entry.timestamp, rows));
+            }
+            Some((first, rows)) => match rows.cells.last_mut() {
+                Some(last) if !cuts.part(*first, cell.time) => {
+                    last.time = cell.time;
+                    last.rows += 1;
+                    last.line_bytes += cell.line_bytes;
+                }
+                _ => {
+                    *first = cell.time;
+                    rows.cells.push(cell);
+                }
+            },
+        }
+    }
+    counted.into_iter().map(|(_, rows)| rows).collect()
+}
+
 /// The blocks still to come, last one first.
 struct MemoryScan {
+    /// For the first block.
+    counted: Vec<CountedRows>,
     blocks: Vec<(Rows, Timestamp)>,
     statistics: ScanStatistics,
     cancellation: Cancellation,
@@ -232,9 +278,13 @@ impl BlockStream for MemoryScan {
         if let Some(reason) = self.cancellation.reason() {
             return Err(ScanError::Cancelled(reason));
         }
-        let Some((rows, frontier)) = self.blocks.pop() else { return Ok(None) };
+        let counted = std::mem::take(&mut self.counted);
+        let Some((rows, frontier)) = self.blocks.pop() else {
+            let rest = RowBlock { rows: Rows::default(), counted, frontier: Timestamp::MIN };
+            return Ok(Some(rest).filter(|rest| !rest.counted.is_empty()));
+        };
         self.statistics.blocks_read += 1;
-        Ok(Some(RowBlock { rows, frontier }))
+        Ok(Some(RowBlock { rows, counted, frontier }))
     }
 
     fn statistics(&self) -> ScanStatistics {

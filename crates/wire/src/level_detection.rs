@@ -7,12 +7,10 @@
 //! every line that comes in.
 
 use timberyard_model::Labels;
+pub use timberyard_model::level::DETECTED_LEVEL;
 use timberyard_model::level::Level;
 
 use crate::level_word::level_word;
-
-/// The structured metadata that holds the level.
-pub const DETECTED_LEVEL: &str = "detected_level";
 
 /// What is written when nothing says the level.
 pub const UNKNOWN: &str = "unknown";

@@ -95,6 +95,7 @@ pub(crate) fn scan_request(request: &QueryRequest, logs: &LogExpression, plan: &
         columns: Columns::ALL,
         metadata_names: None,
         fields: tests_of_lines(&plan.stages),
+        counting: None,
         cancellation: request.cancellation.clone(),
     }
 }

@@ -4,6 +4,7 @@
 //! by the offset; a range query's steps are multiples of the step width.
 
 use timberyard_model::Timestamp;
+use timberyard_model::counting::Cuts;
 
 use crate::error::{LimitError, QueryError};
 use crate::query_request::QueryRequest;
@@ -123,6 +124,17 @@ impl Windows {
         }
         self.found = Some((clamp(after), clamp(up_to), span));
         Some(span)
+    }
+
+    /// Where windows end or begin, inside the time that they span together.
+    pub(crate) fn cuts(&self) -> Cuts {
+        if self.count < 2 {
+            return Cuts::NONE;
+        }
+        let start = self.first_end - self.range;
+        // A step is the difference of two times and fits; times are moved by whole steps until they do.
+        let fitting = |nanos: i128| clamp(nanos.rem_euclid(self.step));
+        Cuts::every(clamp(self.step), [fitting(self.first_end), fitting(start)])
     }
 
     /// The width of a window in seconds.

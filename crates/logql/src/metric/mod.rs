@@ -7,6 +7,7 @@
 mod absent;
 mod accumulator;
 mod binary;
+mod counted;
 mod grid;
 mod known_series;
 mod label_replace;

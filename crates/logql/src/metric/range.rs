@@ -33,8 +33,9 @@ pub(super) fn evaluate(
     let rows = RowReader::for_streams(evaluation, aggregation, pushed, windows.clone(), series_max)?;
     let leaf = Leaf { rows, windows };
     match aggregation.operation {
+        // An entry is a sample of 1, and those that were counted a sample of their number.
+        RangeOperation::Count if range.unwrap.is_none() => leaf.accumulate::<Sum>(evaluation, number),
         RangeOperation::Count => leaf.accumulate::<Count>(evaluation, number),
-        RangeOperation::Rate if range.unwrap.is_none() => leaf.accumulate::<Count>(evaluation, rate),
         RangeOperation::Rate | RangeOperation::BytesRate => leaf.accumulate::<Sum>(evaluation, rate),
         RangeOperation::Bytes | RangeOperation::Sum => leaf.accumulate::<Sum>(evaluation, number),
         RangeOperation::Average => leaf.accumulate::<Mean>(evaluation, number),

@@ -4,10 +4,12 @@
 //! with fields instead of lines. Such rows lack what an error would have to show, so that when one has an
 //! error, everything is read again in full.
 
+use timberyard_model::counting::CountedCell;
 use timberyard_model::scan::{Columns, Direction, ScanRequest};
 use timberyard_model::{Labels, RowRef, TimeRange};
 
 use super::Evaluation;
+use super::counted::{add_counted, only_counts};
 use super::grid::{WindowSpan, Windows};
 use super::known_series::{KnownFields, KnownSeries};
 use super::series_labels::{SeriesIndex, SeriesLabels};
@@ -173,6 +175,7 @@ impl<'a> RowReader<'a> {
             columns,
             metadata_names: None,
             fields: tests_of_lines(&self.plan.stages),
+            counting: only_counts(self.aggregation).then(|| self.windows.cuts()),
             cancellation: evaluation.request.cancellation.clone(),
         };
         let pipeline = &self.plan.pipeline;
@@ -205,6 +208,11 @@ impl<'a> RowReader<'a> {
         let mut index = SeriesIndex::new(self.wanted.clone(), self.series_max, reading.is_narrow);
         let mut scan = evaluation.source.scan(&reading.request)?;
         while let Some(block) = scan.next_block()? {
+            for counted in &block.counted {
+                let series = (&mut index, &mut evaluation.budget);
+                let value = |cell: &CountedCell| reading.value_of_counted(cell);
+                add_counted(counted, reading.pipeline, value, &mut windows, series, sink)?;
+            }
             let Some(first) = block.rows.streams().first() else { continue };
             let mut working = WorkingRow::new(first);
             working.set_now(evaluation.request.now);
@@ -274,6 +282,14 @@ impl Reading<'_> {
         match self.sample {
             SampleValue::Bytes => row.line().len() as f64,
             SampleValue::Entry | SampleValue::Unwrapped(_) => 1.0,
+        }
+    }
+
+    /// The samples of rows that were counted, added up.
+    fn value_of_counted(&self, cell: &CountedCell) -> f64 {
+        match self.sample {
+            SampleValue::Bytes => cell.line_bytes as f64,
+            SampleValue::Entry | SampleValue::Unwrapped(_) => cell.rows as f64,
         }
     }
 

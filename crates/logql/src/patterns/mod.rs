@@ -83,6 +83,7 @@ pub fn patterns(
         columns: Columns::ALL,
         metadata_names: None,
         fields: None,
+        counting: None,
         cancellation: request.cancellation.clone(),
     };
     let mut table = Table::new(request.step_ns, limits);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use timberyard_model::scan::{Direction, ScanError, ScanStatistics};
 use timberyard_model::{Labels, TimeRange, Timestamp};
 
-use super::contested::{Contested, ContestedBuilder, Stretches};
+use super::contested::{Contested, ContestedBuilder, Stretches, contains};
 use super::query::Query;
 use super::snapshot::Day;
 use crate::core::Core;
@@ -58,6 +58,8 @@ pub(super) struct PlannedStream {
     pub(super) contested: Option<Stretches>,
     /// Which of its rows deletions leave.
     pub(super) rows: StreamRows,
+    /// The times at which its rows are still to be read, when some were counted; all when it is `None`.
+    pub(super) unread: Option<Stretches>,
 }
 
 /// What is read at once.
@@ -73,15 +75,30 @@ pub(super) enum UnitPlace {
     Entry { entry: usize, start: usize, end: usize },
 }
 
+impl PlannedUnit {
+    /// The number in the plan of the group that a block is of.
+    pub(super) fn group(&self) -> Option<usize> {
+        match self.place {
+            UnitPlace::Block { group, .. } => Some(group),
+            UnitPlace::Entry { .. } => None,
+        }
+    }
+}
+
 impl PlannedStream {
     /// A stream that passes, of which deletions leave these rows.
     fn accepted(rows: StreamRows) -> Self {
-        Self { accepted: !matches!(rows, StreamRows::None), contested: None, rows }
+        Self { accepted: !matches!(rows, StreamRows::None), rows, ..Self::default() }
     }
 
     /// Every accepted row in the range is handed over, so that counts of the index are those of the rows.
     pub(super) fn is_exact_in_index(&self) -> bool {
         self.contested.is_none() && !self.rows.is_partial()
+    }
+
+    /// Whether a row of that time is to be read.
+    pub(super) fn wants(&self, time: Timestamp) -> bool {
+        self.accepted && self.unread.as_deref().is_none_or(|unread| contains(unread, time))
     }
 }
 

@@ -5,6 +5,7 @@
 //! units are independent of each other, so that they can be decoded in parallel later.
 
 mod contested;
+mod counted;
 mod day_plan;
 mod estimate;
 mod labels;

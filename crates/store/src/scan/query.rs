@@ -64,6 +64,12 @@ impl Query {
         self.selectors.is_empty() || self.selectors.iter().any(|matchers| accepts_all(matchers, labels))
     }
 
+    /// Whether anyone looks at metadata of that name.
+    pub(super) fn looks_at_metadata(&self, name: &str) -> bool {
+        self.columns.metadata
+            && self.metadata_names.as_ref().is_none_or(|names| names.iter().any(|other| **other == *name))
+    }
+
     /// Whether a family can have streams that pass: looks at its name alone.
     pub(super) fn accepts_family(&self, family: &str) -> bool {
         let passes = |matchers: &Vec<LabelMatcher>| {

@@ -2,9 +2,11 @@
 
 use timberyard_model::Cancellation;
 use timberyard_model::Timestamp;
+use timberyard_model::counting::{CountedRows, Cuts};
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{BlockStream, Direction, RowBlock, ScanError, ScanRequest, ScanStatistics};
 
+use super::counted::{Counter, leave_out_counted};
 use super::day_plan::DayPlan;
 use super::query::Query;
 use super::snapshot::Snapshot;
@@ -20,6 +22,8 @@ const BLOCK_ROWS: usize = 1 << 16;
 const LOOKED_AT_BYTES: u64 = 8 << 20;
 /// The same in units, so that cancellation and the frontier are never far.
 const LOOKED_AT_UNITS: usize = 256;
+/// A block is handed over once it counts rows in this many cells.
+const CELLS: usize = 1 << 16;
 
 /// One scan over the state that the store had when it began.
 pub(crate) struct StoreScan<'a> {
@@ -30,6 +34,9 @@ pub(crate) struct StoreScan<'a> {
     plan: DayPlan,
     open: Option<(usize, SegmentReader)>,
     seen: Seen,
+    counting: Option<Cuts>,
+    /// Groups of the plan that were looked at for it.
+    groups_counted: usize,
     statistics: ScanStatistics,
 }
 
@@ -47,6 +54,10 @@ impl<'a> StoreScan<'a> {
             plan: DayPlan::default(),
             open: None,
             seen: Seen::default(),
+            counting: request
+                .counting
+                .filter(|_| request.line_filters.is_empty() && request.fields.is_none()),
+            groups_counted: 0,
             statistics,
         }
     }
@@ -59,10 +70,25 @@ impl<'a> StoreScan<'a> {
         };
         let Some((_, day)) = next else { return Ok(false) };
         self.open = None;
+        self.groups_counted = 0;
         // No row of another day equals one of this.
         self.seen = Seen::default();
         self.plan = DayPlan::new(self.core, day, &self.query, &self.snapshot.hiding, &mut self.statistics)?;
         self.statistics.segments_read += self.plan.segments.len() as u64;
+        Ok(true)
+    }
+
+    /// Counts a group of the day if there is one left to count. Whether there was.
+    fn count(&mut self, counted: &mut Vec<CountedRows>) -> Result<bool, ScanError> {
+        let Some(cuts) = self.counting.filter(|_| self.groups_counted < self.plan.groups.len()) else {
+            return Ok(false);
+        };
+        let counter = Counter { core: self.core, query: &self.query, cuts };
+        counter.count_group(&mut self.plan, self.groups_counted, counted, &mut self.statistics)?;
+        self.groups_counted += 1;
+        if self.groups_counted == self.plan.groups.len() {
+            leave_out_counted(&mut self.plan, &mut self.statistics);
+        }
         Ok(true)
     }
 
@@ -91,17 +117,24 @@ impl BlockStream for StoreScan<'_> {
         if let Some(fields) = self.query.fields.as_ref().filter(|fields| fields.instead_of_line) {
             rows.expect_fields(fields.reader.labels().len());
         }
+        let mut counted = Vec::new();
         let looked_at_before = self.statistics.decompressed_bytes;
         let mut units = 0;
         loop {
             if let Some(reason) = self.cancellation.reason() {
                 return Err(ScanError::Cancelled(reason));
             }
+            if self.count(&mut counted)? {
+                if counted.iter().map(|rows| rows.cells.len()).sum::<usize>() >= CELLS {
+                    break;
+                }
+                continue;
+            }
             let Some(unit) = self.plan.units.pop() else {
                 if self.next_day()? {
                     continue;
                 }
-                if units == 0 && rows.is_empty() {
+                if units == 0 && rows.is_empty() && counted.is_empty() {
                     return Ok(None);
                 }
                 break;
@@ -137,7 +170,7 @@ impl BlockStream for StoreScan<'_> {
             // Read from the newest to the oldest; handed over with equal times in the order of storing.
             Direction::Backward => rows.finish().reversed(),
         };
-        Ok(Some(RowBlock { rows, frontier }))
+        Ok(Some(RowBlock { rows, counted, frontier }))
     }
 
     fn statistics(&self) -> ScanStatistics {

@@ -177,7 +177,7 @@ impl UnitReader<'_> {
         };
         let spells = query.columns.line && !query.takes_fields();
         let of_row = |stream: u32, time: Timestamp| {
-            let stream = planned.streams.get(stream as usize).filter(|stream| stream.accepted);
+            let stream = planned.streams.get(stream as usize).filter(|stream| stream.wants(time));
             let Some(stream) = stream.filter(|_| query.range.contains(time)) else { return OfRow::Nothing };
             let compared = || stream.contested.as_ref().is_some_and(|stretches| contains(stretches, time));
             if spells || stream.rows.needs_lines() || compared() { OfRow::Line } else { OfRow::Presence }
@@ -221,7 +221,7 @@ impl UnitReader<'_> {
                 return Ok(());
             }
             let number = decoded.stream(row) as usize;
-            let Some(stream) = planned.streams.get(number).filter(|stream| stream.accepted) else {
+            let Some(stream) = planned.streams.get(number).filter(|stream| stream.wants(times[row])) else {
                 return Ok(());
             };
             let member = group.streams.get(number);

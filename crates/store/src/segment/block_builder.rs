@@ -1,12 +1,15 @@
 //! Collects rows and encodes them as the blocks of one group. The counterpart of [`super::block`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use timberyard_model::level::DETECTED_LEVEL;
 use timberyard_model::{Labels, RowRef, Timestamp};
 
+use super::counts::CountsBuilder;
 use super::frame::FrameWriter;
-use super::index::{BlockEntry, Group, GroupStream};
+use super::index::{BlockEntry, CountsEntry, Group, GroupStream};
 use super::metadata::MetadataBuilder;
+use super::metadata_size::MetadataSizes;
 use crate::codec::{Malformed, put_varint};
 use crate::columnar::{Prehashed, Strings, encode_numbers};
 
@@ -25,6 +28,10 @@ pub(crate) struct GroupBuilder {
     blocks: Vec<BlockEntry>,
     raw_bytes: usize,
     columns: Columns,
+    counts: CountsBuilder,
+    metadata_sizes: MetadataSizes,
+    /// Of the metadata of blocks that are written.
+    metadata_names: BTreeSet<Box<str>>,
 }
 
 /// The rows of the block that is being filled.
@@ -55,6 +62,9 @@ impl GroupBuilder {
             blocks: Vec::new(),
             raw_bytes: 0,
             columns: Columns::default(),
+            counts: CountsBuilder::default(),
+            metadata_sizes: MetadataSizes::default(),
+            metadata_names: BTreeSet::new(),
         }
     }
 
@@ -87,13 +97,19 @@ impl GroupBuilder {
         }
         let stream = self.stream(row.labels(), row.timestamp());
         let before = self.columns.bytes();
-        self.columns.push(row, stream, merges);
+        let shape = self.columns.push(row, stream, merges);
+        let level = self.level(row);
+        self.counts.add(stream, level, row.timestamp(), row.line().len());
         self.raw_bytes += self.columns.bytes() - before;
         if let Some(counts) = self.streams.get_mut(stream as usize) {
             counts.last = row.timestamp();
             counts.rows += 1;
             counts.line_bytes += row.line().len() as u64;
             counts.merging_rows += u64::from(merges);
+            if row.metadata().len() > 0 {
+                counts.metadata_pairs += row.metadata().len() as u64;
+                counts.metadata_text_bytes += self.metadata_sizes.add(stream, shape, level, row.metadata());
+            }
         }
         Ok(())
     }
@@ -106,6 +122,15 @@ impl GroupBuilder {
         out: &mut Vec<u8>,
     ) -> Result<Option<BuiltGroup>, Malformed> {
         self.cut(frames, offset, out)?;
+        let names = self.metadata_names.iter().map(|name| &**name);
+        let counts = self.counts.encode(&self.streams, names);
+        let counts = match counts.is_empty() {
+            true => None,
+            false => {
+                let offset = offset + out.len() as u64;
+                Some(CountsEntry { offset, frame: frames.write(&counts, out)? })
+            }
+        };
         let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else { return Ok(None) };
         let group = Group {
             family: self.family,
@@ -113,8 +138,19 @@ impl GroupBuilder {
             last: last.last,
             streams: self.streams.into(),
             blocks: self.blocks.into(),
+            counts,
         };
         Ok(Some(BuiltGroup { labels: self.labels, group }))
+    }
+
+    /// The number of the row's level among the counts.
+    fn level(&mut self, row: RowRef<'_>) -> u8 {
+        let mut levels = row.metadata().filter(|(name, _)| *name == DETECTED_LEVEL);
+        let Some((_, value)) = levels.next() else { return 0 };
+        if levels.next().is_some() {
+            self.counts.give_up_levels();
+        }
+        self.counts.level(value)
     }
 
     fn stream(&mut self, labels: &Labels, time: Timestamp) -> u32 {
@@ -131,6 +167,8 @@ impl GroupBuilder {
             rows: 0,
             line_bytes: 0,
             merging_rows: 0,
+            metadata_pairs: 0,
+            metadata_text_bytes: 0,
         });
         number
     }
@@ -150,6 +188,8 @@ impl GroupBuilder {
             metadata_frame: frames.write(&columns.metadata.encode(), out)?,
         };
         self.blocks.push(entry);
+        self.metadata_names.extend(self.columns.metadata.take_names());
+        self.metadata_sizes.forget_shapes();
         self.columns.clear();
         Ok(())
     }
@@ -164,12 +204,13 @@ impl Columns {
         self.lines.bytes.len() + self.metadata.bytes() + self.len() * ROW_OVERHEAD_BYTES
     }
 
-    fn push(&mut self, row: RowRef<'_>, stream: u32, merges: bool) {
+    /// Adds a row; gives the shape of its metadata.
+    fn push(&mut self, row: RowRef<'_>, stream: u32, merges: bool) -> u32 {
         self.timestamps.push(row.timestamp());
         self.streams.push(stream);
         self.merging.push(merges);
         self.lines.push(row.line());
-        self.metadata.push(row.metadata());
+        self.metadata.push(row.metadata())
     }
 
     fn clear(&mut self) {

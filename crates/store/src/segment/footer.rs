@@ -6,14 +6,17 @@ use timberyard_model::{TenantId, Timestamp};
 
 use super::frame::Frame;
 use super::handle::SegmentSummary;
-use super::index::{BlockEntry, Group, GroupStream, SegmentIndex};
+use super::index::{BlockEntry, CountsEntry, Group, GroupStream, SegmentIndex};
 use super::label_index::LabelIndex;
 use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put_varint, put_zigzag};
 
 pub(super) const MAGIC: &[u8; 8] = b"TMBRSEG\n";
 pub(super) const TRAILER_BYTES: usize = 64;
 const TRAILER_MAGIC: &[u8; 4] = b"TSEG";
-const VERSION: u32 = 1;
+/// What is written.
+const VERSION: u32 = 2;
+/// Without counts of minutes and sizes of metadata.
+const OLDEST_VERSION: u32 = 1;
 
 /// The last bytes of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,20 @@ pub(super) struct Trailer {
     pub(super) keys_offset: u64,
     pub(super) key_index_bytes: u32,
     pub(super) key_index_checksum: u64,
+    pub(super) version: Version,
+}
+
+/// A version of the format that this program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version(u32);
+
+impl Version {
+    /// The one that is written.
+    pub(super) const NEWEST: Self = Self(VERSION);
+
+    fn has_counts(self) -> bool {
+        self.0 > OLDEST_VERSION
+    }
 }
 
 impl Trailer {
@@ -37,7 +54,7 @@ impl Trailer {
         put_u32(&mut out, self.key_index_bytes);
         put_u32(&mut out, 0);
         put_u64(&mut out, self.key_index_checksum);
-        put_u32(&mut out, VERSION);
+        put_u32(&mut out, self.version.0);
         out.extend_from_slice(TRAILER_MAGIC);
         let sum = checksum(&out);
         put_u64(&mut out, sum);
@@ -58,13 +75,14 @@ impl Trailer {
         let key_index_bytes = reader.u32()?;
         reader.u32()?;
         let key_index_checksum = reader.u64()?;
-        if reader.u32()? != VERSION {
+        let version = Version(reader.u32()?);
+        if !(OLDEST_VERSION..=VERSION).contains(&version.0) {
             return Err(Malformed("segment version is not one this program reads"));
         }
         if reader.take(TRAILER_MAGIC.len())? != TRAILER_MAGIC {
             return Err(Malformed("trailer has the wrong magic"));
         }
-        Ok(Self { footer_offset, footer, keys_offset, key_index_bytes, key_index_checksum })
+        Ok(Self { footer_offset, footer, keys_offset, key_index_bytes, key_index_checksum, version })
     }
 }
 
@@ -106,6 +124,8 @@ fn put_group(out: &mut Vec<u8>, group: &Group) {
         put_varint(out, stream.rows);
         put_varint(out, stream.line_bytes);
         put_varint(out, stream.merging_rows);
+        put_varint(out, stream.metadata_pairs);
+        put_varint(out, stream.metadata_text_bytes);
     }
     put_varint(out, group.blocks.len() as u64);
     for block in &group.blocks {
@@ -116,6 +136,11 @@ fn put_group(out: &mut Vec<u8>, group: &Group) {
         block.row_frame.put(out);
         block.line_frame.put(out);
         block.metadata_frame.put(out);
+    }
+    // No group starts at 0: the magic is there.
+    put_varint(out, group.counts.map_or(0, |counts| counts.offset));
+    if let Some(counts) = group.counts {
+        counts.frame.put(out);
     }
 }
 
@@ -131,7 +156,8 @@ pub(super) struct Footer {
     pub(super) index: SegmentIndex,
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Footer, Malformed> {
+/// Reads the footer of a segment of that version.
+pub(super) fn decode(bytes: &[u8], version: Version) -> Result<Footer, Malformed> {
     let mut reader = Reader::new(bytes);
     let tenant = TenantId::new(reader.text()?).map_err(|_| Malformed("tenant has no valid name"))?;
     let day = i32::try_from(reader.zigzag()?).map_err(|_| Malformed("day is out of range"))?;
@@ -144,14 +170,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Footer, Malformed> {
     let group_count = reader.count()?;
     let mut groups = Vec::with_capacity(group_count);
     for _ in 0..group_count {
-        groups.push(read_group(&mut reader, labels.streams())?);
+        groups.push(read_group(&mut reader, labels.streams(), version)?);
     }
     reader.end()?;
     let index = SegmentIndex::new(Arc::new(labels), groups.into());
     Ok(Footer { tenant, day, id, rows, line_bytes, first, last, index })
 }
 
-fn read_group(reader: &mut Reader<'_>, stream_count: usize) -> Result<Group, Malformed> {
+fn read_group(reader: &mut Reader<'_>, stream_count: usize, version: Version) -> Result<Group, Malformed> {
     let family = reader.text()?.into();
     let first = Timestamp::from_nanos(reader.zigzag()?);
     let last = later(first, reader.varint()?)?;
@@ -165,7 +191,18 @@ fn read_group(reader: &mut Reader<'_>, stream_count: usize) -> Result<Group, Mal
         let start = later(first, reader.varint()?)?;
         let end = later(start, reader.varint()?)?;
         let (rows, line_bytes, merging_rows) = (reader.varint()?, reader.varint()?, reader.varint()?);
-        streams.push(GroupStream { stream, first: start, last: end, rows, line_bytes, merging_rows });
+        let (metadata_pairs, metadata_text_bytes) =
+            if version.has_counts() { (reader.varint()?, reader.varint()?) } else { (0, 0) };
+        streams.push(GroupStream {
+            stream,
+            first: start,
+            last: end,
+            rows,
+            line_bytes,
+            merging_rows,
+            metadata_pairs,
+            metadata_text_bytes,
+        });
     }
     let count = reader.count()?;
     let mut blocks = Vec::with_capacity(count);
@@ -183,5 +220,7 @@ fn read_group(reader: &mut Reader<'_>, stream_count: usize) -> Result<Group, Mal
             metadata_frame: Frame::get(reader)?,
         });
     }
-    Ok(Group { family, first, last, streams: streams.into(), blocks: blocks.into() })
+    let offset = if version.has_counts() { reader.varint()? } else { 0 };
+    let counts = if offset > 0 { Some(CountsEntry { offset, frame: Frame::get(reader)? }) } else { None };
+    Ok(Group { family, first, last, streams: streams.into(), blocks: blocks.into(), counts })
 }

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use timberyard_model::{TenantId, Timestamp};
 
 use super::block::{Block, Wanted};
+use super::counts::{Counts, Recount};
 use super::footer::{self, TRAILER_BYTES, Trailer};
-use super::index::{BlockEntry, Group, SegmentIndex};
+use super::index::{BlockEntry, CountsEntry, Group, SegmentIndex};
 use super::index_cache::IndexCache;
 use super::keys::KeyIndex;
 use crate::codec::{Malformed, checksum};
@@ -119,7 +120,7 @@ impl Segment {
     pub(crate) fn read_index(&self, reader: &SegmentReader) -> Result<SegmentIndex, StoreError> {
         let trailer = self.trailer(reader)?;
         let stored = reader.bytes(trailer.footer_offset, trailer.footer.stored as usize)?;
-        let decoded = trailer.footer.read(&stored).and_then(|raw| footer::decode(&raw));
+        let decoded = trailer.footer.read(&stored).and_then(|raw| footer::decode(&raw, trailer.version));
         let footer = decoded.map_err(|error| self.corrupt_at("footer", error))?;
         let summary = &self.summary;
         let same = footer.tenant == summary.tenant
@@ -169,6 +170,8 @@ impl Segment {
         for group in index.groups.iter() {
             let mut rows = vec![0u64; group.streams.len()];
             let mut before = group.first;
+            let counts = reader.counts(group)?;
+            let mut recount = counts.as_ref().map(Recount::of);
             for entry in &group.blocks {
                 let block = reader.block(group, entry)?;
                 for (row, time) in block.timestamps().iter().enumerate() {
@@ -184,11 +187,17 @@ impl Segment {
                         return Err(self.corrupt_block(entry, "a time is out of order or of another day"));
                     }
                     before = *time;
+                    if let Some(recount) = &mut recount {
+                        recount.add(stream, *time, block.line(row).len(), block.metadata(row));
+                    }
                 }
                 visit(block.rows() as u64);
             }
             if !group.streams.iter().map(|stream| stream.rows).eq(rows) {
                 return Err(self.corrupt("footer: rows of a group are not those it counts"));
+            }
+            if recount.is_some_and(|recount| !recount.agrees()) {
+                return Err(self.corrupt("counts: rows of a group are not those of its minutes"));
             }
         }
         self.for_each_key(&mut |_| {})
@@ -291,6 +300,21 @@ impl SegmentReader {
         Block::decode(entry, &stored, wanted, group.streams.len()).map_err(|error| {
             StoreError::corrupt(&self.path, format!("block at byte {}: {}", entry.offset, error.0))
         })
+    }
+
+    /// Reads the counts of a group, if it has any.
+    pub(crate) fn counts(&self, group: &Group) -> Result<Option<Counts>, StoreError> {
+        let Some(entry) = group.counts else { return Ok(None) };
+        let stored = self.bytes(entry.offset, entry.frame.stored as usize)?;
+        let counts = entry.frame.read(&stored).and_then(|raw| Counts::decode(&raw, group));
+        counts.map(Some).map_err(|error| {
+            StoreError::corrupt(&self.path, format!("counts at byte {}: {}", entry.offset, error.0))
+        })
+    }
+
+    /// The bytes of a group's counts as they are in the file.
+    pub(super) fn stored_counts(&self, entry: &CountsEntry) -> Result<Vec<u8>, StoreError> {
+        self.bytes(entry.offset, entry.frame.stored as usize)
     }
 
     /// The bytes of a block as they are in the file.

@@ -25,6 +25,15 @@ pub(crate) struct Group {
     pub(crate) last: Timestamp,
     pub(crate) streams: Box<[GroupStream]>,
     pub(crate) blocks: Box<[BlockEntry]>,
+    /// Where the counts by minute are, if there are any.
+    pub(crate) counts: Option<CountsEntry>,
+}
+
+/// Where the counts of a group lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CountsEntry {
+    pub(crate) offset: u64,
+    pub(crate) frame: Frame,
 }
 
 /// One stream's part of a group.
@@ -38,6 +47,10 @@ pub(crate) struct GroupStream {
     pub(crate) line_bytes: u64,
     /// Rows that are one with equal rows elsewhere.
     pub(crate) merging_rows: u64,
+    /// Pairs of structured metadata of all rows together.
+    pub(crate) metadata_pairs: u64,
+    /// Bytes of the distinct names and values of that metadata.
+    pub(crate) metadata_text_bytes: u64,
 }
 
 /// Where a block lies.
@@ -61,6 +74,11 @@ impl BlockEntry {
 }
 
 impl Group {
+    /// Whether no row has any structured metadata.
+    pub(crate) fn is_without_metadata(&self) -> bool {
+        self.blocks.iter().all(|block| block.metadata_frame.raw == 0)
+    }
+
     pub(crate) fn rows(&self) -> u64 {
         self.streams.iter().map(|stream| stream.rows).sum()
     }

@@ -31,8 +31,11 @@ struct Shape {
 }
 
 impl MetadataBuilder {
-    /// Adds the next row.
-    pub(super) fn push<'m>(&mut self, metadata: impl ExactSizeIterator<Item = (&'m str, &'m [u8])> + Clone) {
+    /// Adds the next row; gives the number of its shape.
+    pub(super) fn push<'m>(
+        &mut self,
+        metadata: impl ExactSizeIterator<Item = (&'m str, &'m [u8])> + Clone,
+    ) -> u32 {
         let number = match self.rows.last() {
             // Neighbours mostly have the same names, and then nothing is hashed.
             Some(last) if self.has_shape(*last as u32, metadata.clone()) => *last as u32,
@@ -45,6 +48,12 @@ impl MetadataBuilder {
                 self.values.extend_from_slice(value);
             }
         }
+        number
+    }
+
+    /// The names of all rows' metadata, when they are needed no longer here.
+    pub(super) fn take_names(&mut self) -> Vec<Box<str>> {
+        std::mem::take(&mut self.names)
     }
 
     fn has_shape<'m>(

@@ -7,6 +7,7 @@
 
 mod block;
 mod block_builder;
+mod counts;
 mod footer;
 mod frame;
 mod handle;
@@ -15,12 +16,14 @@ mod index_cache;
 mod keys;
 mod label_index;
 mod metadata;
+mod metadata_size;
 #[cfg(test)]
 mod round_trips;
 mod stream_table;
 mod writer;
 
 pub(crate) use block::{Block, OfRow, Wanted, WantedFields};
+pub(crate) use counts::StreamCounts;
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
 pub(crate) use index::{BlockEntry, Group, GroupStream, SegmentIndex, StreamSet};
 pub(crate) use index_cache::IndexCache;

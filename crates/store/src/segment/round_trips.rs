@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use timberyard_model::level::DETECTED_LEVEL;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
 use super::block::{Block, Wanted};
 use super::block_builder::{BuiltGroup, GroupBuilder};
+use super::counts::Counts;
 use super::footer;
 use super::frame::{Frame, FrameWriter};
 use super::handle::{SegmentSummary, Sequences};
@@ -39,7 +41,9 @@ fn plain_row() -> impl Strategy<Value = PlainRow> {
         Just(Vec::new()),
     ];
     let pair = ("[a-c]{0,2}", prop::collection::vec(any::<u8>(), 0..9));
-    let metadata = prop_oneof![Just(Vec::new()), prop::collection::vec(pair, 0..4)];
+    let level =
+        "(info|warn|error|[a-z])".prop_map(|level| vec![(DETECTED_LEVEL.to_owned(), level.into_bytes())]);
+    let metadata = prop_oneof![Just(Vec::new()), level, prop::collection::vec(pair, 0..4)];
     (time, 0..5u8, line, metadata, any::<bool>())
         .prop_map(|(time, stream, line, metadata, merges)| PlainRow { time, stream, line, metadata, merges })
 }
@@ -117,9 +121,45 @@ proptest! {
     }
 
     #[test]
+    fn counts_are_those_of_the_rows(plain in plain_rows(), minutes in prop_oneof![Just(0), 1..30i64, 1..3000i64]) {
+        let mut plain = plain;
+        for (place, row) in plain.iter_mut().enumerate() {
+            // Within some minutes, so that counting is worth it more often than not.
+            row.time = row.time.rem_euclid(1_000_000) + place as i64 * minutes * 60_000_000_000 / 200;
+        }
+        plain.sort_by_key(|row| row.time);
+        let (built, bytes) = encode(&plain, 2000);
+        let group = &built.group;
+        let Some(entry) = group.counts else { return Ok(()) };
+        let section = entry.frame.read(&bytes[entry.offset as usize..][..entry.frame.stored as usize]);
+        let counts = Counts::decode(&section.expect("checks"), group).expect("decodes");
+        let levels_clear = !counts.names().any(|name| name == DETECTED_LEVEL);
+        for (number, member) in group.streams.iter().enumerate() {
+            let name = built.labels[number].get("name").expect("named");
+            let of_stream = |row: &&PlainRow| format!("stream-{}", row.stream) == name;
+            let stream = counts.stream(number, member).expect("counted");
+            for unit in 0..stream.units() {
+                let (first, last) = stream.bounds(unit);
+                let inside = |row: &&PlainRow| first.as_nanos() <= row.time && row.time <= last.as_nanos();
+                let rows: Vec<&PlainRow> = plain.iter().filter(of_stream).filter(inside).collect();
+                let line_bytes: usize = rows.iter().map(|row| row.line.len()).sum();
+                prop_assert_eq!(stream.line_bytes()[unit], line_bytes as u64);
+                for (level, counted) in stream.levels() {
+                    let of_level = |row: &&&PlainRow| {
+                        let found = row.metadata.iter().find(|(name, _)| name == DETECTED_LEVEL);
+                        !levels_clear || found.map(|(_, value)| value.as_slice()) == level
+                    };
+                    prop_assert_eq!(counted[unit], rows.iter().filter(of_level).count() as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_flipped_bit_in_a_block_is_noticed(plain in plain_rows(), place in any::<usize>(), bit in 0..8u8) {
         let (built, mut bytes) = encode(&plain, usize::MAX);
         let entry = &built.group.blocks[0];
+        bytes.truncate(entry.stored_bytes() as usize);
         let place = place % bytes.len();
         bytes[place] ^= 1 << bit;
         prop_assert!(Block::decode(entry, &bytes, &Wanted::ALL, built.group.streams.len()).is_err());
@@ -180,7 +220,7 @@ proptest! {
             sequences: Sequences::of(5),
         };
         let mut bytes = footer::encode(&summary, &index);
-        let decoded = footer::decode(&bytes).expect("decodes");
+        let decoded = footer::decode(&bytes, footer::Version::NEWEST).expect("decodes");
         prop_assert_eq!(&decoded.index.labels, &index.labels);
         prop_assert_eq!(&decoded.index.groups, &index.groups);
         prop_assert_eq!((decoded.rows, decoded.day, decoded.id), (summary.rows, 3, 4));
@@ -189,7 +229,7 @@ proptest! {
             bytes[place] = value;
         }
         // Whatever it says now: reading it neither panics nor asks for more memory than there is.
-        if let Ok(changed) = footer::decode(&bytes) {
+        if let Ok(changed) = footer::decode(&bytes, footer::Version::NEWEST) {
             changed.index.select(&[]);
             changed.index.streams.get(0);
         }

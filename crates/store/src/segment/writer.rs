@@ -129,6 +129,11 @@ impl SegmentWriter {
                 self.write()?;
             }
         }
+        if let Some(counts) = &mut group.counts {
+            let bytes = reader.stored_counts(counts)?;
+            counts.offset = self.position + self.buffer.len() as u64;
+            self.buffer.extend_from_slice(&bytes);
+        }
         for stream in &mut group.streams {
             let labels = index.streams.get(stream.stream as usize);
             let labels = labels.ok_or_else(|| malformed(&self.path, Malformed("no such stream")))?;
@@ -180,6 +185,7 @@ impl SegmentWriter {
             keys_offset: 0,
             key_index_bytes: 0,
             key_index_checksum: 0,
+            version: footer::Version::NEWEST,
         };
         if keys.len() > 0 {
             let (key_index, pages) = keys.encode();

@@ -1,17 +1,18 @@
 //! Data directories that older versions of this program wrote are still read.
 //!
 //! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats, `formats-2` a manifest
-//! in version 2, with deletions. A new version of
-//! a format gets a fixture of its own (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old
+//! in version 2, with deletions, `formats-3` segments in version 2, with counts of minutes. A new version of a format gets a fixture of its own (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old
 //! fixture is never written again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::counting::Cuts;
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
 use timberyard_model::pattern::Pattern;
 use timberyard_model::rows::RowsBuilder;
+use timberyard_model::scan::{Columns, LogSource, ScanRequest};
 use timberyard_model::{Labels, LogBatch, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::{DeletionRequest, Store, StoreError, StoreOptions, verify};
 
@@ -142,6 +143,55 @@ fn the_fixture_with_deletions_is_read() {
     store.cancel_deletion(&TenantId::default(), listed[1].id, true, Timestamp::MAX).expect("called off");
     plain.cancel(listed[1].id);
     assert_eq!(everything(&store, &TenantId::default()), plain.rows(&TenantId::default(), |_| true));
+}
+
+/// Half an hour of two streams, with levels.
+fn counted_batch() -> LogBatch {
+    let mut rows = RowsBuilder::default();
+    for row in 0..600 {
+        let pod = ["a", "b"][usize::from(row % 7 == 0)];
+        let stream = rows.stream(&Labels::from_pairs([("service_name", "api"), ("pod", pod)]));
+        let time = Timestamp::from_nanos(NOW + row * 3_000_000_000);
+        let level: &[u8] = if row % 5 == 0 { b"error" } else { b"info" };
+        let pairs = [("detected_level", level)].into_iter().take(usize::from(row % 11 != 0));
+        rows.push(stream, time, format!("request {row} answered").as_bytes(), pairs).expect("fits");
+    }
+    LogBatch {
+        tenant: TenantId::default(),
+        received_at: Timestamp::from_nanos(NOW),
+        equal_entries: EqualEntries::Keep,
+        rows: rows.finish(),
+        unique_keys: Vec::new(),
+    }
+}
+
+#[test]
+fn the_fixture_with_counts_of_minutes_is_read() {
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-3").exists() {
+        let store = Store::open(&fixture("formats-3"), options(), decoder()).expect("opens");
+        append(&store, &Arc::new(counted_batch())).expect("appended");
+        store.close().expect("closed");
+        drop(store);
+        std::fs::remove_file(fixture("formats-3").join("LOCK")).expect("removed");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    copy(&fixture("formats-3"), directory.path());
+    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let store = Store::open(directory.path(), options(), decoder()).expect("opens");
+    let mut plain = PlainStore::default();
+    plain.append(&counted_batch());
+    let tenant = TenantId::default();
+    assert_eq!(everything(&store, &tenant), plain.rows(&tenant, |_| true));
+    let mut request = ScanRequest::all(tenant, TimeRange::ALL);
+    request.columns = Columns { line: false, metadata: true };
+    request.counting = Some(Cuts::every(60_000_000_000, [0, 0]));
+    let mut blocks = store.scan(&request).expect("the scan starts");
+    let mut rows = 0;
+    while let Some(block) = blocks.next_block().expect("the scan goes on") {
+        assert!(block.rows.is_empty(), "no row has to be read");
+        rows += block.counted.iter().flat_map(|counted| &counted.cells).map(|cell| cell.rows).sum::<u64>();
+    }
+    assert_eq!((rows, blocks.statistics().blocks_read), (600, 0));
 }
 
 fn write_fixture() {

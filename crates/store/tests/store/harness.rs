@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::counting::Cuts;
 use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
+use timberyard_model::scan::{Columns, Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
 use timberyard_model::{Labels, LogBatch, RowRef, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
 use timberyard_store::{DecodeRecord, DeletionId, DeletionRequest, Store, StoreError, StoreOptions};
@@ -240,6 +241,63 @@ fn check_labels(store: &Store, request: &SeriesRequest, streams: &BTreeSet<Label
     }
 }
 
+/// Compares what a store counts, some of it without looking at rows, with counts of plain rows.
+pub(crate) fn check_counts(store: &Store, plain: &PlainStore, request: &ScanRequest, random: &mut Random) {
+    let seconds = [1, 60, 90, 600, 3600, 86_400][random.below(6)];
+    let period = seconds * 1_000_000_000;
+    let kinds = [0, [0, 30_000_000_000, 1][random.below(3)]];
+    let names: Option<&[&str]> =
+        [None, Some(&[][..]), Some(&["detected_level"]), Some(&["trace"])][random.below(4)];
+    let cuts = if random.chance(20) { Cuts::NONE } else { Cuts::every(period, kinds) };
+    let columns = Columns { line: random.chance(50), metadata: random.chance(70) };
+    let metadata_names = names.map(|names| names.iter().copied().map(Box::from).collect());
+    let request = ScanRequest {
+        counting: Some(cuts),
+        line_filters: Vec::new(),
+        columns,
+        metadata_names,
+        ..request.clone()
+    };
+    let looks_at = |name: &str| columns.metadata && names.is_none_or(|names| names.contains(&name));
+    let bucket = |time: Timestamp| {
+        let after =
+            |kind: i64| (i128::from(time.as_nanos()) - 1 - i128::from(kind)).div_euclid(i128::from(period));
+        if cuts == Cuts::NONE { (0, 0) } else { (after(kinds[0]), after(kinds[1])) }
+    };
+    type Counts = BTreeMap<(Labels, Vec<(String, Vec<u8>)>, (i128, i128)), (u64, usize)>;
+    let add = |counts: &mut Counts, row: PlainRow, rows: u64, bytes: usize| {
+        let mut metadata = row.metadata;
+        metadata.retain(|(name, _)| looks_at(name));
+        let count = counts.entry((row.labels, metadata, bucket(row.time))).or_default();
+        *count = (count.0 + rows, if columns.line { count.1 + bytes } else { 0 });
+    };
+    let mut found = Counts::new();
+    let mut blocks = store.scan(&request).expect("the scan starts");
+    while let Some(block) = blocks.next_block().expect("the scan goes on") {
+        for row in block.rows.iter() {
+            add(&mut found, PlainRow::of(row), 1, row.line().len());
+        }
+        for counted in block.counted {
+            let metadata: Vec<(String, Vec<u8>)> =
+                counted.metadata.iter().map(|(name, value)| (name.to_string(), value.to_vec())).collect();
+            for cell in counted.cells {
+                let (labels, metadata) = (counted.labels.clone(), metadata.clone());
+                let row = PlainRow { labels, metadata, time: cell.time, line: Vec::new() };
+                assert!(request.range.contains(cell.time) && cell.rows > 0);
+                add(&mut found, row, cell.rows, cell.line_bytes as usize);
+            }
+        }
+    }
+    let mut expected = Counts::new();
+    let accept =
+        |row: &PlainRow| request.range.contains(row.time) && accepts_all(&request.matchers, &row.labels);
+    for row in plain.rows(&request.tenant, accept) {
+        let bytes = row.line.len();
+        add(&mut expected, row, 1, bytes);
+    }
+    assert_eq!(found, expected, "{request:?}");
+}
+
 /// Batches that look like what clients send, and like what they should not.
 pub(crate) struct BatchSource {
     seed: u64,
@@ -289,6 +347,7 @@ impl BatchSource {
         let count = 1 + random.below(rows_max);
         let spread = [1_000, 1_000_000_000, 3_600_000_000_000, 90_000_000_000_000][random.below(4)];
         let with_keys = random.chance(20);
+        let traced = random.chance(50);
         let mut unique_keys = Vec::new();
         for row in 0..count {
             let service = format!("service-{}", random.below(services));
@@ -305,7 +364,11 @@ impl BatchSource {
             };
             let value = format!("value-{}", random.below(5));
             let metadata = [("trace", value.as_bytes()), ("user", &b"\xfe"[..])];
-            let pairs = metadata.into_iter().take(random.below(3));
+            let level =
+                [("detected_level", &b"info"[..]), ("detected_level", b"warn"), ("detected_level", b"")];
+            let level = level.get(random.below(4)).copied();
+            let pairs = if traced { random.below(3) } else { 0 };
+            let pairs: Vec<_> = level.into_iter().chain(metadata.into_iter().take(pairs)).collect();
             rows.push(stream, Timestamp::from_nanos(time), &line, pairs).expect("fits");
             if with_keys {
                 unique_keys

@@ -5,8 +5,8 @@ use timberyard_model::{TimeRange, Timestamp};
 use timberyard_store::CancelError;
 
 use crate::harness::{
-    BatchSource, PlainRow, PlainStore, append, check_index, everything, open, scan, small_options,
-    start_append,
+    BatchSource, PlainRow, PlainStore, append, check_counts, check_index, everything, open, scan,
+    small_options, start_append,
 };
 use crate::selectors::{deletion, line_filters, matchers, range};
 use crate::simulated_disk::{Random, SimulatedDisk};
@@ -39,6 +39,7 @@ fn compare(store: &timberyard_store::Store, plain: &PlainStore, random: &mut Ran
     assert!(rows.iter().all(|row| row.line.is_empty() && row.metadata.is_empty()));
     assert_eq!(rows.len(), expected.len());
     check_limit(store, &request, &expected, 1 + random.below(20));
+    check_counts(store, plain, &request, random);
     check_index(store, plain, &tenant, request.range, &request.matchers);
 }
 
