@@ -4,7 +4,7 @@ CARGO ?= cargo
 BINARY := target/release/timberyard
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench torture deps coverage \
+.PHONY: help run build test check bench conformance torture deps coverage \
         dev-setup build-prod test-coverage lint format migrate-up migrate-down migrate-create
 
 help: ## list the targets
@@ -31,6 +31,10 @@ check: ## formatting, lints as errors, licences and sources, crate graph
 bench: build ## measure the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
 	@command -v zstd >/dev/null || { echo "bench needs the zstd command: every figure is divided by what it takes"; exit 1; }
 	$(CARGO) run --release --locked -p timberyard-bench -- run $(if $(filter quick,$(SIZE)),--quick)
+
+conformance: ## compare a fresh server at URL with the recorded answers in DIR
+	@test -n "$(DIR)" -a -n "$(URL)" || { echo "usage: make conformance DIR=folder URL=http://127.0.0.1:8080"; exit 2; }
+	$(CARGO) run --quiet --locked -p timberyard-testkit --bin conformance -- "$(DIR)" "$(URL)"
 
 torture: deps ## the tests at full size and for long; figures into target/torture.md
 	scripts/torture
