@@ -4,6 +4,7 @@ use timberyard_model::cancellation::Cancellation;
 use timberyard_model::scan::Direction;
 use timberyard_model::{TenantId, Timestamp};
 
+use crate::error::QueryError;
 use crate::syntax::ast::Expression;
 
 /// What a query may ask for beyond Loki's API.
@@ -62,6 +63,13 @@ pub struct QueryRequest {
     pub extras: QueryExtras,
     /// When the query was asked: what `now` is in its templates.
     pub now: Timestamp,
-    /// Looked at between blocks of rows.
+    /// Looked at between blocks of rows, and between rows that stages work on.
     pub cancellation: Cancellation,
+}
+
+impl QueryRequest {
+    /// Fails when nobody waits for the answer any longer.
+    pub(crate) fn check_wanted(&self) -> Result<(), QueryError> {
+        self.cancellation.reason().map_or(Ok(()), |reason| Err(QueryError::Cancelled(reason)))
+    }
 }

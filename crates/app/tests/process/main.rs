@@ -12,6 +12,8 @@ mod command_line;
 mod deletions;
 mod disk;
 mod durability;
+mod grafana;
+mod hostile_queries;
 mod keys;
 mod label_demotion;
 mod loggo;

@@ -58,6 +58,7 @@ pub(crate) fn run(
                     if !collector.wants(&rank) {
                         continue;
                     }
+                    request.check_wanted()?;
                     statistics.rows_processed += 1;
                     statistics.bytes_processed += row.line().len() as u64;
                     if let Some((stream, entry)) = process(&plan.pipeline, &mut working, row) {

@@ -184,9 +184,7 @@ impl Evaluation<'_> {
     }
 
     fn evaluate(&mut self, expression: &MetricExpression) -> Result<Value, QueryError> {
-        if let Some(reason) = self.request.cancellation.reason() {
-            return Err(QueryError::Cancelled(reason));
-        }
+        self.request.check_wanted()?;
         Ok(match expression {
             MetricExpression::Literal(value) => Value::Scalar(*value),
             MetricExpression::Constant(value) => Value::Series(match self.grid.count() {

@@ -221,6 +221,9 @@ impl<'a> RowReader<'a> {
                 fields: KnownFields::new(&block.rows, &reading.request, reading.sample_field),
             };
             for row in block.rows.iter() {
+                if !reading.pipeline.is_empty() {
+                    evaluation.request.check_wanted()?;
+                }
                 evaluation.statistics.rows_processed += 1;
                 evaluation.statistics.bytes_processed += row.line().len() as u64;
                 let Some(span) = windows.span_of(row.timestamp()) else { continue };

@@ -98,6 +98,7 @@ pub fn patterns(
                     table.count(row.timestamp(), row.line(), level(row))?;
                     continue;
                 }
+                request.check_wanted()?;
                 working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
                 if plan.pipeline.process(&mut working) == Verdict::Keep {
                     table.count(row.timestamp(), working.line(), level(row))?;

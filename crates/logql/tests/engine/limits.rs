@@ -1,8 +1,13 @@
 //! What a query may not exceed, and what stops it.
 
 use timberyard_logql::{Engine, LimitError, QueryError, QueryExtras, QueryRequest, QueryValue};
-use timberyard_model::cancellation::CancelReason;
+use timberyard_model::Labels;
+use timberyard_model::cancellation::{CancelReason, Cancellation};
 use timberyard_model::limits::QueryLimits;
+use timberyard_model::scan::{
+    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
+    StreamVolume,
+};
 use timberyard_testkit::memory_source::MemorySource;
 
 use crate::run::{range_request, request, run, source};
@@ -91,6 +96,60 @@ fn too_many_series_are_truncated_with_a_warning_when_asked_for() {
     }
 }
 
-fn app(labels: &timberyard_model::Labels) -> String {
+fn app(labels: &Labels) -> String {
     labels.get("app").expect("a label").to_owned()
+}
+
+#[test]
+fn a_query_that_nobody_waits_for_ends_between_two_rows() {
+    // It is called off once its first block is there, and the source does not look: only a look between rows finds out.
+    for query in [r#"{app=~".+"} | logfmt"#, r#"count_over_time({app=~".+"} | logfmt [1m])"#] {
+        let asked = request(query);
+        let watched = Cancelling { source: many_series(), cancellation: asked.cancellation.clone() };
+        let error = Engine::new(QueryLimits::default()).run(&watched, &asked).expect_err(query);
+        assert_eq!(error, QueryError::Cancelled(CancelReason::ClientGone));
+    }
+}
+
+/// A source that calls the query off as it hands blocks over, and does not heed that itself.
+struct Cancelling {
+    source: MemorySource,
+    cancellation: Cancellation,
+}
+
+struct CancellingScan<'a> {
+    scan: Box<dyn BlockStream + 'a>,
+    cancellation: Cancellation,
+}
+
+impl LogSource for Cancelling {
+    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
+        let deaf = ScanRequest { cancellation: Cancellation::default(), ..request.clone() };
+        let scan = self.source.scan(&deaf)?;
+        Ok(Box::new(CancellingScan { scan, cancellation: self.cancellation.clone() }))
+    }
+
+    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
+        self.source.estimate(request)
+    }
+
+    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
+        self.source.series(request)
+    }
+
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        self.source.volumes(request)
+    }
+}
+
+impl BlockStream for CancellingScan<'_> {
+    fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
+        let block = self.scan.next_block()?;
+        self.cancellation.cancel(CancelReason::ClientGone);
+        Ok(block)
+    }
+
+    fn statistics(&self) -> ScanStatistics {
+        self.scan.statistics()
+    }
 }
