@@ -10,6 +10,7 @@ use std::sync::Arc;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
+use super::gaps::Gaps;
 use crate::columnar::Narrowing;
 use crate::deletion::{HiddenRows, Hiding, StreamRows, Tombstone};
 use crate::equality::{Repetitions, RowIdentity};
@@ -94,12 +95,13 @@ pub(super) fn by_family(inputs: &[Input]) -> Vec<(&str, Vec<Source<'_>>)> {
     families.into_iter().collect()
 }
 
-/// Writes the rows of one family.
+/// Writes the rows of one family. `others` are the first and last times of groups of it that stay where they are.
 pub(super) fn merge_family(
     writer: &mut SegmentWriter,
     family: &str,
     sources: &[Source<'_>],
     rules: MergeRules<'_>,
+    mut others: Vec<(Timestamp, Timestamp)>,
 ) -> Result<(), StoreError> {
     let contested = overlapping(sources);
     let mut merged = Vec::new();
@@ -109,11 +111,18 @@ pub(super) fn merge_family(
         let large = source.group.line_bytes() >= rules.copy_bytes_min;
         if large && whole && !contested {
             writer.copy_group(&source.input.index, source.group, &source.input.reader)?;
+            others.push((source.group.first, source.group.last));
         } else if streams.iter().any(|rows| !matches!(rows, StreamRows::None)) {
             merged.push((*source, streams));
         }
     }
-    Merge::new(merged).run(|row, merges| writer.push(family, row, merges))
+    let mut gaps = Gaps::new(others);
+    Merge::new(merged).run(|row, merges| {
+        if gaps.parts(row.timestamp()) {
+            writer.end_group()?;
+        }
+        writer.push(family, row, merges)
+    })
 }
 
 /// For each source whether another has rows of the same stream, that merge, at the same time.

@@ -2,6 +2,7 @@
 //! worker does it beside readers, which go on with the segments they hold. Deletions are carried out here too.
 
 mod erase;
+mod gaps;
 mod merge;
 mod policy;
 mod worker;

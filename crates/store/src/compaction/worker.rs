@@ -1,8 +1,10 @@
 //! Carries out what the policy chose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use timberyard_model::Timestamp;
 
 use super::merge::{Input, MergeRules, by_family, merge_family};
 use super::policy::{Candidate, choose};
@@ -126,13 +128,36 @@ impl Core {
         for input in &inputs {
             writer.note_sequences(input.sequences);
         }
+        let others = self.other_groups(segments);
         for (family, sources) in by_family(&inputs) {
-            merge_family(&mut writer, family, &sources, rules)?;
+            let others = others.get(family).cloned().unwrap_or_default();
+            merge_family(&mut writer, family, &sources, rules, others)?;
         }
         for segment in &oldest_first {
             segment.for_each_key(&mut |key| writer.push_key_text(key))?;
         }
         writer.finish()
+    }
+
+    /// By family, the first and last times of the groups that the day of these segments has elsewhere.
+    fn other_groups(&self, segments: &[Arc<Segment>]) -> HashMap<Box<str>, Vec<(Timestamp, Timestamp)>> {
+        let mut groups: HashMap<Box<str>, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+        let Some(SegmentSummary { tenant, day, .. }) = segments.first().map(|first| &first.summary) else {
+            return groups;
+        };
+        let listed = Arc::clone(&self.state().segments);
+        let of_day = listed.days(tenant).and_then(|days| days.get(day)).into_iter().flatten();
+        for other in of_day {
+            if segments.iter().any(|segment| segment.summary.id == other.summary.id) {
+                continue;
+            }
+            // Of one that cannot be read nothing is known, and nothing has to be.
+            let Ok(index) = other.index(&self.index_cache) else { continue };
+            for group in index.groups.iter() {
+                groups.entry(group.family.clone()).or_default().push((group.first, group.last));
+            }
+        }
+        groups
     }
 
     /// Notes which of the segments cannot be read as a whole.

@@ -234,7 +234,8 @@ impl SegmentWriter {
         SegmentIndex::new(Arc::new(LabelIndex::of(&streams)), groups.into())
     }
 
-    fn end_group(&mut self) -> Result<(), StoreError> {
+    /// Makes the next row begin a group.
+    pub(crate) fn end_group(&mut self) -> Result<(), StoreError> {
         let Some((_, builder)) = self.current.take() else { return Ok(()) };
         let built = builder.finish(&mut self.frames, self.position, &mut self.buffer);
         let Some(BuiltGroup { labels, mut group }) = built.map_err(|error| malformed(&self.path, error))?

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::counting::Cuts;
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
+use timberyard_model::scan::{Columns, Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
 use timberyard_model::{Labels, LogBatch, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
 use timberyard_store::{Retention, Store, StoreError, StoreOptions, verify};
@@ -645,4 +646,33 @@ fn times_at_the_ends_of_the_range_are_kept() {
     drop(store);
     let disk: Arc<dyn Disk> = Arc::new(disk);
     assert_eq!(timberyard_store::verify::verify_on(&disk, Path::new(ROOT)).expect("verified").damage, []);
+}
+
+#[test]
+fn compaction_lays_no_group_around_another() {
+    let disk = SimulatedDisk::new(3);
+    let store = open(&disk, small_options()).expect("opens");
+    for (number, rows) in [20, 400, 20, 400, 20].into_iter().enumerate() {
+        let lines: Vec<String> = (0..rows).map(|row| format!("row {row} of {number} words")).collect();
+        let rows: Vec<(&str, i64, &str)> = lines
+            .iter()
+            .enumerate()
+            .map(|(row, line)| ("api", NOW + number as i64 * 1_000_000 + row as i64, line.as_str()))
+            .collect();
+        append(&store, &Arc::new(batch_of(&rows, EqualEntries::Merge))).expect("appended");
+        store.flush().expect("flushed");
+    }
+    let report = store.maintain(Timestamp::from_nanos(NOW)).expect("maintained");
+    assert!(report.segments_merged >= 4, "{report:?}");
+    let request = ScanRequest {
+        counting: Some(Cuts::NONE),
+        columns: Columns { line: false, metadata: false },
+        ..ScanRequest::all(TenantId::default(), TimeRange::ALL)
+    };
+    let mut blocks = store.scan(&request).expect("the scan starts");
+    let mut rows = 0;
+    while let Some(block) = blocks.next_block().expect("the scan goes on") {
+        rows += block.counted.iter().flat_map(|counted| &counted.cells).map(|cell| cell.rows).sum::<u64>();
+    }
+    assert_eq!((rows, blocks.statistics().blocks_read), (860, 0), "no row has to be compared with another");
 }
