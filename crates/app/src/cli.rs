@@ -53,7 +53,7 @@ pub(crate) enum Command {
 }
 
 /// Where settings come from.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SettingsArguments {
     /// Read settings from this YAML file.
     #[arg(long, value_name = "FILE")]

@@ -18,6 +18,7 @@ mod push;
 mod query;
 mod retention_preview;
 mod server;
+mod settings_source;
 mod show;
 mod shutdown;
 mod store_deletions;

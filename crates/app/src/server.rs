@@ -14,6 +14,7 @@ use crate::cli::{Role, ServerArguments, SettingsArguments};
 use crate::config::{Configuration, Settings, Sources};
 use crate::failure::Failure;
 use crate::maintenance::Maintenance;
+use crate::settings_source::{SettingsSource, reload_on, reload_signal};
 use crate::shutdown::ShutdownSignals;
 use crate::store_slot;
 use crate::telemetry;
@@ -35,7 +36,8 @@ pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
-    let result = runtime.block_on(serve(&configuration.settings));
+    let source = SettingsSource::new(arguments.settings.clone(), &configuration);
+    let result = runtime.block_on(serve(&configuration.settings, source));
     // A store that is still replaying is not waited for: it has acknowledged nothing.
     runtime.shutdown_background();
     result
@@ -57,17 +59,20 @@ pub(crate) fn load(arguments: &SettingsArguments) -> Result<Configuration, Failu
     .map_err(|errors| Failure::usage(errors.to_string()))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), Failure> {
     let signals = ShutdownSignals::listen()
         .map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
+    let hangup =
+        reload_signal().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
     let asked = settings.listen();
     let listener = TcpListener::bind(asked)
         .await
         .map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
     let address =
         listener.local_addr().map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
-    let wiring = Wiring::new(settings)
+    let wiring = Wiring::new(settings, Some(source))
         .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
+    tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));
     let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));
 
     // Requests are answered with 503 while the store opens.

@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timberyard_model::TenantId;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
+use timberyard_model::{Limits, TenantId};
 use timberyard_pipeline::{Broker, DemotedLabelsSource, Intake, LabelDemotion, TailHub};
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
+use timberyard_server::reload::Reload;
 use timberyard_server::state::Parts;
 use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions, StreamRetention};
 
-use crate::config::Settings;
+use crate::config::{Settings, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::key_file::DirectoryKeyFile;
 use crate::store_slot::StoreSlot;
@@ -33,7 +34,7 @@ pub(crate) struct Wiring {
 
 impl Wiring {
     /// Puts everything together. Must be called on a tokio runtime, which the pipeline's tasks run on.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, KeyError> {
+    pub(crate) fn new(settings: &Settings, reload: Option<Arc<dyn Reload>>) -> Result<Self, KeyError> {
         let slot = Arc::new(StoreSlot::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
@@ -52,6 +53,7 @@ impl Wiring {
             operations: Arc::clone(&slot) as Arc<dyn Operations>,
             deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
             keys: Arc::new(key_ring(settings)?),
+            reload,
             clock: Arc::new(now),
             settings: server_settings(settings),
         });
@@ -88,7 +90,16 @@ fn label_demotion(settings: &Settings) -> LabelDemotion {
     })
 }
 
-fn server_settings(settings: &Settings) -> ServerSettings {
+/// The limits of tenants that have some of their own.
+fn tenant_limits(settings: &Settings) -> BTreeMap<TenantId, Limits> {
+    let own = |name: &String| {
+        // `config` has refused names that no tenant can have.
+        Some((TenantId::new(name).ok()?, with_tenant_limits(settings, name).limits))
+    };
+    settings.tenant_limits.keys().filter_map(own).collect()
+}
+
+pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
     let auth = &settings.auth;
     // Where administrators have keys of their own, the others' keys do not administer.
     let scopes = if auth.admin_keys.is_empty() { Scopes::ALL } else { Scopes::PUSH_AND_READ };
@@ -117,7 +128,7 @@ fn server_settings(settings: &Settings) -> ServerSettings {
         discover_service_name: settings.loki.discover_service_name,
         detect_level: settings.loki.detect_level,
         limits: settings.limits.clone(),
-        tenant_limits: BTreeMap::new(),
+        tenant_limits: tenant_limits(settings),
         load: settings.load.clone(),
     }
 }

@@ -19,6 +19,7 @@ pub mod observe;
 pub mod operations;
 mod patient_io;
 pub mod query;
+pub mod reload;
 pub mod router;
 pub mod security_headers;
 pub mod serve;

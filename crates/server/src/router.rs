@@ -91,6 +91,8 @@ pub fn router(state: SharedState) -> Router {
 
     // Need a key that may administer for every tenant.
     let operate = Router::new()
+        .route("/admin/config", get(admin::settings::describe))
+        .route("/admin/reload", post(admin::settings::reload))
         .route("/flush", post(admin::flush::post))
         .route("/snapshot", post(admin::snapshot::post))
         .route("/retention/preview", get(admin::retention::preview));

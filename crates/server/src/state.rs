@@ -22,6 +22,7 @@ use crate::ingest::event_numbers::EventNumbers;
 use crate::limits::{BodyBudget, QueryGate, RateGate, RequestGate, TenantLimits};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
+use crate::reload::Reload;
 use crate::settings::ServerSettings;
 
 /// The state, as handlers get it.
@@ -44,6 +45,8 @@ pub struct Parts {
     pub deletions: Arc<dyn Deletions>,
     /// The stored keys.
     pub keys: Arc<KeyRing>,
+    /// Where settings are read again; nowhere when `None`.
+    pub reload: Option<Arc<dyn Reload>>,
     /// What time it is.
     pub clock: Clock,
     /// What the server was told.
@@ -72,6 +75,8 @@ pub struct ServerState {
     pub audit: AuditLog,
     /// Tickets for WebSockets.
     pub tickets: Tickets,
+    /// Where settings are read again.
+    pub(crate) reload: Option<Arc<dyn Reload>>,
     pub(crate) failed_attempts: FailedAttempts,
     /// What everybody has used of their rates.
     pub(crate) rate_gate: RateGate,
@@ -100,7 +105,7 @@ pub struct ServerState {
 impl ServerState {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> SharedState {
-        let Parts { intake, tail_hub, source, operations, deletions, keys, clock, settings } = parts;
+        let Parts { intake, tail_hub, source, operations, deletions, keys, reload, clock, settings } = parts;
         let (load, auth) = (&settings.load, &settings.auth);
         Arc::new(Self {
             authenticator: Authenticator::new(auth, Arc::clone(&keys)),
@@ -109,6 +114,7 @@ impl ServerState {
             failed_attempts: FailedAttempts::new(auth.failures_per_minute, clock().as_nanos() as u64),
             rate_gate: RateGate::default(),
             keys,
+            reload,
             started: Instant::now(),
             body_budget: BodyBudget::new(load.body_bytes_max),
             request_gate: RequestGate::new(load.requests_max),

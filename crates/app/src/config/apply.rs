@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::keys::{Found, Place, Unit};
-use super::settings::Settings;
+use super::settings::{Settings, TenantLimit};
 use super::stream_retention::StreamRetention;
 use super::written::Written;
 
@@ -37,6 +37,9 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
     if written.is_empty() {
         return Ok(Also::Nothing);
     }
+    if found.is_tenant_limit() {
+        return set_tenant_limit(settings, found, written);
+    }
     match &found.key().place {
         Place::Listen => return set_listen(settings, written.scalar()?),
         Place::Port => {
@@ -54,7 +57,14 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
             *at(settings) = text.to_owned();
         }
         Place::OptionalText(at) => *at(settings) = Some(written.text()?),
-        Place::Texts(at) => *at(settings) = written.items()?,
+        Place::Texts(at) => {
+            let items = written.items()?;
+            // Keys that are none would turn authentication off where somebody meant to turn it on.
+            if items.is_empty() && found.key().secret {
+                return Err("is written and holds no key; write one, or leave it out".to_owned());
+            }
+            *at(settings) = items;
+        }
         Place::Switch(at) => *at(settings) = written.switch()?,
         Place::OptionalSwitch(at) => *at(settings) = Some(written.switch()?),
         Place::Usize(unit, at) => *at(settings) = fit(positive(written, *unit)?)?,
@@ -88,6 +98,10 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
 
 /// Reads the value back; changes nothing.
 pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
+    if found.is_tenant_limit() {
+        let tenant = found.tenant.as_deref().unwrap_or_default();
+        return show(&mut with_tenant_limits(settings, tenant), &Found { tenant: None, ..found.clone() });
+    }
     let bare = |value: &dyn std::fmt::Display| Shown::Bare(value.to_string());
     let optional = |value: Option<String>| value.map_or(Shown::Nothing, Shown::Bare);
     match &found.key().place {
@@ -132,6 +146,29 @@ fn stream_retentions(written: &Written) -> Result<Vec<StreamRetention>, String> 
         Written::List(items) => items.iter().map(StreamRetention::read).collect(),
         other => Ok(vec![StreamRetention::read(other)?]),
     }
+}
+
+/// Keeps the value beside the tenant's name, if the key could have it.
+fn set_tenant_limit(settings: &mut Settings, found: &Found, written: &Written) -> Result<Also, String> {
+    let tenant = found.tenant.as_deref().unwrap_or_default();
+    super::keys::check_tenant(tenant)?;
+    set(&mut settings.clone(), &Found { tenant: None, ..found.clone() }, written)?;
+    let limits = settings.tenant_limits.entry(tenant.to_owned()).or_default();
+    limits.retain(|limit| limit.key != found.number);
+    limits.push(TenantLimit { key: found.number, written: written.clone() });
+    Ok(Also::Nothing)
+}
+
+/// The settings with one tenant's limits in the place of everybody's.
+pub(crate) fn with_tenant_limits(settings: &Settings, tenant: &str) -> Settings {
+    let mut own = settings.clone();
+    for limit in settings.tenant_limits.get(tenant).into_iter().flatten() {
+        // The value has been tried when it was kept.
+        let _ = set(&mut own, &Found { number: limit.key, tenant: None }, &limit.written);
+    }
+    let request = &mut own.limits.request;
+    request.inflated_bytes_max = request.inflated_bytes_max.max(request.body_bytes_max);
+    own
 }
 
 /// `ADDRESS`, `ADDRESS:PORT` or `[ADDRESS]:PORT`; `localhost` is an address too.

@@ -57,8 +57,8 @@ pub(crate) const FOREIGN: [(&str, Meaning); 32] = [
     ("DB_USER", Meaning::Describes),
     ("DB_PASSWORD", Meaning::Asks("PostgreSQL")),
     ("API_KEYS", Meaning::Sets("auth.api_keys")),
-    ("RATE_LIMIT_REQUESTS_PER_MINUTE", Meaning::Asks("rate limits")),
-    ("RATE_LIMIT_BURST", Meaning::Asks("rate limits")),
+    ("RATE_LIMIT_REQUESTS_PER_MINUTE", Meaning::Sets("limits.rate.requests_per_minute")),
+    ("RATE_LIMIT_BURST", Meaning::Sets("limits.rate.burst")),
     ("MAX_BATCH_SIZE", Meaning::Sets("limits.request.events_max")),
     ("WORKER_POOL_SIZE", Meaning::Sets("query.workers")),
     ("MAX_REQUEST_SIZE_MB", Meaning::SetsMebibytes("limits.request.body_bytes_max")),
@@ -270,6 +270,12 @@ mod tests {
                 "9",
                 "limits.request.timeout_seconds = 9 (env REQUEST_TIMEOUT_SECONDS)\n",
             ),
+            (
+                "RATE_LIMIT_REQUESTS_PER_MINUTE",
+                "100",
+                "limits.rate.requests_per_minute = 100 (env RATE_LIMIT_REQUESTS_PER_MINUTE)\n",
+            ),
+            ("RATE_LIMIT_BURST", "10", "limits.rate.burst = 10 (env RATE_LIMIT_BURST)\n"),
             ("ENABLE_CORS", "true", "cors.enabled = true (env ENABLE_CORS)\n"),
             ("ALLOWED_ORIGINS", "https://a", "cors.allowed_origins = https://a (env ALLOWED_ORIGINS)\n"),
             ("TIMBERYARD_LISTEN", "0.0.0.0", "listen = 0.0.0.0 (env TIMBERYARD_LISTEN)\n"),
@@ -305,8 +311,6 @@ mod tests {
             ("KAFKA_BROKER", "k:9092", "Kafka"),
             ("DB_HOST", "db", "PostgreSQL"),
             ("DB_PASSWORD", "p", "PostgreSQL"),
-            ("RATE_LIMIT_REQUESTS_PER_MINUTE", "100", "rate limits"),
-            ("RATE_LIMIT_BURST", "10", "rate limits"),
         ] {
             let expected = format!(
                 "env {variable}: `{variable}` asks for {part}, which this build does not have; remove it or leave it empty\n"

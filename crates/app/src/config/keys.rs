@@ -333,6 +333,31 @@ pub(crate) const KEYS: &[Key] = &[
         "clients that tail at the same time"
     ),
     key!(
+        "limits.rate.requests_per_minute",
+        OptionalU64(Count, |s| &mut s.limits.rate.requests_per_minute),
+        "requests a minute of one key, or of one address without a key; more get 429; 0 is no bound"
+    ),
+    key!(
+        "limits.rate.burst",
+        OptionalU64(Count, |s| &mut s.limits.rate.burst),
+        "requests that may come at once before the rate counts; a minute's worth when not said"
+    ),
+    key!(
+        "limits.rate.address_requests_per_minute",
+        OptionalU64(Count, |s| &mut s.limits.rate.address_requests_per_minute),
+        "requests a minute of one address, whatever its keys; 0 is no bound"
+    ),
+    key!(
+        "limits.rate.bytes_per_second",
+        OptionalU64(Bytes, |s| &mut s.limits.rate.bytes_per_second),
+        "bytes of entries that one tenant may send in a second; more get 429; 0 is no bound"
+    ),
+    key!(
+        "limits.rate.requests_max",
+        OptionalUsize(Count, |s| &mut s.limits.rate.requests_max),
+        "requests of one tenant being answered; further ones get 429; 0 is no bound"
+    ),
+    key!(
         "limits.load.connections_max",
         Usize(Count, |s| &mut s.load.connections_max),
         "open connections; further ones wait"
@@ -376,7 +401,7 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Sections and keys of parts that this build does not have, so that asking for one names it.
-pub(crate) const ABSENT_SECTIONS: [(&str, &str); 14] = [
+pub(crate) const ABSENT_SECTIONS: [(&str, &str); 13] = [
     ("agent", "the agent"),
     ("alerts", "alert rules"),
     ("clickhouse", "ClickHouse"),
@@ -387,13 +412,21 @@ pub(crate) const ABSENT_SECTIONS: [(&str, &str); 14] = [
     ("positions_file", "the agent"),
     ("postgres", "PostgreSQL"),
     ("postgresql", "PostgreSQL"),
-    ("rate_limit", "rate limits"),
     ("redis", "Redis"),
     ("targets", "the agent"),
     ("tls", "TLS"),
 ];
 
+/// What the paths of limits begin with, and those of single tenants' limits before the tenant's name.
+const LIMITS: &str = "limits.";
+const TENANT_LIMITS: &str = "limits.tenants.";
+
 impl Key {
+    /// Whether single tenants may have another value: all limits but those of the whole server.
+    pub(crate) fn has_tenant_limits(&self) -> bool {
+        self.path.strip_prefix(LIMITS).is_some_and(|limit| !limit.starts_with("load."))
+    }
+
     /// The variable that sets it; `None` for keys with a tenant in them.
     pub(crate) fn variable(&self) -> Option<String> {
         let path = self.path;
@@ -419,7 +452,16 @@ impl Found {
     /// The key's path with the tenant's name in it.
     pub(crate) fn path(&self) -> String {
         let path = self.key().path;
-        self.tenant.as_deref().map_or_else(|| path.to_owned(), |tenant| path.replace('*', tenant))
+        match (&self.tenant, path.strip_prefix(LIMITS)) {
+            (None, _) => path.to_owned(),
+            (Some(tenant), Some(limit)) => format!("{TENANT_LIMITS}{tenant}.{limit}"),
+            (Some(tenant), None) => path.replace('*', tenant),
+        }
+    }
+
+    /// Whether it is a limit of one tenant, which stands where everybody's does and counts for that tenant instead.
+    pub(crate) fn is_tenant_limit(&self) -> bool {
+        self.tenant.is_some() && self.key().has_tenant_limits()
     }
 }
 
@@ -437,6 +479,11 @@ pub(crate) enum Lookup {
 
 /// Finds what a path leads to. A tenant's name may contain dots, hence the slice.
 pub(crate) fn lookup(path: &[String]) -> Lookup {
+    if let [limits, tenants, rest @ ..] = path
+        && format!("{limits}.{tenants}.") == TENANT_LIMITS
+    {
+        return lookup_tenant_limit(rest);
+    }
     let mut is_section = false;
     for (number, key) in KEYS.iter().enumerate() {
         for known in std::iter::once(&key.path).chain(key.aliases) {
@@ -463,6 +510,24 @@ pub(crate) fn lookup(path: &[String]) -> Lookup {
         return Lookup::Absent(part);
     }
     Lookup::Unknown(nearest_path(path))
+}
+
+/// What a path below `limits.tenants` leads to: a tenant's name, and the path of a limit below `limits`.
+fn lookup_tenant_limit(path: &[String]) -> Lookup {
+    let Some((tenant, limit)) = path.split_first().filter(|(_, limit)| !limit.is_empty()) else {
+        return Lookup::Section;
+    };
+    let everybodys: Vec<String> = std::iter::once("limits".to_owned()).chain(limit.iter().cloned()).collect();
+    match lookup(&everybodys) {
+        Lookup::Leaf(found) if found.key().has_tenant_limits() => {
+            Lookup::Leaf(Found { tenant: Some(tenant.clone()), ..found })
+        }
+        Lookup::Leaf(_) => Lookup::Unknown(None),
+        Lookup::Unknown(nearest) => Lookup::Unknown(
+            nearest.and_then(|path| Some(format!("{TENANT_LIMITS}{tenant}.{}", path.strip_prefix(LIMITS)?))),
+        ),
+        other => other,
+    }
 }
 
 /// The existing path nearest to an unknown one: another last segment in the same section, or the
@@ -518,6 +583,17 @@ mod tests {
             }
         }
         assert!(matches!(find("kafka.brokers"), Lookup::Absent("Kafka")));
+        for (path, limit) in [
+            ("limits.tenants.acme.query.series_max", "limits.query.series_max"),
+            ("limits.tenants.acme.rate.burst", "limits.rate.burst"),
+        ] {
+            assert!(
+                matches!(find(path), Lookup::Leaf(found) if found.key().path == limit && found.path() == path),
+                "{path}"
+            );
+        }
+        assert!(matches!(find("limits.tenants.acme"), Lookup::Section));
+        assert!(matches!(find("limits.tenants.acme.load.requests_max"), Lookup::Unknown(None)));
         assert!(matches!(find("storage.tenants.acme"), Lookup::Section));
     }
 }

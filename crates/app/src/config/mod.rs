@@ -22,6 +22,7 @@ mod yaml;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub(crate) use apply::with_tenant_limits;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use origin::Origin;
 pub(crate) use settings::{Retention, Settings};
@@ -218,6 +219,27 @@ mod tests {
             load("data_dir: /a\nstorage:\n  path: /b\n", &[], &[]).expect_err("two"),
             "/t.yaml:1 and /t.yaml:3 both set `data_dir`, to different values; keep one"
         );
+    }
+
+    #[test]
+    fn tenants_have_limits_of_their_own() {
+        let yaml = "limits:\n  query:\n    series_max: 9\n    points_max: 8\n  tenants:\n    a.b:\n      query:\n        series_max: 7\n";
+        let settings = load(yaml, &[], &[]).expect("valid").settings;
+        let own = with_tenant_limits(&settings, "a.b").limits.query;
+        assert_eq!((own.series_max, own.points_max, settings.limits.query.series_max), (7, 8, 9));
+        for wrong in [
+            "a/b:\n      query:\n        series_max: 7",
+            "a:\n      query:\n        series_max: x",
+            "a:\n      load:\n        requests_max: 7",
+        ] {
+            assert!(load(&format!("limits:\n  tenants:\n    {wrong}\n"), &[], &[]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_keys_that_holds_none_is_an_error() {
+        let error = load("", &[("API_KEYS", ",")], &[]).expect_err("no key");
+        assert!(error.contains("API_KEYS") && error.contains("auth.api_keys"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,23 @@ const MASK: &str = "********";
 const COMMENT_COLUMN: usize = 48;
 
 impl Configuration {
+    /// Every key with its value, for comparing; secrets are not masked.
+    pub(crate) fn values(&self) -> Vec<(String, String)> {
+        let mut settings = self.settings.clone();
+        let value = |(number, key): (usize, &super::keys::Key)| {
+            let found = Found { number, tenant: None };
+            let shown = match key.place {
+                // Of all tenants together.
+                Place::OfTenant(..) | Place::StreamRetentionsOfTenant => {
+                    Shown::Text(format!("{:?}", settings.tenants))
+                }
+                _ => show(&mut settings, &found),
+            };
+            (key.path.to_owned(), text(&shown))
+        };
+        KEYS.iter().enumerate().map(value).collect()
+    }
+
     /// The settings as YAML, each with what it means when `describe` is set. Secrets are masked.
     pub(crate) fn to_yaml(&self, describe: bool) -> String {
         let mut settings = self.settings.clone();
@@ -22,14 +39,22 @@ impl Configuration {
                 Place::OfTenant(..) | Place::StreamRetentionsOfTenant => {
                     self.settings.tenants.keys().cloned().map(Some).collect()
                 }
-                _ => vec![None],
+                _ => {
+                    let names = self.settings.tenant_limits.iter();
+                    let own = names.filter(|(_, limits)| limits.iter().any(|limit| limit.key == number));
+                    std::iter::once(None).chain(own.map(|(name, _)| Some(name.clone()))).collect()
+                }
             };
             for tenant in tenants {
                 let found = Found { number, tenant };
                 let shown = show(&mut settings, &found);
                 let shown = if key.secret { mask(&shown) } else { shown };
-                let segments = key
-                    .path
+                let path = if found.is_tenant_limit() {
+                    key.path.replacen("limits.", "limits.tenants.*.", 1)
+                } else {
+                    key.path.to_owned()
+                };
+                let segments = path
                     .split('.')
                     .map(|segment| match (&found.tenant, segment) {
                         (Some(tenant), "*") => quoted(tenant),
@@ -142,6 +167,7 @@ mod tests {
             "",
             "listen: '[::1]:99'\nnode_id: 'a \"b\"'\nlimits:\n  query:\n    series_max: 2000\n",
             "storage:\n  retention_streams:\n    - selector: '{env=\"dev\"}'\n      priority: 1\n      period: 24h\n  tenants:\n    a:\n      retention_streams: [{selector: '{a=\"b\"}', period: 9d}]\n",
+            "limits:\n  rate:\n    burst: 9\n  tenants:\n    a.b:\n      rate:\n        burst: 7\n      query:\n        series_max: 3\n",
             "storage:\n  retention_days: 3\n  tenants:\n    a.b:\n      retention_days: 1\ncors:\n  allowed_origins: [a, b]\n",
         ] {
             let first = load(yaml);

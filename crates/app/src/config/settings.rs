@@ -9,6 +9,7 @@ use timberyard_server::settings::LoadLimits;
 use timberyard_store::StoreOptions;
 
 use super::stream_retention::StreamRetention;
+use super::written::Written;
 
 /// Everything that can be set about a server.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,10 +40,21 @@ pub(crate) struct Settings {
     pub(crate) loki: LokiSettings,
     /// Every bound on requests, records and queries.
     pub(crate) limits: Limits,
+    /// Limits of single tenants as they were written: keys of `limits` and their values.
+    pub(crate) tenant_limits: BTreeMap<String, Vec<TenantLimit>>,
     /// Every bound on what goes on at the same time.
     pub(crate) load: LoadLimits,
     /// The program's own log.
     pub(crate) log: LogSettings,
+}
+
+/// One limit of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TenantLimit {
+    /// Its number in [`KEYS`](super::keys::KEYS).
+    pub(crate) key: usize,
+    /// Its value.
+    pub(crate) written: Written,
 }
 
 /// Who may do what.
@@ -156,6 +168,7 @@ impl Default for Settings {
             ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },
             loki: LokiSettings { discover_service_name: true, detect_level: true },
             limits: Limits::default(),
+            tenant_limits: BTreeMap::new(),
             load: LoadLimits::default(),
             log: LogSettings { level: "info".to_owned(), format: "text".to_owned() },
         }

@@ -23,6 +23,7 @@ mod logtopus;
 mod loki_api;
 mod long_answers;
 mod metrics;
+mod reload;
 mod retention;
 mod round_trip;
 mod senders;

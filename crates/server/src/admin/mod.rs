@@ -6,5 +6,6 @@ pub mod keys;
 pub mod loki_delete;
 pub mod readiness;
 pub mod retention;
+pub mod settings;
 pub mod snapshot;
 pub mod ticket;

@@ -12,6 +12,7 @@ mod loki_push;
 mod loki_query;
 mod loki_tail;
 mod otlp;
+mod rates;
 mod rules;
 mod stored_keys;
 mod watching;

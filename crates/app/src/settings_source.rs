@@ -1,0 +1,87 @@
+//! Reads a running server's settings again: on SIGHUP, and when an administrator asks.
+
+use std::io;
+use std::sync::Arc;
+
+use timberyard_server::SharedState;
+use timberyard_server::limits::TenantLimits;
+use timberyard_server::reload::{Reload, Reloaded};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::SettingsArguments;
+use crate::config::Configuration;
+use crate::server::load;
+use crate::wiring::server_settings;
+
+/// The files, variables and flags that a server was started with.
+pub(crate) struct SettingsSource {
+    arguments: SettingsArguments,
+    /// What the server runs with, but for what can be reloaded.
+    at_start: Vec<(String, String)>,
+}
+
+impl SettingsSource {
+    /// The source of what `started` was loaded from.
+    pub(crate) fn new(arguments: SettingsArguments, started: &Configuration) -> Arc<Self> {
+        Arc::new(Self { arguments, at_start: fixed(started) })
+    }
+
+    fn load(&self) -> Result<Configuration, String> {
+        load(&self.arguments).map_err(|failure| failure.to_string())
+    }
+}
+
+impl Reload for SettingsSource {
+    fn read(&self) -> Result<Reloaded, String> {
+        let configuration = self.load()?;
+        let now = fixed(&configuration);
+        let differ = now.iter().filter(|setting| !self.at_start.contains(setting));
+        let settings = server_settings(&configuration.settings);
+        Ok(Reloaded {
+            limits: TenantLimits::new(settings.limits, settings.tenant_limits),
+            at_next_start: differ.map(|(key, _)| key.clone()).collect(),
+        })
+    }
+
+    fn describe(&self) -> Result<String, String> {
+        self.load().map(|configuration| configuration.to_yaml(false))
+    }
+}
+
+/// Settings that a reload does not put in force, with their values, which are never shown.
+fn fixed(configuration: &Configuration) -> Vec<(String, String)> {
+    configuration.values().into_iter().filter(|(key, _)| !is_reloaded(key)).collect()
+}
+
+fn is_reloaded(key: &str) -> bool {
+    // How many tails, and values of a label, there may be in all is settled at the start.
+    let at_start = ["limits.load.", "limits.query.tails_max", "limits.record.label_values_max"];
+    key.starts_with("limits.") && !at_start.iter().any(|fixed| key.starts_with(fixed))
+}
+
+/// Takes SIGHUP over from the system's default, which is to die.
+pub(crate) fn reload_signal() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
+/// Reads the settings again whenever the signal comes, until the server stops.
+pub(crate) async fn reload_on(mut hangup: Signal, state: SharedState) {
+    loop {
+        tokio::select! {
+            () = state.stopping.cancelled() => return,
+            signalled = hangup.recv() => if signalled.is_none() { return },
+        }
+        match state.reload_settings().await {
+            Ok(at_next_start) if at_next_start.is_empty() => tracing::info!("limits were read again"),
+            Ok(at_next_start) => {
+                tracing::warn!(
+                    ?at_next_start,
+                    "limits were read again; other settings count at the next start"
+                );
+            }
+            Err(error) => {
+                tracing::error!(error = %error.message, "settings were not read again; those before stay in force")
+            }
+        }
+    }
+}

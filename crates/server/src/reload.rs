@@ -1,0 +1,24 @@
+//! Settings read again while the server runs; `app` implements where from.
+
+use crate::limits::TenantLimits;
+
+/// What can change while the server runs.
+#[derive(Clone, Debug)]
+pub struct Reloaded {
+    /// The limits in force from now on.
+    pub limits: TenantLimits,
+    /// Settings that have changed and count at the next start only, by their keys.
+    pub at_next_start: Vec<String>,
+}
+
+/// Where settings come from.
+pub trait Reload: Send + Sync {
+    /// Reads them again. Blocks.
+    ///
+    /// # Errors
+    /// What is wrong with them, all of it; those in force stay.
+    fn read(&self) -> Result<Reloaded, String>;
+
+    /// The settings as YAML, with where each came from; secrets are masked. Blocks.
+    fn describe(&self) -> Result<String, String>;
+}
