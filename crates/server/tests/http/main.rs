@@ -15,4 +15,5 @@ mod otlp;
 mod rates;
 mod rules;
 mod stored_keys;
+mod tenants;
 mod watching;
