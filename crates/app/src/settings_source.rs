@@ -80,7 +80,7 @@ pub(crate) async fn reload_on(mut hangup: Signal, state: SharedState) {
                 );
             }
             Err(error) => {
-                tracing::error!(error = %error.message, "settings were not read again; those before stay in force")
+                tracing::error!(error = %error.message, "settings were not read again; those before stay in force");
             }
         }
     }
