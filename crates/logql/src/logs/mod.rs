@@ -52,7 +52,11 @@ pub(crate) fn run(
             if let Some(first) = block.rows.streams().first() {
                 let mut working = WorkingRow::new(first);
                 working.set_now(request.now);
-                for (index, row) in block.rows.iter().enumerate() {
+                // Best first where rows lie in the order of time, so that few of the others are worth a look.
+                let count = block.rows.len();
+                let backward = request.direction == Direction::Backward;
+                for index in (0..count).map(|place| if backward { count - 1 - place } else { place }) {
+                    let row = block.rows.get(index);
                     let stream = if page.is_some() { row.labels().stable_hash() } else { 0 };
                     let rank = Rank::new(request.direction, row.timestamp(), stream, number, index);
                     if !collector.wants(&rank) {
