@@ -280,7 +280,8 @@ fn query(rng: &mut Rng, family: usize) -> String {
         "sum" => format!("sum {by} ({entries}({logs} {window}))"),
         "plain" => format!("{entries}({logs} {window})"),
         "unwrap" => format!("{samples}{logs} | unwrap {unwrap} {filtered} {window}) {by}"),
-        "topk" => format!("topk(2, sum {by} ({entries}({logs} {window})))"),
+        // Of rates, which are not whole, the last bit would decide.
+        "topk" => format!("topk(2, sum {by} (count_over_time({logs} {window})))"),
         _ => logs,
     }
 }

@@ -1,9 +1,11 @@
 //! Which values of a column keep a rule about their bytes: told for all at once from the bytes that they have, where
 //! that is enough.
 
+use memchr::{memchr, memchr2};
 use timberyard_model::fields::{ByteSet, SlotRule};
 
 use super::column::{Column, Values};
+use super::column_encoder::DIGITS;
 use super::matches::Matches;
 use super::strings::{Budget, Strings};
 use super::table::{Filled, Slot};
@@ -56,12 +58,34 @@ impl Alphabet {
 }
 
 fn bytes_of(text: &[u8]) -> ByteSet {
+    const SHORT: usize = 256;
+    if text.len() < SHORT {
+        return text.iter().fold(ByteSet::NONE, |set, byte| set.with(&[*byte]));
+    }
     let mut seen = [false; 256];
     text.iter().for_each(|byte| seen[*byte as usize] = true);
     (0..=255).filter(|byte| seen[*byte as usize]).fold(ByteSet::NONE, |set, byte| set.with(&[byte]))
 }
 
+/// The bytes of a text, or more than these as long as `allowed` has them.
+fn bytes_within(text: &[u8], allowed: &ByteSet) -> ByteSet {
+    let mut others = (0..=255).filter(|byte| !allowed.has(*byte));
+    let is_within = match (others.next(), others.next(), others.next()) {
+        (Some(one), None, _) => memchr(one, text).is_none(),
+        (Some(one), Some(other), None) => memchr2(one, other, text).is_none(),
+        _ => false,
+    };
+    if is_within { *allowed } else { bytes_of(text) }
+}
+
 impl Column {
+    /// Whether it can be seen from a column that is not opened yet that all its values keep the rule.
+    pub(super) fn is_surely_admitted(plain: &[u8], rule: &SlotRule) -> bool {
+        plain.first() == Some(&DIGITS)
+            && ByteSet::DIGITS.is_within(&rule.first)
+            && ByteSet::DIGITS.is_within(&rule.rest)
+    }
+
     /// Which values keep the rule.
     pub(super) fn admitted(
         &self,
@@ -69,7 +93,7 @@ impl Column {
         count: usize,
         budget: &mut Budget,
     ) -> Result<Matches, Malformed> {
-        if self.alphabet().is_some_and(|alphabet| alphabet.keeps(rule)) {
+        if self.alphabet(rule).is_some_and(|alphabet| alphabet.keeps(rule)) {
             return Ok(Matches::All);
         }
         Ok(match self.values() {
@@ -90,9 +114,9 @@ impl Column {
         })
     }
 
-    /// The bytes of the values, as far as the form tells them without spelling values out; `None` when a column inside is
-    /// not open.
-    fn alphabet(&self) -> Option<Alphabet> {
+    /// The bytes of the values, as far as the form tells them without spelling values out, or more that the rule does not
+    /// mind; `None` when a column inside is not open.
+    fn alphabet(&self, rule: &SlotRule) -> Option<Alphabet> {
         Some(match self {
             Self::Constant(value) => Alphabet::of(value),
             Self::Digits { .. } => {
@@ -106,11 +130,11 @@ impl Column {
                 };
                 hex.shape.iter().map(place).fold(Alphabet::EMPTY, Alphabet::then)
             }
-            Self::Dictionary { known, .. } | Self::Raw(known) => alphabet_of(known),
+            Self::Dictionary { known, .. } | Self::Raw(known) => alphabet_of(known, rule),
             Self::Nested(table) => {
                 let mut all = Alphabet::NOTHING;
                 for filled in table.templates.iter().filter(|filled| filled.rows > 0) {
-                    all = all.or(alphabet_of_rows(filled)?);
+                    all = all.or(alphabet_of_rows(filled, rule)?);
                 }
                 all
             }
@@ -118,20 +142,23 @@ impl Column {
     }
 }
 
-fn alphabet_of(values: &Strings) -> Alphabet {
-    let all = bytes_of(&values.bytes);
-    let lengths = values.ends.iter().zip(std::iter::once(&0).chain(&values.ends));
-    let may_be_empty = lengths.into_iter().any(|(end, start)| end == start);
-    let first = values.iter().filter_map(<[u8]>::first);
-    Alphabet { first: bytes_of(&first.copied().collect::<Vec<u8>>()), all, may_be_empty }
+fn alphabet_of(values: &Strings, rule: &SlotRule) -> Alphabet {
+    let all = bytes_within(&values.bytes, &rule.rest);
+    let first = if all.is_within(&rule.first) {
+        all
+    } else {
+        bytes_of(&values.iter().filter_map(<[u8]>::first).copied().collect::<Vec<u8>>())
+    };
+    let mut lengths = values.ends.iter().zip(std::iter::once(&0).chain(&values.ends));
+    Alphabet { first, all, may_be_empty: rule.may_be_empty || lengths.any(|(end, start)| end == start) }
 }
 
 /// Of the rows of a template in a nested column.
-fn alphabet_of_rows(filled: &Filled<'_>) -> Option<Alphabet> {
+fn alphabet_of_rows(filled: &Filled<'_>, rule: &SlotRule) -> Option<Alphabet> {
     let mut row = Alphabet::EMPTY;
     for (place, literal) in filled.template.literals().enumerate() {
         if let Some(slot) = place.checked_sub(1) {
-            row = row.then(filled.slots.get(slot).and_then(Slot::opened)?.alphabet()?);
+            row = row.then(filled.slots.get(slot).and_then(Slot::opened)?.alphabet(rule)?);
         }
         row = row.then(Alphabet::of(literal));
     }

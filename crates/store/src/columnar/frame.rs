@@ -192,7 +192,7 @@ impl<'g> Frame<'g> {
 }
 
 /// At most `len_max` bytes; with one context a thread, since making one costs more than a small frame.
-fn decompress(bytes: &[u8], len_max: usize) -> Option<Vec<u8>> {
+pub(crate) fn decompress(bytes: &[u8], len_max: usize) -> Option<Vec<u8>> {
     thread_local! {
         static CONTEXT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
     }

@@ -36,6 +36,7 @@ pub(crate) use column::Column;
 pub(crate) use column_encoder::ColumnEncoder;
 pub(crate) use encoder::Encoder;
 pub(crate) use fields::{GroupFields, ask_fields};
+pub(crate) use frame::decompress;
 pub(crate) use group::{Group, GroupBytes};
 pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
 pub(crate) use matches::Matches;

@@ -68,10 +68,11 @@ impl<'g> Slot<'g> {
         self.blob.as_ref().map_or(Ok(None), Blob::constant)
     }
 
-    /// Rows whose value keeps the rule.
+    /// Rows whose value keeps the rule. Opens the column when its values are `wanted` anyway or tell more than its form.
     pub(super) fn admitted(
         &self,
         rule: &SlotRule,
+        wanted: bool,
         rows: usize,
         budget: &mut Budget,
     ) -> Result<Matches, Malformed> {
@@ -81,6 +82,14 @@ impl<'g> Slot<'g> {
             && bytes.is_within(&rule.rest)
         {
             return Ok(Matches::All);
+        }
+        if !wanted && self.opened().is_none() && rows > 0 {
+            let plain = self.blob.as_ref().ok_or(NO_COLUMN)?.plain(budget)?;
+            if Column::is_surely_admitted(&plain, rule) {
+                return Ok(Matches::All);
+            }
+            let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
+            return self.column.get_or_init(|| column).admitted(rule, rows, budget);
         }
         self.column(rows, budget)?.admitted(rule, rows, budget)
     }

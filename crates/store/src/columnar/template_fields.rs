@@ -30,8 +30,10 @@ impl TemplateFields {
         let pieces: Vec<&[u8]> = literals.iter().map(|literal| &**literal).collect();
         let Some(layout) = reader.lay_out(&pieces) else { return Ok(None) };
         let mut holds = Matches::All;
-        for (slot, rule) in slots.iter().zip(&layout.slots) {
-            holds = holds.and(filled.slot(*slot)?.admitted(rule, filled.rows, budget)?);
+        for (place, (slot, rule)) in slots.iter().zip(&layout.slots).enumerate() {
+            let is_field = |field: &FieldPlace| matches!(field, FieldPlace::Slot(slot, _) if *slot == place);
+            let wanted = layout.fields.iter().any(is_field);
+            holds = holds.and(filled.slot(*slot)?.admitted(rule, wanted, filled.rows, budget)?);
             if holds == Matches::None {
                 return Ok(None);
             }

@@ -20,6 +20,8 @@ const BLOCK_BYTES: usize = 1 << 20;
 const BLOCK_ROWS: usize = 1 << 16;
 /// A block is handed over, rows or not, once this many bytes were looked at for it.
 const LOOKED_AT_BYTES: u64 = 8 << 20;
+/// The same in rows, since columns may answer for many with few bytes, and a consumer may have its fill soon.
+const LOOKED_AT_ROWS: u64 = 1 << 16;
 /// The same in units, so that cancellation and the frontier are never far.
 const LOOKED_AT_UNITS: usize = 256;
 /// A block is handed over once it counts rows in this many cells.
@@ -118,7 +120,7 @@ impl BlockStream for StoreScan<'_> {
             rows.expect_fields(fields.reader.labels().len());
         }
         let mut counted = Vec::new();
-        let looked_at_before = self.statistics.decompressed_bytes;
+        let before = self.statistics;
         let mut units = 0;
         loop {
             if let Some(reason) = self.cancellation.reason() {
@@ -154,10 +156,10 @@ impl BlockStream for StoreScan<'_> {
                     .map_err(|error| ScanError::Failed(error.to_string()))
             })?;
             units += 1;
-            let looked_at = self.statistics.decompressed_bytes - looked_at_before;
             if rows.bytes() >= BLOCK_BYTES
                 || rows.len() >= BLOCK_ROWS
-                || looked_at >= LOOKED_AT_BYTES
+                || self.statistics.decompressed_bytes - before.decompressed_bytes >= LOOKED_AT_BYTES
+                || self.statistics.rows_scanned - before.rows_scanned >= LOOKED_AT_ROWS
                 || units >= LOOKED_AT_UNITS
             {
                 break;

@@ -1,9 +1,9 @@
 //! Compressed stretches of a segment: a zstd frame, or the bytes as they are when that is not smaller.
 
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
 
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
-use crate::columnar::{Encoder, Strings};
+use crate::columnar::{Encoder, Strings, decompress};
 
 /// zstd's fastest level keeps about as little of logs as the next ones.
 const LEVEL: i32 = 1;
@@ -88,9 +88,7 @@ impl Frame {
         if raw > RAW_BYTES_MAX {
             return Err(Malformed("stretch is longer than 1 GiB"));
         }
-        let mut decompressor = Decompressor::new().map_err(|_| Malformed("no memory to decompress"))?;
-        let bytes =
-            decompressor.decompress(stored, raw).map_err(|_| Malformed("zstd frame does not hold"))?;
+        let bytes = decompress(stored, raw).ok_or(Malformed("zstd frame does not hold"))?;
         if bytes.len() != raw {
             return Err(Malformed("zstd frame has another length than the footer says"));
         }
