@@ -155,10 +155,17 @@ fn alphabet_of(values: &Strings, rule: &SlotRule) -> Alphabet {
 
 /// Of the rows of a template in a nested column.
 fn alphabet_of_rows(filled: &Filled<'_>, rule: &SlotRule) -> Option<Alphabet> {
+    let slot = |slot: usize| filled.slots.get(slot).and_then(Slot::opened)?.alphabet(rule);
+    if rule.may_be_empty && rule.first == rule.rest {
+        // What comes first does not matter then.
+        let literals = bytes_within(filled.template.bytes(), &rule.rest);
+        let literals = Alphabet { first: literals, all: literals, may_be_empty: true };
+        return (0..filled.slots.len()).try_fold(literals, |row, place| Some(row.or(slot(place)?)));
+    }
     let mut row = Alphabet::EMPTY;
     for (place, literal) in filled.template.literals().enumerate() {
-        if let Some(slot) = place.checked_sub(1) {
-            row = row.then(filled.slots.get(slot).and_then(Slot::opened)?.alphabet(rule)?);
+        if let Some(place) = place.checked_sub(1) {
+            row = row.then(slot(place)?);
         }
         row = row.then(Alphabet::of(literal));
     }
@@ -177,6 +184,13 @@ mod tests {
         rest: ByteSet::DIGITS.with(b".abcdef/-: ms"),
         may_be_empty: false,
         accepts: |value| value == b"true",
+    };
+
+    static SAME_EVERYWHERE: SlotRule = SlotRule {
+        first: ByteSet::ALL.without(b"?x"),
+        rest: ByteSet::ALL.without(b"?x"),
+        may_be_empty: true,
+        accepts: |_| false,
     };
 
     /// What columns say of all values is what the rule says of each.
@@ -205,9 +219,11 @@ mod tests {
             ColumnEncoder::default().encode(&text, &spans, &mut out);
             let mut budget = Budget(1 << 20);
             let column = Column::open(&mut Reader::new(&out), 300, 0, &mut budget).expect("valid");
-            let admitted = column.admitted(&RULE, 300, &mut budget).expect("valid");
-            for (row, value) in values.iter().enumerate() {
-                assert_eq!(admitted.has(row), RULE.admits(value.as_bytes()), "{value}");
+            for rule in [&RULE, &SAME_EVERYWHERE] {
+                let admitted = column.admitted(rule, 300, &mut budget).expect("valid");
+                for (row, value) in values.iter().enumerate() {
+                    assert_eq!(admitted.has(row), rule.admits(value.as_bytes()), "{value}");
+                }
             }
         }
     }

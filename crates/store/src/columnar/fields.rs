@@ -5,12 +5,17 @@
 //! at most the bytes are looked at. All other rows are left to whoever reads whole lines.
 
 use timberyard_model::field_values::FieldValues;
-use timberyard_model::fields::{FieldRequest, FieldTest};
+use timberyard_model::fields::{FieldReader, FieldRequest, FieldTest};
 
 use super::group::Group;
 use super::matches::Matches;
+use super::strings::Budget;
+use super::table::Table;
 use super::template_fields::{FieldColumn, TemplateFields};
 use crate::codec::Malformed;
+
+/// To lay out a template costs as much as to read so many lines.
+const ROWS_MIN: usize = 4;
 
 /// What a group's columns say about fields.
 #[derive(Debug, Default)]
@@ -62,7 +67,8 @@ pub(crate) fn ask_fields(
     let reader = &*request.reader;
     let mut templates = Vec::with_capacity(table.templates.len());
     for (filled, wanted) in table.templates.iter().zip(table.wanted(&passing)) {
-        templates.push(if wanted { TemplateFields::new(filled, reader, budget)? } else { None });
+        let worthwhile = wanted && filled.rows >= ROWS_MIN;
+        templates.push(if worthwhile { TemplateFields::new(filled, reader, budget)? } else { None });
     }
     if !tests.is_empty() {
         let mut each = Vec::with_capacity(templates.len());
@@ -77,34 +83,48 @@ pub(crate) fn ask_fields(
     if !request.instead_of_line || passing == Matches::None {
         return Ok((passing, fields));
     }
-    let width = reader.labels().len();
-    fields.values.resize_with(width, FieldValues::default);
-    let mut columns: Vec<Option<(&Matches, Vec<FieldColumn<'_>>)>> = Vec::with_capacity(templates.len());
-    let wanted = table.wanted(&passing);
-    for ((filled, template), wanted) in table.templates.iter().zip(&templates).zip(wanted) {
-        columns.push(match template {
-            Some(template) if wanted => {
-                Some((template.holds(), template.columns(filled, reader, &mut fields.values, budget)?))
-            }
-            _ => None,
-        });
-    }
-    fields.answered = vec![false; table.len()];
-    fields.numbers = vec![FieldValues::ABSENT; table.len() * width];
-    let mut next = vec![0_usize; columns.len()];
-    for (row, id) in table.ids.iter().enumerate() {
-        let value = next[*id as usize];
-        next[*id as usize] += 1;
-        if let Some((holds, columns)) = &mut columns[*id as usize]
-            && holds.has(value)
-            && passing.has(row)
-        {
-            fields.answered[row] = true;
-            let numbers = &mut fields.numbers[row * width..(row + 1) * width];
-            for ((number, column), values) in numbers.iter_mut().zip(columns).zip(&mut fields.values) {
-                *number = column.number(value, reader, values, budget)?;
+    fields.read(table, &templates, &passing, reader, budget)?;
+    Ok((passing, fields))
+}
+
+impl GroupFields {
+    /// Reads the fields of the rows of `passing` whose template says where they are.
+    fn read(
+        &mut self,
+        table: &Table<'_>,
+        templates: &[Option<TemplateFields>],
+        passing: &Matches,
+        reader: &dyn FieldReader,
+        budget: &mut Budget,
+    ) -> Result<(), Malformed> {
+        let width = reader.labels().len();
+        self.values.resize_with(width, FieldValues::default);
+        let mut columns: Vec<Option<(&Matches, Vec<FieldColumn<'_>>)>> = Vec::with_capacity(templates.len());
+        for ((filled, template), wanted) in table.templates.iter().zip(templates).zip(table.wanted(passing)) {
+            columns.push(match template {
+                Some(template) if wanted => {
+                    Some((template.holds(), template.columns(filled, reader, &mut self.values, budget)?))
+                }
+                _ => None,
+            });
+        }
+        self.answered = vec![false; table.len()];
+        self.numbers = vec![FieldValues::ABSENT; table.len() * width];
+        let mut next = vec![0_usize; columns.len()];
+        for (row, id) in table.ids.iter().enumerate() {
+            let value = next[*id as usize];
+            next[*id as usize] += 1;
+            if let Some((holds, columns)) = &mut columns[*id as usize]
+                && holds.has(value)
+                && passing.has(row)
+            {
+                self.answered[row] = true;
+                let numbers = &mut self.numbers[row * width..(row + 1) * width];
+                for ((number, column), values) in numbers.iter_mut().zip(columns).zip(&mut self.values) {
+                    *number = column.number(value, reader, values, budget)?;
+                }
             }
         }
+        Ok(())
     }
-    Ok((passing, fields))
 }

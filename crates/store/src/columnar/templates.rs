@@ -41,6 +41,11 @@ impl Template {
         self.lens.len() - 1
     }
 
+    /// All literal parts, one behind the other.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The literal parts in order.
     pub(crate) fn literals(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
