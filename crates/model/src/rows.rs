@@ -95,9 +95,10 @@ impl Rows {
         &self.arena
     }
 
-    /// Bytes held: lines, metadata values, and the tables that point to them.
+    /// Bytes held: lines, metadata values, the tables that point to them, and label sets.
     pub fn bytes(&self) -> usize {
-        self.arena.capacity()
+        self.streams.iter().map(Labels::bytes).sum::<usize>()
+            + self.arena.capacity()
             + self.rows.capacity() * size_of::<Row>()
             + self.metadata.capacity() * size_of::<(u32, Span)>()
             + self.fields.bytes()
@@ -206,6 +207,13 @@ impl std::fmt::Debug for RowRef<'_> {
 #[error("rows hold more than {ROWS_BYTES_MAX} bytes, the most one batch can")]
 pub struct RowsFull;
 
+/// The capacity with which a buffer of `bytes` is best allocated: large ones come in few sizes, an eighth of a power of
+/// two apart, so that the hole that one leaves behind fits the next.
+pub fn arena_capacity(bytes: usize) -> usize {
+    const LARGE_BYTES: usize = 64 << 10;
+    if bytes < LARGE_BYTES { bytes } else { bytes.next_multiple_of(bytes.next_power_of_two() / 16) }
+}
+
 type Xxh3Map<K, V> = HashMap<K, V, BuildHasherDefault<OneShotXxh3>>;
 
 /// xxh3 of each piece, seeded with what came before: unlike the streaming form it has no state to set up.
@@ -244,7 +252,7 @@ pub struct RowsBuilder {
 impl RowsBuilder {
     /// Makes room for `bytes` of lines and metadata, so that the arena need not grow step by step.
     pub fn reserve_bytes(&mut self, bytes: usize) {
-        self.rows.arena.reserve(bytes.min(ROWS_BYTES_MAX));
+        self.rows.arena.reserve_exact(arena_capacity(bytes.min(ROWS_BYTES_MAX)));
     }
 
     /// The number of a stream, adding it if it is new.
@@ -336,6 +344,9 @@ impl RowsBuilder {
         if arena.capacity() / 2 > arena.len() {
             arena.shrink_to_fit();
         }
+        // These grew by doubling, and rows may stay for hours.
+        self.rows.rows.shrink_to_fit();
+        self.rows.metadata.shrink_to_fit();
         self.rows
     }
 
@@ -480,6 +491,15 @@ mod tests {
         broken.row(Timestamp::MIN, 0, 3).expect("there");
         assert_eq!(broken.metadata(1, 0), Err(RowsPartsError::NoSuchName(1)));
         assert_eq!(broken.finish().err(), Some(RowsPartsError::BytesLeft(1)));
+    }
+
+    #[test]
+    fn large_arenas_come_in_few_sizes() {
+        let sizes: std::collections::BTreeSet<usize> =
+            (1 << 20..2 << 20).step_by(999).map(arena_capacity).collect();
+        assert_eq!(sizes.len(), 9);
+        assert_eq!((arena_capacity(0), arena_capacity(1000), arena_capacity(100_000)), (0, 1000, 106_496));
+        assert!((0..300_000).step_by(7).all(|bytes| arena_capacity(bytes) >= bytes));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct StreamRetention {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            head_bytes_max: 64 << 20,
+            head_bytes_max: 32 << 20,
             head_age_seconds_max: 2 * 3600,
             log_bytes_max: 256 << 20,
             log_segment_bytes: 16 << 20,

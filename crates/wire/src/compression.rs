@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
+use timberyard_model::rows::arena_capacity;
+
 use crate::error::DecodeError;
 
 /// How a body is compressed: the values of `Content-Encoding` that are understood.
@@ -100,7 +102,11 @@ pub fn inflate_snappy_block(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, De
     if claimed / SNAPPY_RATIO_MAX > body.len() {
         return Err(DecodeError::malformed("snappy: corrupt input"));
     }
-    snap::raw::Decoder::new().decompress_vec(body).map_err(corrupt)
+    // Of the same size as the arena that its lines are copied to: neither leaves a hole the other does not fit.
+    let mut bytes = Vec::with_capacity(arena_capacity(claimed));
+    bytes.resize(claimed, 0);
+    snap::raw::Decoder::new().decompress(body, &mut bytes).map_err(corrupt)?;
+    Ok(bytes)
 }
 
 fn too_large(bytes_max: usize) -> DecodeError {
