@@ -52,7 +52,8 @@ pub(crate) fn ingest(
     })
 }
 
-fn push_all(server: &Server, bodies: &[Vec<u8>], connections: usize) -> Result<usize, String> {
+/// Pushes all bodies; how many pushes were answered 429 and sent again.
+pub(crate) fn push_all(server: &Server, bodies: &[Vec<u8>], connections: usize) -> Result<usize, String> {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let senders: Vec<_> =
@@ -91,7 +92,7 @@ fn push_some(server: &Server, bodies: &[Vec<u8>], next: &AtomicUsize) -> Result<
 }
 
 /// Bytes and number of all files below a folder.
-fn disk_under(folder: &Path) -> Result<(u64, usize), String> {
+pub(crate) fn disk_under(folder: &Path) -> Result<(u64, usize), String> {
     let (mut bytes, mut files) = (0, 0);
     for entry in std::fs::read_dir(folder).map_err(|e| e.to_string())? {
         let entry = entry.map_err(|e| e.to_string())?;

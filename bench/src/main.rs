@@ -16,6 +16,7 @@ mod push_body;
 mod question;
 mod report;
 mod run;
+mod scale;
 mod server;
 mod small_push;
 mod yardstick;
@@ -40,6 +41,17 @@ struct Arguments {
 enum What {
     /// Take workloads in, ask, and write a report.
     Run(RunArguments),
+    /// Bring a server into one of the states that the store's bars name, and measure it.
+    Scale {
+        #[arg(value_enum)]
+        scenario: scale::Scenario,
+        /// How much of it; what the bars are about when nothing is said.
+        #[arg(long)]
+        amount: Option<usize>,
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/timberyard")]
+        binary: PathBuf,
+    },
     /// Decode bodies of each wire format: MB/s on one core.
     Decode {
         /// Lines to decode.
@@ -87,6 +99,9 @@ struct RunArguments {
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Run(arguments) => run(arguments),
+        What::Scale { scenario, amount, binary } => {
+            scale::run(scenario, amount, &binary).map(|figures| tell(&figures))
+        }
         What::Decode { lines } => decode::measure(lines).map(|table| tell(&table)),
         What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
     };

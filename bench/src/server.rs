@@ -39,6 +39,11 @@ pub(crate) struct MemoryWatch {
 
 impl Server {
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Self, String> {
+        Self::start_with(binary, data, &[])
+    }
+
+    /// The same with settings, as environment variables.
+    pub(crate) fn start_with(binary: &Path, data: &Path, settings: &[(&str, &str)]) -> Result<Self, String> {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .map_err(|e| format!("no free port: {e}"))?
@@ -48,6 +53,7 @@ impl Server {
             .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
             .arg(data)
             .env("RUST_LOG", "warn")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .map_err(|e| format!("{}: {e}", binary.display()))?;

@@ -144,7 +144,7 @@ impl Core {
         let covered = next.covered;
         next.families.retain(|_, sequence| *sequence > covered);
         next.next_segment_id = self.next_segment_id();
-        for FinishedSegment { summary } in &written {
+        for FinishedSegment { summary, .. } in &written {
             next.segments.insert(summary.id, summary.clone());
         }
         if let Err(error) = self.replace_manifest(&next) {

@@ -24,7 +24,7 @@ impl Core {
         for segment in removed {
             next.segments.remove(&segment.summary.id);
         }
-        for FinishedSegment { summary } in &added {
+        for FinishedSegment { summary, .. } in &added {
             next.segments.insert(summary.id, summary.clone());
         }
         if let Err(error) = self.replace_manifest(&next) {
@@ -61,12 +61,13 @@ impl Core {
 
     /// A handle for a segment that was just listed.
     pub(crate) fn segment(&self, finished: FinishedSegment) -> Arc<Segment> {
-        Arc::new(Segment::new(finished.summary, &self.paths, Arc::clone(&self.disk)))
+        let segment = Segment::new(finished.summary, &self.paths, Arc::clone(&self.disk));
+        Arc::new(segment.with_streams(finished.streams))
     }
 
     /// Removes files that were written for nothing. One that stays goes when the store is opened.
     pub(crate) fn remove_unlisted(&self, written: &[FinishedSegment]) {
-        for FinishedSegment { summary } in written {
+        for FinishedSegment { summary, .. } in written {
             let path = self.paths.segment(&summary.tenant, summary.day, summary.id);
             if let Err(error) = self.disk.remove(&path) {
                 tracing::warn!(path = %path.display(), %error, "unlisted segment could not be removed");

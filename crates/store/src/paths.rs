@@ -12,6 +12,7 @@
 //! ```
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{TenantId, Timestamp};
@@ -19,12 +20,12 @@ use timberyard_model::{TenantId, Timestamp};
 /// The names in one data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Paths {
-    root: PathBuf,
+    root: Arc<Path>,
 }
 
 impl Paths {
     pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.into() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -86,6 +87,12 @@ pub(crate) fn segment_name(id: u64) -> String {
     format!("{id:08x}.seg")
 }
 
+/// The id in the file name of a segment; nothing for a name that no segment has.
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
+    let id = u64::from_str_radix(name.strip_suffix(".seg")?, 16).ok()?;
+    (segment_name(id) == name).then_some(id)
+}
+
 /// A UTC day as people write it: `2026-11-20`.
 pub(crate) fn day_name(day: i32) -> String {
     // The first day that can be expressed begins before the first nanosecond that can.
@@ -111,5 +118,7 @@ mod tests {
         let name = path.file_name().and_then(|n| n.to_str()).expect("a name");
         assert_eq!(log_segment_number(name), Some(42));
         assert_eq!(log_segment_number("2a.tmp"), None);
+        assert_eq!(segment_number(&segment_name(42)), Some(42));
+        assert_eq!(["2a.seg", "0000002A.seg", "0000002a.new"].map(segment_number), [None; 3]);
     }
 }

@@ -1,6 +1,6 @@
 //! Opening a data directory: what is listed, what a crash left over, and the replay of the log.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::head::CutChoice;
 use crate::manifest::Manifest;
 use crate::options::StoreOptions;
-use crate::paths::Paths;
+use crate::paths::{Paths, day_name, segment_number};
 use crate::segment::Segment;
 use crate::segment_set::SegmentSet;
 use crate::store::DecodeRecord;
@@ -80,30 +80,38 @@ fn load_or_begin(disk: &dyn Disk, paths: &Paths) -> Result<Manifest, StoreError>
 /// Removes segment files that the manifest does not list: a crash came before they were, or after they
 /// no longer were.
 fn remove_left_overs(disk: &dyn Disk, paths: &Paths, manifest: &Manifest) -> Result<(), StoreError> {
-    let summaries = manifest.segments.values();
-    let listed: HashSet<PathBuf> =
-        summaries.map(|summary| paths.segment(&summary.tenant, summary.day, summary.id)).collect();
+    // Days are named once, not once a segment: there may be a hundred thousand of those.
+    let mut days: BTreeMap<i32, String> = BTreeMap::new();
+    for summary in manifest.segments.values() {
+        days.entry(summary.day).or_insert_with(|| day_name(summary.day));
+    }
+    let is_listed = |tenant: &str, day: &str, file: &str| {
+        let summary = segment_number(file).and_then(|id| manifest.segments.get(&id));
+        summary.is_some_and(|summary| {
+            summary.tenant.as_str() == tenant && days.get(&summary.day).is_some_and(|name| name == day)
+        })
+    };
     let tenants = paths.tenants_directory();
     if !disk.is_directory(&tenants) {
         return Ok(());
     }
     let list = |directory: &PathBuf| disk.list(directory).map_err(|error| StoreError::io(directory, error));
     for tenant in list(&tenants)?.into_iter().filter(|entry| entry.is_directory) {
-        let tenant = tenants.join(tenant.name);
-        for day in list(&tenant)?.into_iter().filter(|entry| entry.is_directory) {
-            let day = tenant.join(day.name);
+        let tenant_path = tenants.join(&tenant.name);
+        for day in list(&tenant_path)?.into_iter().filter(|entry| entry.is_directory) {
+            let day_path = tenant_path.join(&day.name);
             let mut empty = true;
-            for file in list(&day)? {
-                let path = day.join(&file.name);
+            for file in list(&day_path)? {
                 let ours = file.name.ends_with(".seg") || file.name.ends_with(".new");
-                if ours && !file.is_directory && !listed.contains(&path) {
+                if ours && !file.is_directory && !is_listed(&tenant.name, &day.name, &file.name) {
+                    let path = day_path.join(&file.name);
                     disk.remove(&path).map_err(|error| StoreError::io(&path, error))?;
                 } else {
                     empty = false;
                 }
             }
             if empty {
-                disk.remove_directory(&day).map_err(|error| StoreError::io(&day, error))?;
+                disk.remove_directory(&day_path).map_err(|error| StoreError::io(&day_path, error))?;
             }
         }
     }

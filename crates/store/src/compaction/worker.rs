@@ -17,6 +17,10 @@ use crate::statistics::MaintenanceReport;
 /// Segments that one call merges at most, so that maintenance comes round to other things.
 const SEGMENTS_MAX: u64 = 256;
 
+/// Segments that would have more streams together stay apart: an index is read as a whole, and all of a segment's
+/// label sets are in memory while it is written.
+const STREAMS_MAX: usize = 250_000;
+
 /// What became of segments that were to be rewritten.
 pub(crate) enum Rewritten {
     /// This one is listed in their place; nothing when no row was left.
@@ -37,6 +41,12 @@ fn by_side(segments: &[Arc<Segment>], deletions: &Pending) -> Vec<Vec<Arc<Segmen
 
 fn bytes_of(segments: &[Arc<Segment>]) -> u64 {
     segments.iter().map(|segment| segment.summary.file_bytes).sum()
+}
+
+/// Streams of all of them, one that several have as often. What cannot be read counts as having none: the merge
+/// is going to find that out, and note it.
+fn streams_of(segments: &[Arc<Segment>]) -> usize {
+    segments.iter().map(|segment| segment.streams().unwrap_or_default()).sum()
 }
 
 impl Core {
@@ -67,6 +77,9 @@ impl Core {
                 let (inputs, rest): (Vec<_>, Vec<_>) =
                     segments.into_iter().partition(|segment| chosen.contains(&segment.summary.id));
                 segments = rest;
+                if streams_of(&inputs) > STREAMS_MAX {
+                    continue;
+                }
                 if let Rewritten::As(merged) = self.rewrite(&inputs, &Arc::default())? {
                     report.segments_merged += inputs.len() as u64;
                     report.segments_written += u64::from(merged.is_some());

@@ -2,7 +2,7 @@
 //!
 //! A segment that is no longer listed is doomed: its file goes when the last holder lets go.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -62,9 +62,11 @@ impl Sequences {
 /// A listed segment.
 pub(crate) struct Segment {
     pub(crate) summary: SegmentSummary,
-    path: PathBuf,
+    paths: Paths,
     disk: Arc<dyn Disk>,
     index: Mutex<Option<SegmentIndex>>,
+    /// How many streams it has, once that is known.
+    streams: OnceLock<usize>,
     keys: OnceLock<(KeyIndex, u64)>,
     damaged: AtomicBool,
     doomed: AtomicBool,
@@ -72,31 +74,33 @@ pub(crate) struct Segment {
 
 impl Segment {
     pub(crate) fn new(summary: SegmentSummary, paths: &Paths, disk: Arc<dyn Disk>) -> Self {
-        let path = paths.segment(&summary.tenant, summary.day, summary.id);
         Self {
             summary,
-            path,
+            paths: paths.clone(),
             disk,
             index: Mutex::default(),
+            streams: OnceLock::new(),
             keys: OnceLock::new(),
             damaged: AtomicBool::new(false),
             doomed: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Put together when it is needed: there may be a hundred thousand segments.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.paths.segment(&self.summary.tenant, self.summary.day, self.summary.id)
     }
 
     /// Opens the file, for as long as the reader lives.
     pub(crate) fn open(&self) -> Result<SegmentReader, StoreError> {
-        let file = self.disk.open(&self.path).map_err(|error| StoreError::io(&self.path, error))?;
-        let length = file.length().map_err(|error| StoreError::io(&self.path, error))?;
+        let path = self.path();
+        let file = self.disk.open(&path).map_err(|error| StoreError::io(&path, error))?;
+        let length = file.length().map_err(|error| StoreError::io(&path, error))?;
         if length != self.summary.file_bytes {
             let expected = self.summary.file_bytes;
             return Err(self.corrupt(&format!("file is {length} bytes, the manifest says {expected}")));
         }
-        Ok(SegmentReader { file, length, path: self.path.clone() })
+        Ok(SegmentReader { file, length, path })
     }
 
     /// The label index, from memory or from the file.
@@ -110,6 +114,20 @@ impl Segment {
         drop(held);
         cache.note(self, index.memory_bytes());
         Ok(index)
+    }
+
+    /// A segment just written, of so many streams.
+    pub(crate) fn with_streams(mut self, streams: usize) -> Self {
+        self.streams = streams.into();
+        self
+    }
+
+    /// How many streams it has; read from the file when that is not known yet.
+    pub(crate) fn streams(&self) -> Result<usize, StoreError> {
+        match self.streams.get() {
+            Some(streams) => Ok(*streams),
+            None => Ok(self.read_index(&self.open()?)?.streams.len()),
+        }
     }
 
     pub(super) fn forget_index(&self) {
@@ -131,6 +149,7 @@ impl Segment {
         if !same {
             return Err(self.corrupt("footer: does not describe the segment that the manifest lists"));
         }
+        self.streams.get_or_init(|| footer.index.streams.len());
         Ok(footer.index)
     }
 
@@ -253,11 +272,11 @@ impl Segment {
     }
 
     fn corrupt(&self, place: &str) -> StoreError {
-        StoreError::corrupt(&self.path, place)
+        StoreError::corrupt(&self.path(), place)
     }
 
     fn corrupt_at(&self, part: &str, error: Malformed) -> StoreError {
-        StoreError::corrupt(&self.path, format!("{part}: {}", error.0))
+        StoreError::corrupt(&self.path(), format!("{part}: {}", error.0))
     }
 }
 
@@ -267,8 +286,8 @@ impl Drop for Segment {
             return;
         }
         // An unlisted file that stays is removed when the store is opened next.
-        if let Err(error) = self.disk.remove(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "unlisted segment could not be removed");
+        if let Err(error) = self.disk.remove(&self.path()) {
+            tracing::warn!(path = %self.path().display(), %error, "unlisted segment could not be removed");
         }
     }
 }

@@ -55,6 +55,7 @@ pub(crate) struct SegmentWriter {
 /// A segment that is durable and has its name, but is not listed yet.
 pub(crate) struct FinishedSegment {
     pub(crate) summary: SegmentSummary,
+    pub(crate) streams: usize,
 }
 
 impl SegmentWriter {
@@ -203,7 +204,7 @@ impl SegmentWriter {
         self.write()?;
         summary.file_bytes = self.position;
         self.name(&summary)?;
-        Ok(Some(FinishedSegment { summary }))
+        Ok(Some(FinishedSegment { summary, streams: index.streams.len() }))
     }
 
     fn name(&mut self, summary: &SegmentSummary) -> Result<(), StoreError> {
