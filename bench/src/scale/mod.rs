@@ -1,9 +1,8 @@
-//! What does not show in a workload: very many streams, a start on much data, one small push at a time.
+//! What does not show in a workload: very many streams, and a start on much data.
 //!
 //! Each scenario brings a server into one state and prints its figures with the bars beside them.
 
 mod quantile;
-mod single_push;
 mod start;
 mod streams;
 
@@ -16,8 +15,6 @@ pub(crate) enum Scenario {
     Streams,
     /// A start with `--amount` megabytes on disk, until the first query is answered.
     Start,
-    /// One sender with one small push at a time, `--amount` of them, beside syncs of the same size.
-    SinglePush,
 }
 
 impl Scenario {
@@ -26,7 +23,6 @@ impl Scenario {
         match self {
             Self::Streams => 1_000,
             Self::Start => 10_000,
-            Self::SinglePush => 1_000,
         }
     }
 }
@@ -38,7 +34,6 @@ pub(crate) fn run(scenario: Scenario, amount: Option<usize>, binary: &Path) -> R
     match scenario {
         Scenario::Streams => streams::measure(binary, folder.path(), amount * 1000),
         Scenario::Start => start::measure(binary, folder.path(), amount as u64 * 1_000_000),
-        Scenario::SinglePush => single_push::measure(binary, folder.path(), amount),
     }
 }
 
