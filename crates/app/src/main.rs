@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 not understood. Errors go to standard error.
 
+mod allocator;
 mod cli;
 mod client;
 mod config;

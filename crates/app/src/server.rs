@@ -10,6 +10,7 @@ use timberyard_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::allocator;
 use crate::cli::{Role, ServerArguments, SettingsArguments};
 use crate::config::{Configuration, Settings, Sources};
 use crate::failure::Failure;
@@ -22,6 +23,7 @@ use crate::wiring::{Wiring, store_options};
 
 /// Runs the server until a signal ends it.
 pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Failure> {
+    allocator::keep_arenas_few();
     if arguments.role != Role::All {
         return Err(Failure::usage(
             "--role: this build has only `all`; other roles need storage nodes, Kafka or ClickHouse",

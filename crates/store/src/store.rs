@@ -1,6 +1,7 @@
 //! `Store`: the door of this crate.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -131,6 +132,11 @@ impl Store {
     /// The data directory.
     pub fn directory(&self) -> &Path {
         self.core.paths.root()
+    }
+
+    /// Batches appended and acknowledged since it was opened.
+    pub fn batches_appended(&self) -> u64 {
+        self.core.counters.batches_appended.load(Ordering::Relaxed)
     }
 
     /// Figures about what is stored and done.
