@@ -284,6 +284,11 @@ mod tests {
                 "2000",
                 "limits.query.series_max = 2000 (env TIMBERYARD_LIMITS_QUERY_SERIES_MAX)\n",
             ),
+            (
+                "TIMBERYARD_LIMITS_RECORD_LABEL_VALUES_MAX",
+                "0",
+                "limits.record.label_values_max = 0 (env TIMBERYARD_LIMITS_RECORD_LABEL_VALUES_MAX)\n",
+            ),
             ("HOME", "/root", ""),
             ("PORT", "", ""),
             ("ENABLE_CLICKHOUSE", "false", ""),

@@ -38,7 +38,7 @@ pub(crate) enum Unit {
     Seconds,
 }
 
-/// The type of a value and where it lives. Numbers are at least 1; for optional ones 0 means none.
+/// The type of a value and where it lives. Numbers are at least 1 where nothing else is said; for optional ones 0 means none.
 pub(crate) enum Place {
     /// `ADDRESS` or `ADDRESS:PORT`.
     Listen,
@@ -60,6 +60,8 @@ pub(crate) enum Place {
     OptionalSwitch(At<Option<bool>>),
     /// A number.
     Usize(Unit, At<usize>),
+    /// A number of which 0 means that there is no limit.
+    UsizeOrNoLimit(Unit, At<usize>),
     /// A number.
     U64(Unit, At<u64>),
     /// A number that is not negative.
@@ -90,7 +92,7 @@ macro_rules! key {
 
 use Place::{
     Choice, I64, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path, Port,
-    StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize,
+    StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize, UsizeOrNoLimit,
 };
 use Unit::{Bytes, Count, Seconds};
 
@@ -274,7 +276,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key!(
         "limits.record.label_values_max",
-        Usize(Count, |s| &mut s.limits.record.label_values_max),
+        UsizeOrNoLimit(Count, |s| &mut s.limits.record.label_values_max),
         "values of a label in a tenant and day; the label that has more becomes structured metadata; 0 for no limit"
     ),
     key!(
