@@ -89,7 +89,7 @@ fn fetch(agent: &Agent, url: &str, question: &Question) -> Result<Vec<u8>, Strin
             .query("start", start)
             .query("end", end),
         // Patterns count by the beginning of a step: the whole span, and one second more for the last lines.
-        Form::Patterns { .. } => {
+        Form::Patterns => {
             ask("patterns").query("start", start).query("end", seconds(END_S + 1)).query("step", "60")
         }
     };

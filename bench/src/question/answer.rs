@@ -9,6 +9,9 @@ use super::{Form, Question};
 /// How far a number may be off, relative to its size: floating point is added up in any order.
 const TOLERANCE: f64 = 1e-9;
 
+/// Templates in an answer, at most.
+const TEMPLATES_MAX: usize = 300;
+
 /// What a server said, or what is true.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
@@ -16,8 +19,9 @@ pub(crate) enum Answer {
     Texts(Vec<String>),
     /// By the values of a series' labels and the second that a sample is of; 0 where there is only one.
     Numbers(BTreeMap<(String, i64), f64>),
-    /// One number that may not be passed; only true, never said.
-    AtMost(f64),
+    /// Lines of all templates together. Only the most frequent templates are answered, so where there are more than
+    /// that, the lines are fewer than the true ones.
+    Templates { lines: f64, all: bool },
 }
 
 impl Answer {
@@ -49,10 +53,11 @@ impl Answer {
                     })
                     .collect(),
             ),
-            Form::Patterns { .. } => {
-                let samples = array(data).iter().flat_map(|pattern| array(&pattern["samples"]));
-                let lines: f64 = samples.map(|sample| number(&sample[1])).sum();
-                Self::Numbers(BTreeMap::from([((String::new(), 0), lines)]))
+            Form::Patterns => {
+                let templates = array(data);
+                let samples = templates.iter().flat_map(|template| array(&template["samples"]));
+                let lines = samples.map(|sample| number(&sample[1])).sum();
+                Self::Templates { lines, all: templates.len() < TEMPLATES_MAX }
             }
         })
     }
@@ -74,9 +79,9 @@ impl Answer {
                         .then(|| format!("{key:?} is {said}, {true_one} is true"))
                 })
             }
-            (Self::Numbers(said), Self::AtMost(bound)) => {
-                let sum: f64 = said.values().sum();
-                (sum <= 0.0 || sum > *bound).then(|| format!("{sum} in all, not more than {bound} are true"))
+            (Self::Templates { lines, all }, Self::Templates { lines: true_ones, .. }) => {
+                let holds = if *all { lines == true_ones } else { lines <= true_ones && *lines > 0.0 };
+                (!holds).then(|| format!("{lines} lines in templates, {true_ones} are true"))
             }
             _ => Some("is of another kind".to_owned()),
         }
@@ -87,7 +92,7 @@ impl Answer {
         match self {
             Self::Texts(texts) => texts.len(),
             Self::Numbers(numbers) => numbers.len(),
-            Self::AtMost(_) => 1,
+            Self::Templates { lines, .. } => *lines as usize,
         }
     }
 }

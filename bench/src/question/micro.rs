@@ -40,15 +40,15 @@ fn finding() -> Vec<Question> {
         Question::new("label values", Form::LabelValues { label: "pod" }, "", |row| {
             Some((row.label("pod").to_owned(), 1.0))
         }),
-        Question::new("patterns", Form::Patterns { all_are_answered: false }, ALL, |_| {
-            Some((String::new(), 1.0))
-        }),
+        Question::new("patterns", Form::Patterns, ALL, |_| Some((String::new(), 1.0))),
         Question::new(
             "patterns of errors",
-            Form::Patterns { all_are_answered: true },
-            "{namespace=\"payments\"} |= `level=error`",
+            Form::Patterns,
+            "{namespace=\"payments\"} |= `level=error` != `.java:`",
             |row| {
-                let error = row.label("namespace") == "payments" && row.text.contains("level=error");
+                let error = row.label("namespace") == "payments"
+                    && row.text.contains("level=error")
+                    && !row.text.contains(".java:");
                 error.then(|| (String::new(), 1.0))
             },
         ),

@@ -38,9 +38,8 @@ pub(crate) enum Form {
     Range { step_s: i64 },
     /// All values of a label.
     LabelValues { label: &'static str },
-    /// Templates with their counts: all of them together are as many as the lines. Only the most frequent are
-    /// answered, so where there are more than that the answer holds fewer lines.
-    Patterns { all_are_answered: bool },
+    /// Templates with their counts.
+    Patterns,
 }
 
 /// What becomes of the values of one series in one step.

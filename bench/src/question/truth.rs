@@ -36,7 +36,7 @@ impl Gathered {
     fn of(question: &Question) -> Self {
         match question.form {
             Form::Lines { .. } => Self::Lines(VecDeque::new()),
-            Form::Instant | Form::Range { .. } | Form::Patterns { .. } => Self::Numbers(HashMap::new()),
+            Form::Instant | Form::Range { .. } | Form::Patterns => Self::Numbers(HashMap::new()),
             Form::LabelValues { .. } => Self::Names(BTreeSet::new()),
         }
     }
@@ -83,8 +83,8 @@ impl Gathered {
             Self::Numbers(numbers) => {
                 let folded: BTreeMap<_, _> =
                     numbers.into_iter().map(|(key, values)| (key, question.fold.of(values))).collect();
-                if question.form == (Form::Patterns { all_are_answered: false }) {
-                    return Answer::AtMost(folded.values().sum());
+                if question.form == Form::Patterns {
+                    return Answer::Templates { lines: folded.values().sum(), all: true };
                 }
                 Answer::Numbers(match question.top {
                     Some(top) => largest(folded, top),
