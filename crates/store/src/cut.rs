@@ -12,6 +12,7 @@ use timberyard_model::batch::UniqueKey;
 
 use crate::core::{Core, lock};
 use crate::deletion::Pending;
+use crate::disk::Syncs;
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
 use crate::head::{CutChoice, FamilyCut, HeadEntry};
@@ -88,14 +89,23 @@ impl Core {
                 plans.entry((tenant, *day, ceiling)).or_default().keys.push(key);
             }
         }
+        let together = plans.len() > self.options.segments_synced_singly_max;
+        let syncs = if together { Syncs::Together } else { Syncs::Each };
         let mut written = Vec::with_capacity(plans.len());
         for ((tenant, day, _), plan) in plans {
-            match self.write_segment(tenant, day, &plan) {
+            match self.write_segment(tenant, day, &plan, syncs) {
                 Ok(segment) => written.extend(segment),
                 Err(error) => {
                     self.remove_unlisted(&written);
                     return Err(error);
                 }
+            }
+        }
+        if together {
+            let tenants = self.paths.tenants_directory();
+            if let Err(error) = self.disk.sync_volume(&tenants) {
+                self.remove_unlisted(&written);
+                return Err(StoreError::io(&tenants, error));
             }
         }
         Ok(written)
@@ -106,10 +116,11 @@ impl Core {
         tenant: &TenantId,
         day: i32,
         plan: &SegmentPlan<'_>,
+        syncs: Syncs,
     ) -> Result<Option<FinishedSegment>, StoreError> {
         let id = self.new_segment_id();
         let mut writer =
-            SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options())?;
+            SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options(syncs))?;
         for (family, entries) in &plan.families {
             for entry in *entries {
                 writer.note_sequences(Sequences::of(entry.batch.sequence));
@@ -122,8 +133,8 @@ impl Core {
         writer.finish()
     }
 
-    pub(crate) fn writer_options(&self) -> WriterOptions {
-        WriterOptions { group_bytes: self.options.group_bytes, block_bytes: self.options.block_bytes }
+    pub(crate) fn writer_options(&self, syncs: Syncs) -> WriterOptions {
+        WriterOptions { group_bytes: self.options.group_bytes, block_bytes: self.options.block_bytes, syncs }
     }
 
     /// Replaces the manifest, then shows the segments instead of the rows in the heads, then

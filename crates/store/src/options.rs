@@ -31,6 +31,9 @@ pub struct StoreOptions {
     pub group_bytes: usize,
     /// Raw line bytes of a block, the piece of a group that is read at once.
     pub block_bytes: usize,
+    /// Segments of one cut, one for each tenant and day, up to which each is synced by itself. More of them are
+    /// written first and synced together, with whatever else waits to be written to the volume.
+    pub segments_synced_singly_max: usize,
     /// Raw line bytes past which compaction leaves a segment alone.
     pub segment_bytes_max: u64,
     /// Memory for segment indexes that were read, in bytes.
@@ -76,6 +79,7 @@ impl Default for StoreOptions {
             deletion_cancel_seconds: 24 * 3600,
             group_bytes: 4 << 20,
             block_bytes: 4 << 20,
+            segments_synced_singly_max: 16,
             segment_bytes_max: 512 << 20,
             index_cache_bytes_max: 64 << 20,
         }

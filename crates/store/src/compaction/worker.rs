@@ -10,6 +10,7 @@ use super::merge::{Input, MergeRules, by_family, merge_family};
 use super::policy::{Candidate, choose};
 use crate::core::Core;
 use crate::deletion::{Hiding, Pending, Tombstone};
+use crate::disk::Syncs;
 use crate::error::StoreError;
 use crate::segment::{FinishedSegment, Segment, SegmentSummary, SegmentWriter};
 use crate::statistics::MaintenanceReport;
@@ -136,8 +137,14 @@ impl Core {
         let hiding = Hiding { deletions: Arc::clone(deletions), retention };
         let rules = MergeRules { hiding: &hiding, copy_bytes_min: self.options.group_bytes as u64 / 2 };
         let id = self.new_segment_id();
-        let mut writer =
-            SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options())?;
+        let mut writer = SegmentWriter::create(
+            &self.disk,
+            &self.paths,
+            tenant,
+            day,
+            id,
+            self.writer_options(Syncs::Each),
+        )?;
         for input in &inputs {
             writer.note_sequences(input.sequences);
         }

@@ -47,6 +47,9 @@ pub trait Disk: Send + Sync {
     /// Makes the names in a directory durable.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes everything durable that was written to the volume of `path` before: files and names, those of others too.
+    fn sync_volume(&self, path: &Path) -> io::Result<()>;
+
     /// Bytes that can still be written to the volume of `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
@@ -102,14 +105,31 @@ pub struct LockHolder {
     pub process: Option<u32>,
 }
 
+/// When what is written becomes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Syncs {
+    /// Piece by piece, as it is written.
+    Each,
+    /// Later, by [`Disk::sync_volume`]: of many small files that is far less work.
+    Together,
+}
+
 /// Makes a directory and those above it, and makes their names durable.
 pub(crate) fn create_directories(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    create_directories_with(disk, path, Syncs::Each)
+}
+
+/// Makes a directory and those above it.
+pub(crate) fn create_directories_with(disk: &dyn Disk, path: &Path, syncs: Syncs) -> io::Result<()> {
     if path.as_os_str().is_empty() || disk.is_directory(path) {
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new(""));
-    create_directories(disk, parent)?;
+    create_directories_with(disk, parent, syncs)?;
     disk.create_directory(path)?;
+    if syncs == Syncs::Together {
+        return Ok(());
+    }
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     disk.sync_directory(parent)
 }

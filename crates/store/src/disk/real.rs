@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, fdatasync, flock, statvfs, syncfs};
 
 use super::{DirectoryEntry, Disk, DiskFile, LockHolder, LockOutcome};
 
@@ -70,6 +70,10 @@ impl Disk for RealDisk {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn sync_volume(&self, path: &Path) -> io::Result<()> {
+        syncfs(File::open(path)?).map_err(Into::into)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {

@@ -16,18 +16,19 @@ use super::keys::KeysBuilder;
 use super::label_index::LabelIndex;
 use crate::codec::{Malformed, checksum};
 use crate::columnar::Prehashed;
-use crate::disk::{Disk, DiskFile, create_directories};
+use crate::disk::{Disk, DiskFile, Syncs, create_directories_with};
 use crate::error::StoreError;
 use crate::paths::Paths;
 
 /// Bytes that are gathered before they are written.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// How large groups and blocks become, in raw bytes.
+/// How large groups and blocks become, in raw bytes, and who syncs the file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriterOptions {
     pub(crate) group_bytes: usize,
     pub(crate) block_bytes: usize,
+    pub(crate) syncs: Syncs,
 }
 
 /// A segment being written. Dropping it unfinished removes the file.
@@ -52,7 +53,7 @@ pub(crate) struct SegmentWriter {
     keys: KeysBuilder,
 }
 
-/// A segment that is durable and has its name, but is not listed yet.
+/// A segment that has its name, but is not listed yet. It is durable, unless segments are synced together.
 pub(crate) struct FinishedSegment {
     pub(crate) summary: SegmentSummary,
     pub(crate) streams: usize,
@@ -68,7 +69,8 @@ impl SegmentWriter {
         options: WriterOptions,
     ) -> Result<Self, StoreError> {
         let directory = paths.segment_directory(tenant, day);
-        create_directories(&**disk, &directory).map_err(|error| StoreError::io(&directory, error))?;
+        create_directories_with(&**disk, &directory, options.syncs)
+            .map_err(|error| StoreError::io(&directory, error))?;
         let path = paths.new_segment(tenant, day, id);
         let file = disk.create(&path).map_err(|error| StoreError::io(&path, error))?;
         Ok(Self {
@@ -159,7 +161,7 @@ impl SegmentWriter {
         self.keys.push_text(key);
     }
 
-    /// Writes the rest, syncs, and gives the file its name. `None`, and no file, when it has no rows.
+    /// Writes the rest, syncs unless that is done for many together, and gives the file its name. `None`, and no file, when it has no rows.
     pub(crate) fn finish(mut self) -> Result<Option<FinishedSegment>, StoreError> {
         self.end_group()?;
         let bounds = self.groups.iter().map(|group| (group.first, group.last));
@@ -208,13 +210,17 @@ impl SegmentWriter {
     }
 
     fn name(&mut self, summary: &SegmentSummary) -> Result<(), StoreError> {
-        if let Some(file) = &self.file {
+        let each = self.options.syncs == Syncs::Each;
+        if let Some(file) = self.file.as_ref().filter(|_| each) {
             file.sync().map_err(|error| self.failed(error))?;
         }
         let path = self.paths.segment(&summary.tenant, summary.day, summary.id);
         let directory = self.paths.segment_directory(&summary.tenant, summary.day);
         self.disk.rename(&self.path, &path).map_err(|error| StoreError::io(&path, error))?;
         self.file = None;
+        if !each {
+            return Ok(());
+        }
         self.disk.sync_directory(&directory).map_err(|error| StoreError::io(&directory, error))
     }
 

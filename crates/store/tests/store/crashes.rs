@@ -22,9 +22,10 @@ fn torture() -> bool {
     std::env::var_os("TIMBERYARD_TORTURE").is_some()
 }
 
-/// With every other seed heads and log are so small that families are cut one by one, in the background.
+/// With every third seed all segments of a cut are synced together. With every other seed heads and log are so small that families are cut one by one, in the background.
 fn crash_options(seed: u64) -> StoreOptions {
-    let options = small_options();
+    let segments_synced_singly_max = if seed.is_multiple_of(3) { 0 } else { 16 };
+    let options = StoreOptions { segments_synced_singly_max, ..small_options() };
     if seed.is_multiple_of(2) {
         return options;
     }

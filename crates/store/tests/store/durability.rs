@@ -676,3 +676,34 @@ fn compaction_lays_no_group_around_another() {
     }
     assert_eq!((rows, blocks.statistics().blocks_read), (860, 0), "no row has to be compared with another");
 }
+
+#[test]
+fn a_batch_of_very_many_days_is_cut_with_few_syncs() {
+    let disk = SimulatedDisk::new(9);
+    let store = open(&disk, small_options()).expect("opens");
+    let mut rows = RowsBuilder::default();
+    let stream = rows.stream(&Labels::from_pairs([("service_name", "archive")]));
+    let days = 500;
+    for day in 0..days {
+        let time = Timestamp::from_nanos(day * 86_400_000_000_000);
+        rows.push(stream, time, b"a line of its own day", []).expect("fits");
+    }
+    let batch = LogBatch {
+        tenant: TenantId::default(),
+        received_at: Timestamp::from_nanos(0),
+        equal_entries: EqualEntries::Merge,
+        rows: rows.finish(),
+        unique_keys: Vec::new(),
+    };
+    append(&store, &Arc::new(batch)).expect("appended");
+    let before = disk.changes();
+    store.flush().expect("flushed");
+    // A directory, a file, its bytes, its name; no sync of its own.
+    let changes = disk.changes() - before;
+    assert!(changes <= 4 * days as u64 + 20, "{changes}");
+    disk.restart();
+    drop(store);
+    let store = open(&disk, small_options()).expect("opens again");
+    assert_eq!(everything(&store, &TenantId::default()).len(), days as usize);
+    assert_eq!(store.statistics().damaged_segments, 0);
+}
