@@ -126,7 +126,7 @@ impl Core {
         let Some(first) = segments.first() else { return Ok(None) };
         let (tenant, day) = (&first.summary.tenant, first.summary.day);
         let mut oldest_first = segments.to_vec();
-        oldest_first.sort_by_key(|segment| segment.summary.id);
+        oldest_first.sort_by_key(|segment| segment.summary.arrival());
         let mut inputs = Vec::with_capacity(segments.len());
         for segment in &oldest_first {
             let reader = segment.open()?;

@@ -53,6 +53,10 @@ impl Snapshot {
                 }
             }
         }
+        // Ties are read in the order of arrival, whatever compaction has renamed.
+        for day in snapshot.days.values_mut() {
+            day.segments.sort_by_key(|segment| segment.summary.arrival());
+        }
         snapshot
     }
 }

@@ -59,6 +59,14 @@ impl Sequences {
     }
 }
 
+impl SegmentSummary {
+    /// Sorts segments by when their rows came, as far as they came one segment after the other. Rows of two segments that
+    /// came by turns, with equal times, keep no order beyond this.
+    pub(crate) fn arrival(&self) -> (u64, u64) {
+        (self.sequences.first, self.id)
+    }
+}
+
 /// A listed segment.
 pub(crate) struct Segment {
     pub(crate) summary: SegmentSummary,

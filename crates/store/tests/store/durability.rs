@@ -232,6 +232,19 @@ fn equal_times_keep_the_order_in_which_they_were_sent() {
     for direction in [Direction::Forward, Direction::Backward] {
         assert_eq!(in_order(&store, direction), sent, "from two segments, {direction:?}");
     }
+    // The small ones become one with a higher number than that of the large one, which came after them.
+    let large: Vec<String> = (0..50).map(|number| format!("{number} {}", "y".repeat(5000))).collect();
+    let small = vec![vec!["third".to_owned()], vec!["fourth".to_owned()], large];
+    for lines in &small {
+        let rows: Vec<_> = lines.iter().map(|line| ("api", NOW, &**line)).collect();
+        append(&store, &Arc::new(batch_of(&rows, EqualEntries::Keep))).expect("appended");
+        store.flush().expect("flushed");
+    }
+    let sent = [sent, small.concat()].concat();
+    assert_eq!(store.maintain(Timestamp::from_nanos(NOW)).expect("maintained").segments_merged, 4);
+    for direction in [Direction::Forward, Direction::Backward] {
+        assert_eq!(in_order(&store, direction), sent, "after compaction, {direction:?}");
+    }
 }
 
 #[test]
