@@ -90,13 +90,15 @@ fn label_demotion(settings: &Settings) -> LabelDemotion {
     })
 }
 
-/// The limits of tenants that have some of their own.
+/// The limits of tenants that have some, or a retention, of their own.
 fn tenant_limits(settings: &Settings) -> BTreeMap<TenantId, Limits> {
     let own = |name: &String| {
+        let kept = settings.tenants.get(name).unwrap_or(&settings.retention);
+        let limits = with_age(with_tenant_limits(settings, name).limits, settings, kept);
         // `config` has refused names that no tenant can have.
-        Some((TenantId::new(name).ok()?, with_tenant_limits(settings, name).limits))
+        Some((TenantId::new(name).ok()?, limits))
     };
-    settings.tenant_limits.keys().filter_map(own).collect()
+    settings.tenant_limits.keys().chain(settings.tenants.keys()).filter_map(own).collect()
 }
 
 pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
@@ -127,10 +129,21 @@ pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
         node_id: settings.node_id.as_str().into(),
         discover_service_name: settings.loki.discover_service_name,
         detect_level: settings.loki.detect_level,
-        limits: settings.limits.clone(),
+        limits: with_age(settings.limits.clone(), settings, &settings.retention),
         tenant_limits: tenant_limits(settings),
         load: settings.load.clone(),
     }
+}
+
+/// The limits of tenants of which as much is kept: what is older than all that is kept is refused.
+fn with_age(mut limits: Limits, settings: &Settings, kept: &crate::config::Retention) -> Limits {
+    let everybodys = &settings.retention.streams;
+    let streams = if kept.streams.is_empty() { everybodys } else { &kept.streams };
+    let periods = streams.iter().map(|rule| (rule.period_seconds > 0).then_some(rule.period_seconds));
+    let others = kept.days.map(|days| days.saturating_mul(SECONDS_PER_DAY));
+    limits.record.age_seconds_max =
+        periods.chain([others]).try_fold(0, |longest, period| Some(longest.max(period?)));
+    limits
 }
 
 /// The store's options with what is kept, and for how long.
@@ -176,6 +189,33 @@ mod tests {
         assert_eq!(options.retention.age_seconds_max, Some(172_800));
         let acme = &options.tenant_retention[&TenantId::new("acme").expect("valid")];
         assert_eq!((acme.age_seconds_max, acme.bytes_max), (None, Some(7)));
+    }
+
+    #[test]
+    fn what_is_older_than_all_that_is_kept_is_refused() {
+        let rule = |period_seconds| crate::config::StreamRetention {
+            selector: "{a=\"b\"}".to_owned(),
+            priority: 0,
+            period_seconds,
+        };
+        let mut settings = Settings::default();
+        for (days, periods, expected) in [
+            (None, &[][..], None),
+            (Some(2), &[], Some(172_800)),
+            (Some(2), &[3600], Some(172_800)),
+            (Some(2), &[3600, 900_000], Some(900_000)),
+            (Some(2), &[0], None),
+            (None, &[3600], None),
+        ] {
+            settings.retention.days = days;
+            settings.retention.streams = periods.iter().copied().map(rule).collect();
+            let age = server_settings(&settings).limits.record.age_seconds_max;
+            assert_eq!(age, expected, "{days:?} {periods:?}");
+        }
+        settings.retention = crate::config::Retention { days: Some(1), ..Default::default() };
+        settings.tenants.insert("acme".to_owned(), crate::config::Retention::default());
+        let acme = &server_settings(&settings).tenant_limits[&TenantId::new("acme").expect("valid")];
+        assert_eq!(acme.record.age_seconds_max, None, "kept for ever");
     }
 
     #[test]

@@ -26,6 +26,14 @@ pub enum RecordError {
         /// The limit in seconds.
         limit_seconds: i64,
     },
+    /// The timestamp is older than anything that is kept.
+    #[error("timestamp {timestamp} is too old, logs are kept from {oldest} on")]
+    TooOld {
+        /// The record's timestamp.
+        timestamp: Timestamp,
+        /// The earliest that is taken.
+        oldest: Timestamp,
+    },
     /// Too many metadata pairs.
     #[error("record has {pairs} structured metadata pairs, limit is {limit}")]
     TooManyMetadataPairs {
@@ -113,6 +121,10 @@ impl BatchBuilder {
             self.received_at.saturating_add_nanos(limits.future_seconds_max.saturating_mul(NANOS_PER_SECOND));
         if timestamp > latest {
             return Err(RecordError::InTheFuture { timestamp, limit_seconds: limits.future_seconds_max });
+        }
+        let oldest = limits.oldest(self.received_at);
+        if timestamp < oldest {
+            return Err(RecordError::TooOld { timestamp, oldest });
         }
         if metadata.len() > limits.metadata_pairs_max {
             return Err(RecordError::TooManyMetadataPairs {

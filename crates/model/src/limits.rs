@@ -3,6 +3,8 @@
 //! Defaults are Loki's where Loki has the limit. `app` fills this from the settings; everyone
 //! else is handed a reference.
 
+use crate::time::{NANOS_PER_SECOND, Timestamp};
+
 /// All limits, by what they bound.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -50,6 +52,9 @@ pub struct RecordLimits {
     pub metadata_bytes_max: usize,
     /// How far a timestamp may lie in the future, in seconds.
     pub future_seconds_max: i64,
+    /// How far a timestamp may lie in the past, in seconds: what is older would be hidden by retention as soon as it
+    /// is stored. Nothing where some stream is kept for ever.
+    pub age_seconds_max: Option<u64>,
 }
 
 /// Bounds on one query.
@@ -100,6 +105,16 @@ impl Default for RequestLimits {
     }
 }
 
+impl RecordLimits {
+    /// The earliest time that a record may have which is received at this one.
+    pub fn oldest(&self, received_at: Timestamp) -> Timestamp {
+        self.age_seconds_max.map_or(Timestamp::MIN, |seconds| {
+            let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+            received_at.saturating_add_nanos(seconds.saturating_mul(-NANOS_PER_SECOND))
+        })
+    }
+}
+
 impl Default for RecordLimits {
     fn default() -> Self {
         Self {
@@ -111,6 +126,7 @@ impl Default for RecordLimits {
             metadata_pairs_max: 128,
             metadata_bytes_max: 65_536,
             future_seconds_max: 600,
+            age_seconds_max: None,
         }
     }
 }

@@ -254,10 +254,14 @@ impl Refusal {
                 "max entry size '{limit}' bytes exceeded for stream '{stream}' while adding an entry with length '{bytes}' bytes"
             ),
             Self::Record(RecordError::InTheFuture { timestamp, .. }) => {
-                let nanos = timestamp.as_nanos();
-                let second = Timestamp::from_nanos(nanos - nanos.rem_euclid(NANOS_PER_SECOND));
+                let second = whole_second(*timestamp);
                 format!("entry for stream '{stream}' has timestamp too new: {second}")
             }
+            Self::Record(RecordError::TooOld { timestamp, oldest }) => format!(
+                "entry for stream '{stream}' has timestamp too old: {}, oldest acceptable timestamp is: {}",
+                whole_second(*timestamp),
+                whole_second(*oldest)
+            ),
             Self::Record(RecordError::TooManyMetadataPairs { pairs, limit }) => format!(
                 "stream '{stream}' has too many structured metadata labels: '{pairs}', limit: '{limit}'"
             ),
@@ -269,6 +273,12 @@ impl Refusal {
     }
 }
 
+/// The time without its part of a second, as Loki shows it.
+fn whole_second(time: Timestamp) -> Timestamp {
+    let nanos = time.as_nanos();
+    Timestamp::from_nanos(nanos.saturating_sub(nanos.rem_euclid(NANOS_PER_SECOND)))
+}
+
 /// Checks an entry in Loki's order and brings its metadata into Loki's form.
 fn check_entry(
     context: &DecodeContext<'_>,
@@ -278,6 +288,11 @@ fn check_entry(
 ) -> Result<Timestamp, Refusal> {
     let limits = &context.limits.record;
     let timestamp = timestamp.ok_or(Refusal::NoTimestamp)?;
+    // Loki asks for the age first.
+    let oldest = limits.oldest(context.received_at);
+    if timestamp < oldest {
+        return Err(Refusal::Record(RecordError::TooOld { timestamp, oldest }));
+    }
     let future_nanos = limits.future_seconds_max.saturating_mul(NANOS_PER_SECOND);
     if timestamp > context.received_at.saturating_add_nanos(future_nanos) {
         let limit_seconds = limits.future_seconds_max;

@@ -42,9 +42,10 @@ pub fn encode(received: &ReceivedBody, tenant: &TenantId, received_at: Timestamp
         label_value_bytes_max,
         metadata_pairs_max,
         metadata_bytes_max,
-        // One is above, the other is not the decoder's.
+        // One is above, one is not the decoder's, and a body of which something was refused is not kept.
         future_seconds_max: _,
         label_values_max: _,
+        age_seconds_max: _,
     } = received.limits.record;
     let limits = [
         received.limits.request.inflated_bytes_max,

@@ -49,6 +49,8 @@ impl RecordBatch {
                 .record
                 .metadata_bytes_max
                 .max(context.limits.record.line_bytes_max),
+            // How long another tenant's logs are kept is not known here.
+            age_seconds_max: context.limits.record.age_seconds_max.filter(|_| tenant == context.tenant),
             ..context.limits.record.clone()
         };
         Self {

@@ -89,7 +89,7 @@ impl<'a> FieldReader<'a> {
     /// Notes why a record was not taken, under the field that is to blame.
     pub(crate) fn refuse_record(&mut self, error: &RecordError, time_field: &str, line_field: &str) {
         let field = match error {
-            RecordError::InTheFuture { .. } => time_field,
+            RecordError::InTheFuture { .. } | RecordError::TooOld { .. } => time_field,
             RecordError::LineTooLong { .. } => line_field,
             _ => "",
         };

@@ -56,9 +56,13 @@ fn decode_json(body: &[u8], context: &DecodeContext<'_>) -> Taken {
     Ok((decoded.batch.into(), decoded.rejected))
 }
 
-/// Keeps the body, which is compressed already, for the write-ahead log.
+/// Keeps the body, which is compressed already, for the write-ahead log; but not when something in it was refused, so that
+/// replay never judges a record again.
 fn decode_proto(body: &[u8], context: &DecodeContext<'_>) -> Taken {
     let decoded = loki_push_proto::decode(body, context)?;
+    if !decoded.rejected.is_empty() {
+        return Ok((decoded.batch.into(), decoded.rejected));
+    }
     let received = loki_push_proto::received(body, context);
     Ok(((decoded.batch, received).into(), decoded.rejected))
 }

@@ -47,7 +47,8 @@ fn limits(settings: &ServerSettings, limits: &Limits) -> Map<String, Value> {
         ("max_structured_metadata_entries_count", json!(record.metadata_pairs_max)),
         ("max_structured_metadata_size", json!(record.metadata_bytes_max)),
         ("query_timeout", json!(format!("{}s", query.timeout_seconds))),
-        ("reject_old_samples", json!(false)),
+        ("reject_old_samples", json!(record.age_seconds_max.is_some())),
+        ("reject_old_samples_max_age", json!(format!("{}s", record.age_seconds_max.unwrap_or_default()))),
         ("volume_enabled", json!(true)),
         ("volume_max_series", json!(query.series_max)),
     ];
