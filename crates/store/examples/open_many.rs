@@ -155,6 +155,10 @@ impl Disk for UnsyncedDisk {
         Ok(())
     }
 
+    fn sync_volume(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
         RealDisk.free_bytes(path)
     }
