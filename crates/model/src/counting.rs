@@ -33,6 +33,8 @@ pub struct CountedCell {
     pub rows: u64,
     /// Bytes of their lines.
     pub line_bytes: u64,
+    /// About what their metadata takes, as [`StreamVolume`](crate::scan::StreamVolume) has it.
+    pub metadata_bytes: u64,
 }
 
 impl Cuts {

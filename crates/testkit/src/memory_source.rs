@@ -215,13 +215,24 @@ impl LogSource for MemorySource {
     }
 
     fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        let mut volumes: BTreeMap<Labels, (u64, u64)> = BTreeMap::new();
+        let mut volumes: BTreeMap<Labels, StreamVolume> = BTreeMap::new();
+        let mut texts = BTreeSet::new();
         for entry in self.selected(request) {
-            let volume = volumes.entry(entry.labels).or_default();
-            volume.0 += 1;
-            volume.1 += entry.line.len() as u64;
+            let labels = entry.labels.clone();
+            let none = || StreamVolume { labels, rows: 0, bytes: 0, metadata_bytes: 0 };
+            let volume = volumes.entry(entry.labels.clone()).or_insert_with(none);
+            volume.rows += 1;
+            volume.bytes += entry.line.len() as u64;
+            for (name, value) in entry.metadata {
+                volume.metadata_bytes += 8;
+                for text in [name.into_bytes(), value] {
+                    let bytes = text.len() as u64;
+                    let is_new = texts.insert((entry.labels.clone(), text));
+                    volume.metadata_bytes += if is_new { bytes } else { 0 };
+                }
+            }
         }
-        Ok(volumes.into_iter().map(|(labels, (rows, bytes))| StreamVolume { labels, rows, bytes }).collect())
+        Ok(volumes.into_values().collect())
     }
 }
 
@@ -240,7 +251,12 @@ fn count_some(entries: &mut Vec<Entry>, cuts: Cuts, request: &ScanRequest) -> Ve
             .filter(|(name, _)| looks_at(name))
             .map(|(name, value)| (name.as_str().into(), value.as_slice().into()))
             .collect();
-        let cell = CountedCell { time: entry.timestamp, rows: 1, line_bytes: entry.line.len() as u64 };
+        let cell = CountedCell {
+            time: entry.timestamp,
+            rows: 1,
+            line_bytes: entry.line.len() as u64,
+            metadata_bytes: 0,
+        };
         let alike =
             counted.iter_mut().find(|(_, rows)| rows.labels == entry.labels && rows.metadata == metadata);
         match alike {

@@ -42,7 +42,7 @@ pub async fn stats(
     let range = inclusive(question.start, question.end);
     let volumes = run::volumes(&state, &identity, request(&identity, range, matchers)).await?;
     let rows: u64 = volumes.iter().map(|volume| volume.rows).sum();
-    let bytes: u64 = volumes.iter().map(|volume| volume.bytes).sum();
+    let bytes: u64 = volumes.iter().map(bytes_of).sum();
     let streams = volumes.iter().filter(|volume| volume.rows > 0).count();
     // Chunks are Loki's; a stream stands for one.
     Ok(Json(json!({ "streams": streams, "chunks": streams, "entries": rows, "bytes": bytes })))
@@ -171,11 +171,11 @@ impl Grouping {
             let labels = volume.labels.iter().filter(|(name, _)| counts(name));
             if self.by_label {
                 for (name, _) in labels {
-                    *groups.entry(vec![(name.to_owned(), String::new())]).or_default() += volume.bytes;
+                    *groups.entry(vec![(name.to_owned(), String::new())]).or_default() += bytes_of(volume);
                 }
             } else {
                 let group = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-                *groups.entry(group).or_default() += volume.bytes;
+                *groups.entry(group).or_default() += bytes_of(volume);
             }
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
@@ -220,6 +220,11 @@ fn inclusive(start: Timestamp, end: Timestamp) -> TimeRange {
 
 fn cost(took: Duration) -> QueryStats {
     QueryStats { execution_seconds: took.as_secs_f64(), ..QueryStats::default() }
+}
+
+/// What Loki's chunks would hold of a stream, before they are compressed.
+fn bytes_of(volume: &StreamVolume) -> u64 {
+    volume.bytes + volume.metadata_bytes
 }
 
 /// A number or a UUID.

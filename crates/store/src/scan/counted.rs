@@ -34,6 +34,8 @@ pub(super) struct Counter<'a> {
     pub(super) core: &'a Core,
     pub(super) query: &'a Query,
     pub(super) cuts: Cuts,
+    /// Whether rows are told apart by the metadata that the query looks at.
+    pub(super) by_metadata: bool,
 }
 
 impl Counter<'_> {
@@ -50,7 +52,7 @@ impl Counter<'_> {
         let segment = &segments[planned.segment];
         let index = &segment.index;
         let group = &index.groups[planned.group];
-        if !self.query.columns.metadata || group.is_without_metadata() {
+        if !self.by_metadata || group.is_without_metadata() {
             for (stream, member) in planned.streams.iter_mut().zip(&group.streams) {
                 if let Some(labels) = index.streams.get(member.stream as usize) {
                     counted.extend(self.count_whole(stream, member, labels));
@@ -66,7 +68,7 @@ impl Counter<'_> {
             // The rows themselves may be whole.
             Err(error) => return pass_over_damage(self.core, &segment.segment, &error, statistics),
         };
-        if counts.names().any(|name| self.query.looks_at_metadata(name)) {
+        if counts.names().any(|name| self.tells_by(name)) {
             return Ok(());
         }
         for (place, (stream, member)) in planned.streams.iter_mut().zip(&group.streams).enumerate() {
@@ -92,8 +94,17 @@ impl Counter<'_> {
             return None;
         }
         stream.accepted = false;
-        let cell = CountedCell { time: member.last, rows: member.rows, line_bytes: member.line_bytes };
+        let cell = CountedCell {
+            time: member.last,
+            rows: member.rows,
+            line_bytes: member.line_bytes,
+            metadata_bytes: member.metadata_bytes(member.rows),
+        };
         Some(CountedRows { labels: labels.clone(), metadata: Vec::new(), cells: vec![cell] })
+    }
+
+    fn tells_by(&self, name: &str) -> bool {
+        self.by_metadata && self.query.looks_at_metadata(name)
     }
 
     /// Whether the times are in the range and no cut parts rows of the first from rows of the last.
@@ -109,7 +120,7 @@ impl Counter<'_> {
         labels: &Labels,
         counted: &mut Vec<CountedRows>,
     ) {
-        let by_level = self.query.looks_at_metadata(DETECTED_LEVEL);
+        let by_level = self.tells_by(DETECTED_LEVEL);
         let levels: Vec<(Option<&[u8]>, &[u64])> = known.levels().collect();
         if by_level && self.query.columns.line && levels.len() > 1 {
             return;
@@ -138,10 +149,14 @@ impl Counter<'_> {
             }
         }
         let mut push = |level: Option<&[u8]>, rows: &[u64]| {
-            let cells = stretches.iter().map(|units| CountedCell {
-                time: units.last,
-                rows: units.sum(rows),
-                line_bytes: units.sum(known.line_bytes()),
+            let cells = stretches.iter().map(|units| {
+                let rows = units.sum(rows);
+                CountedCell {
+                    time: units.last,
+                    rows,
+                    line_bytes: units.sum(known.line_bytes()),
+                    metadata_bytes: known.member().metadata_bytes(rows),
+                }
             });
             counted.push(CountedRows {
                 labels: labels.clone(),

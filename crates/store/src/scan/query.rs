@@ -43,7 +43,7 @@ impl Query {
             selectors: request.selectors.clone(),
             filters: LineFilters::new(&[]),
             direction: Direction::Forward,
-            columns: Columns { line: true, metadata: false },
+            columns: Columns::ALL,
             metadata_names: None,
             fields: None,
         }

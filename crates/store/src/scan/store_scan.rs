@@ -85,7 +85,8 @@ impl<'a> StoreScan<'a> {
         let Some(cuts) = self.counting.filter(|_| self.groups_counted < self.plan.groups.len()) else {
             return Ok(false);
         };
-        let counter = Counter { core: self.core, query: &self.query, cuts };
+        let by_metadata = self.query.columns.metadata;
+        let counter = Counter { core: self.core, query: &self.query, cuts, by_metadata };
         counter.count_group(&mut self.plan, self.groups_counted, counted, &mut self.statistics)?;
         self.groups_counted += 1;
         if self.groups_counted == self.plan.groups.len() {

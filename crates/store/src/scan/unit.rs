@@ -84,6 +84,20 @@ impl PassedRow<'_> {
     }
 }
 
+impl PassedRow<'_> {
+    /// Hands over names and values of the metadata, in turn.
+    pub(super) fn for_each_metadata_text(&self, mut visit: impl FnMut(&[u8])) {
+        let mut pair = |(name, value): (&str, &[u8])| {
+            visit(name.as_bytes());
+            visit(value);
+        };
+        match self.content {
+            Content::Block(block, row) => block.metadata(row).for_each(&mut pair),
+            Content::Head(row) => row.metadata().for_each(&mut pair),
+        }
+    }
+}
+
 /// Where in the rows of a scan the field values of one unit are.
 #[derive(Default)]
 pub(super) struct UnitValues {

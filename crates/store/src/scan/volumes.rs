@@ -1,36 +1,55 @@
 //! How many rows and bytes each stream has.
 //!
-//! Exact: counts come from footers and the counts of minutes where none of the rows can be elsewhere too or is
-//! deleted; the rest is counted row by row.
+//! Rows and bytes of lines are exact: counts come from footers and the counts of minutes where none of the rows can be
+//! elsewhere too or is hidden; the rest is counted row by row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use timberyard_model::Labels;
-use timberyard_model::counting::{CountedRows, Cuts};
+use timberyard_model::counting::{CountedCell, Cuts};
 use timberyard_model::scan::{ScanError, ScanStatistics, SeriesRequest, StreamVolume};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::counted::{Counter, leave_out_counted};
 use super::day_plan::DayPlan;
 use super::query::Query;
 use super::snapshot::Snapshot;
-use super::unit::{Seen, UnitReader};
+use super::unit::{PassedRow, Seen, UnitReader};
+use crate::columnar::Prehashed;
 use crate::core::Core;
+use crate::segment::PAIR_BYTES;
 
-type Counts = BTreeMap<Labels, (u64, u64)>;
+/// Distinct texts of metadata that are remembered; further ones all count as new.
+const TEXTS_MAX: usize = 1 << 20;
+
+/// The counts of all streams so far.
+#[derive(Default)]
+struct Volumes {
+    streams: BTreeMap<Labels, Volume>,
+    /// Of the metadata of rows that were looked at, hashed with their stream.
+    texts: HashSet<u64, Prehashed>,
+}
+
+#[derive(Default)]
+struct Volume {
+    rows: u64,
+    line_bytes: u64,
+    metadata_bytes: u64,
+}
 
 pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
     let query = Query::count(request, core.visible(&request.tenant, request.range));
     let snapshot = Snapshot::take(core, &request.tenant, &query);
-    let mut counts = Counts::new();
+    let mut volumes = Volumes::default();
     let mut statistics = ScanStatistics::default();
-    let counter = Counter { core, query: &query, cuts: Cuts::NONE };
+    let counter = Counter { core, query: &query, cuts: Cuts::NONE, by_metadata: false };
     for (_, day) in snapshot.days {
         let mut plan = DayPlan::new(core, day, &query, &snapshot.hiding, &mut statistics)?;
         for group in 0..plan.groups.len() {
             let mut counted = Vec::new();
             counter.count_group(&mut plan, group, &mut counted, &mut statistics)?;
-            for CountedRows { labels, cells, .. } in &counted {
-                cells.iter().for_each(|cell| add(&mut counts, labels, cell.rows, cell.line_bytes));
+            for rows in &counted {
+                rows.cells.iter().for_each(|cell| volumes.add_cell(&rows.labels, cell));
             }
         }
         leave_out_counted(&mut plan, &mut statistics);
@@ -45,7 +64,7 @@ pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<Stream
                 statistics: &mut statistics,
             };
             reader.read(&unit, &mut |row| {
-                add(&mut counts, row.labels, 1, row.line_bytes as u64);
+                volumes.add_row(row);
                 Ok(())
             })?;
             if let Some(next) = plan.units.last() {
@@ -53,18 +72,37 @@ pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<Stream
             }
         }
     }
-    let volume = |(labels, (rows, bytes))| StreamVolume { labels, rows, bytes };
-    Ok(counts.into_iter().map(volume).collect())
+    let volume = |(labels, volume): (Labels, Volume)| {
+        let Volume { rows, line_bytes, metadata_bytes } = volume;
+        StreamVolume { labels, rows, bytes: line_bytes, metadata_bytes }
+    };
+    Ok(volumes.streams.into_iter().map(volume).collect())
 }
 
-fn add(counts: &mut Counts, labels: &Labels, rows: u64, bytes: u64) {
-    match counts.get_mut(labels) {
-        Some(count) => {
-            count.0 += rows;
-            count.1 += bytes;
-        }
-        None => {
-            counts.insert(labels.clone(), (rows, bytes));
-        }
+impl Volumes {
+    fn of(&mut self, labels: &Labels) -> &mut Volume {
+        self.streams.entry(labels.clone()).or_default()
+    }
+
+    fn add_cell(&mut self, labels: &Labels, cell: &CountedCell) {
+        let volume = self.of(labels);
+        volume.rows += cell.rows;
+        volume.line_bytes += cell.line_bytes;
+        volume.metadata_bytes += cell.metadata_bytes;
+    }
+
+    fn add_row(&mut self, row: &PassedRow<'_>) {
+        let stream = row.labels.stable_hash();
+        let texts = &mut self.texts;
+        let mut metadata_bytes = 0;
+        row.for_each_metadata_text(|text| {
+            let hash = xxh3_64_with_seed(text, stream);
+            let is_new = if texts.len() < TEXTS_MAX { texts.insert(hash) } else { !texts.contains(&hash) };
+            metadata_bytes += PAIR_BYTES / 2 + if is_new { text.len() as u64 } else { 0 };
+        });
+        let volume = self.of(row.labels);
+        volume.rows += 1;
+        volume.line_bytes += row.line_bytes as u64;
+        volume.metadata_bytes += metadata_bytes;
     }
 }

@@ -308,6 +308,11 @@ impl<'a> Recount<'a> {
 }
 
 impl<'a> StreamCounts<'a> {
+    /// What the footer says of the stream.
+    pub(crate) fn member(&self) -> &'a GroupStream {
+        self.member
+    }
+
     /// How many units there are.
     pub(crate) fn units(&self) -> usize {
         self.place.units

@@ -88,7 +88,17 @@ impl Group {
     }
 }
 
+/// What a pair of metadata takes in Loki's chunks beside its texts.
+pub(crate) const PAIR_BYTES: u64 = 8;
+
 impl GroupStream {
+    /// What the metadata of some of its rows takes, at the average of all.
+    pub(crate) fn metadata_bytes(&self, rows: u64) -> u64 {
+        let all = self.metadata_pairs.saturating_mul(PAIR_BYTES).saturating_add(self.metadata_text_bytes);
+        let share = u128::from(all) * u128::from(rows) / u128::from(self.rows.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
         range.overlaps(self.first, self.last)
     }

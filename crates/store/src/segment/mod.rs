@@ -25,7 +25,7 @@ mod writer;
 pub(crate) use block::{Block, OfRow, Wanted, WantedFields};
 pub(crate) use counts::StreamCounts;
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
-pub(crate) use index::{BlockEntry, Group, GroupStream, SegmentIndex, StreamSet};
+pub(crate) use index::{BlockEntry, Group, GroupStream, PAIR_BYTES, SegmentIndex, StreamSet};
 pub(crate) use index_cache::IndexCache;
 pub(crate) use keys::key_hash;
 pub(crate) use writer::{FinishedSegment, SegmentWriter, WriterOptions};

@@ -720,3 +720,33 @@ fn a_batch_of_very_many_days_is_cut_with_few_syncs() {
     assert_eq!(everything(&store, &TenantId::default()).len(), days as usize);
     assert_eq!(store.statistics().damaged_segments, 0);
 }
+
+#[test]
+fn volumes_know_what_metadata_takes_in_heads_and_in_segments() {
+    let disk = SimulatedDisk::new(4);
+    let store = open(&disk, small_options()).expect("opens");
+    let mut rows = RowsBuilder::default();
+    let stream = rows.stream(&Labels::from_pairs([("service_name", "api")]));
+    for row in 0..50 {
+        let trace = format!("trace-{row:02}");
+        let level: &[u8] = if row % 2 == 0 { b"info" } else { b"warn" };
+        let metadata = [("detected_level", level), ("trace_id", trace.as_bytes())];
+        rows.push(stream, Timestamp::from_nanos(NOW + row), b"line", metadata).expect("fits");
+    }
+    let batch = LogBatch { rows: rows.finish(), ..batch_of(&[], EqualEntries::Merge) };
+    append(&store, &Arc::new(batch)).expect("appended");
+    // A hundred pairs of two references, both names, both levels and fifty ids.
+    let expected = 100 * 8 + ("detected_level".len() + "trace_id".len() + 4 + 4 + 50 * 8) as u64;
+    let metadata_bytes = || {
+        let request = SeriesRequest {
+            tenant: TenantId::default(),
+            range: TimeRange::ALL,
+            selectors: Vec::new(),
+            memory_bytes_max: usize::MAX,
+        };
+        store.volumes(&request).expect("counted")[0].metadata_bytes
+    };
+    assert_eq!(metadata_bytes(), expected);
+    store.flush().expect("flushed");
+    assert_eq!(metadata_bytes(), expected);
+}
