@@ -2,7 +2,7 @@
 //!
 //! glibc gives threads arenas of their own, and what is free in one is of no use to the others. Bodies, batches and
 //! scratch are allocated by one thread and freed by another, so each arena grows to what its thread once needed at
-//! most: `docs/adr/0010-one-arena.md` has the numbers. Elsewhere nothing is done, and nothing is needed.
+//! most: `docs/adr/0013-one-arena.md` has the numbers. Elsewhere nothing is done, and nothing is needed.
 
 /// Cores that share an arena. What allocates often is served from each thread's cache and meets no lock.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
