@@ -158,24 +158,25 @@ async fn labels_values_and_series_are_sorted_sets() {
 #[tokio::test]
 async fn the_index_tells_streams_rows_and_bytes() {
     let server = with_lines();
+    // The first line has a pair of metadata: two references of four bytes, "trace" and "t1".
     let stats = ask(&server, "/loki/api/v1/index/stats", &[("query", r#"{app="api"}"#)]).await.json();
-    assert_eq!(stats, json!({ "streams": 1, "chunks": 1, "entries": 2, "bytes": 13 }));
+    assert_eq!(stats, json!({ "streams": 1, "chunks": 1, "entries": 2, "bytes": 28 }));
     let everything = ("query", r#"{app=~".+"}"#);
     let at = NOW.as_nanos() / 1_000_000_000;
     let volume = ask(&server, "/loki/api/v1/index/volume", &[everything]).await;
     let expected = json!([
-        { "metric": { "app": "api" }, "value": [at, "13"] },
+        { "metric": { "app": "api" }, "value": [at, "28"] },
         { "metric": { "app": "web" }, "value": [at, "5"] },
     ]);
     assert_eq!(result(&volume), expected);
     let by_label = [everything, ("aggregateBy", "labels"), ("targetLabels", "service_name")];
-    let expected = json!([{ "metric": { "service_name": "" }, "value": [at, "18"] }]);
+    let expected = json!([{ "metric": { "service_name": "" }, "value": [at, "33"] }]);
     assert_eq!(result(&ask(&server, "/loki/api/v1/index/volume", &by_label).await), expected);
     let steps = [everything, ("start", &nanos(-60)), ("step", "10"), ("limit", "1")];
     let volumes = ask(&server, "/loki/api/v1/index/volume_range", &steps).await;
     assert_eq!(volumes.json()["data"]["resultType"], "matrix");
     let (first, second) = (at - 21, at - 11);
-    let api = format!(r#"{{"metric":{{"app":"api"}},"values":[[{first}.999,"5"],[{second}.999,"8"]]}}"#);
+    let api = format!(r#"{{"metric":{{"app":"api"}},"values":[[{first}.999,"20"],[{second}.999,"8"]]}}"#);
     let web = format!(r#"{{"metric":{{"app":"web"}},"values":[[{at},"5"]]}}"#);
     let expected: Value = serde_json::from_str(&format!("[{api},{web}]")).expect("JSON");
     assert_eq!(result(&volumes), expected);
