@@ -45,7 +45,7 @@ impl Pattern {
         let regex = RegexBuilder::new(expression).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
             PatternError(match error {
                 regex::Error::CompiledTooBig(limit) => {
-                    format!("error parsing regexp: expression is larger than {limit} bytes when compiled: `{source}`")
+                    format!("error parsing regexp: expression is larger than the limit of {limit} bytes when compiled: `{source}`")
                 }
                 other => {
                     // The last line says what is wrong, those before it draw where.

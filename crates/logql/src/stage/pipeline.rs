@@ -19,6 +19,9 @@ pub struct Pipeline {
     stages: Vec<Box<dyn Stage>>,
 }
 
+/// As much of a stage is shown in an error.
+const SHOWN_BYTES_MAX: usize = 1024;
+
 /// A stage that cannot run: a bad expression, pattern, template or address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("parse error : stage '{stage}' : {reason}")]
@@ -89,5 +92,14 @@ fn compile(stage: &PipelineStage, only: Option<&[Box<str>]>) -> Result<Box<dyn S
         PipelineStage::LineFormat(template) => boxed(LineFormatStage::new(template)),
         PipelineStage::LabelFormat(formats) => boxed(LabelFormatStage::new(formats)),
     };
-    compiled.map_err(|reason| StageError { stage: stage.to_string(), reason })
+    compiled.map_err(|reason| StageError { stage: shown(stage.to_string()), reason })
+}
+
+/// A stage as an error shows it: the beginning of a very long one, so that the reason behind it is not cut off.
+fn shown(mut stage: String) -> String {
+    if stage.len() > SHOWN_BYTES_MAX {
+        stage.truncate(stage.floor_char_boundary(SHOWN_BYTES_MAX));
+        stage.push('…');
+    }
+    stage
 }
