@@ -98,7 +98,8 @@ fn compile(stage: &PipelineStage, only: Option<&[Box<str>]>) -> Result<Box<dyn S
 /// A stage as an error shows it: the beginning of a very long one, so that the reason behind it is not cut off.
 fn shown(mut stage: String) -> String {
     if stage.len() > SHOWN_BYTES_MAX {
-        stage.truncate(stage.floor_char_boundary(SHOWN_BYTES_MAX));
+        let end = (0..=SHOWN_BYTES_MAX).rev().find(|end| stage.is_char_boundary(*end)).unwrap_or(0);
+        stage.truncate(end);
         stage.push('…');
     }
     stage
