@@ -1,9 +1,10 @@
 //! Turns a line into its template: words stay, what varies becomes `<_>`.
 //!
 //! A line is cut into words at blanks, quotes, brackets and `= , ; / | ? &`, and at a `:` that has no digit on both
-//! sides, so that times and addresses with ports stay whole. A word varies when it holds a digit, `<` or `>`
-//! (which would read as a capture), or is long or not UTF-8. What separates words stays as it is. Between two
-//! `<_>` there is always a separator, so a template is a line filter (`|>`) that its own lines pass.
+//! sides, so that times and addresses with ports stay whole (nor at any later `:` of such a word: a line filter would
+//! end the value at its first one). A word varies when it holds a digit, `<` or `>` (which would read as a capture),
+//! or is long or not UTF-8. What separates words stays as it is. Between two `<_>` there is always a separator, so a
+//! template is a line filter (`|>`) that its own lines pass.
 
 use std::ops::Range;
 
@@ -46,7 +47,10 @@ pub(super) fn words(line: &[u8]) -> impl Iterator<Item = Range<usize>> {
             at += 1;
         }
         let start = at;
-        while line.get(at).is_some_and(|_| !separates(line, at)) {
+        let mut has_colon = false;
+        while let Some(byte) = line.get(at).filter(|byte| has_colon && **byte == b':' || !separates(line, at))
+        {
+            has_colon |= *byte == b':';
             at += 1;
         }
         (start < at).then_some(start..at)
@@ -105,7 +109,8 @@ mod tests {
             ("level=info took=35ms path=/api/v1/items/9", "level=info took=<_> path=/api/<_>/items/<_>"),
             (r#"{"code":200,"msg":"ok"}"#, r#"{"code":<_>,"msg":"ok"}"#),
             ("2026-11-01T01:02:03.5Z up", "<_> up"),
-            ("10.0.0.1:8080: refused", "<_>: refused"),
+            ("10.0.0.1:8080: refused", "<_> refused"),
+            ("0:0:<: 10.0.0.1: refused", "<_> <_>: refused"),
             ("<b>bold</b> 1", "<_>/<_> <_>"),
             ("a  b\t", "a  b\t"),
             ("", ""),
