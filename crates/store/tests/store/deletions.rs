@@ -5,15 +5,13 @@ use std::sync::Arc;
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern};
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{LogSource, SeriesRequest};
+use timberyard_model::scan::LogSource;
 use timberyard_model::{Labels, LogBatch, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::{CancelError, DeleteError, DeletionId, DeletionRequest, Store};
 
-use crate::harness::{append, everything, open, small_options};
+use crate::batches::{NOW, SECOND, every_stream, lines};
+use crate::harness::{append, open, small_options};
 use crate::simulated_disk::SimulatedDisk;
-
-const NOW: i64 = 1_795_132_800_000_000_000;
-const SECOND: i64 = 1_000_000_000;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_nanos(NOW + seconds * SECOND)
@@ -50,19 +48,8 @@ fn request(app: &str, contains: &[&str]) -> DeletionRequest {
     }
 }
 
-fn lines(store: &Store) -> Vec<String> {
-    let rows = everything(store, &TenantId::default());
-    rows.into_iter().map(|row| String::from_utf8(row.line).expect("text")).collect()
-}
-
 fn streams(store: &Store) -> Vec<Labels> {
-    let request = SeriesRequest {
-        tenant: TenantId::default(),
-        range: TimeRange::ALL,
-        selectors: Vec::new(),
-        memory_bytes_max: usize::MAX,
-    };
-    store.series(&request).expect("listed")
+    store.series(&every_stream()).expect("listed")
 }
 
 #[test]

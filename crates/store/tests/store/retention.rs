@@ -1,24 +1,24 @@
-//! Retention by stream: what is hidden, what is taken out of the files, and the preview of both.
+//! Retention by age, by bytes and by stream: what is hidden, what is taken out of the files, and the preview of both.
 
 use std::sync::Arc;
 
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::rows::RowsBuilder;
+use timberyard_model::scan::LogSource;
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 use timberyard_store::disk::Disk;
 use timberyard_store::retention::{Freed, FreedBy, RetentionPreview, preview_on};
 use timberyard_store::{Retention, Store, StoreOptions, StreamRetention};
 
+use crate::batches::{DAY, NOW, SECOND, batch_of, every_stream, lines};
 use crate::harness::{ROOT, append, everything, open, small_options};
 use crate::simulated_disk::SimulatedDisk;
 
-/// 2026-11-20T00:00:00Z
-const MIDNIGHT: i64 = 1_795_132_800_000_000_000;
 const HOUR: i64 = 3_600_000_000_000;
 
 fn at(hours: i64) -> Timestamp {
-    Timestamp::from_nanos(MIDNIGHT + hours * HOUR)
+    Timestamp::from_nanos(NOW + hours * HOUR)
 }
 
 fn rule(env: &str, priority: i64, hours: u64) -> StreamRetention {
@@ -124,4 +124,51 @@ fn segments_past_a_limit_of_bytes_are_previewed_as_such() {
     assert_eq!(freed(&preview), [(FreedBy::AllBytes, 1, 0, 16)]);
     assert_eq!(preview.freed[0].file_bytes, store.statistics().segment_bytes);
     assert_eq!(store.maintain(at(24)).expect("maintained").segments_expired, 1);
+}
+#[test]
+fn retention_by_age_hides_rows_and_drops_whole_days() {
+    let disk = SimulatedDisk::new(2);
+    let retention = Retention { age_seconds_max: Some(2 * 86_400), ..Retention::default() };
+    let other = TenantId::new("other").expect("valid");
+    let tenant_retention = [(other.clone(), Retention::default())].into();
+    let options = StoreOptions { retention, tenant_retention, ..small_options() };
+    let store = open(&disk, options).expect("opens");
+    let days = ["day 0", "day 1", "day 2", "day 3"];
+    let rows: Vec<_> = days.iter().zip(0..).map(|(line, day)| ("api", NOW + day * DAY, *line)).collect();
+    let mut batch = batch_of(&rows, EqualEntries::Keep);
+    append(&store, &Arc::new(batch.clone())).expect("appended");
+    batch.tenant = other.clone();
+    append(&store, &Arc::new(batch)).expect("appended");
+    assert_eq!(lines(&store).len(), 4, "nothing is hidden before maintenance");
+    store.flush().expect("flushed");
+    let used = disk.used_bytes();
+    let report = store.maintain(Timestamp::from_nanos(NOW + 3 * DAY + SECOND)).expect("maintained");
+    assert_eq!(report.segments_expired, 2);
+    assert_eq!(lines(&store), ["day 2", "day 3"]);
+    assert_eq!(everything(&store, &other).len(), 4, "a tenant with its own retention");
+    assert!(disk.used_bytes() < used);
+    assert_eq!(store.volumes(&every_stream()).expect("counted")[0].rows, 2);
+}
+
+#[test]
+fn retention_by_bytes_drops_the_oldest_first() {
+    let disk = SimulatedDisk::new(2);
+    let mut options = small_options();
+    let store = open(&disk, options.clone()).expect("opens");
+    for day in 0..6 {
+        let line = format!("day {day}");
+        let batch = batch_of(&[("api", NOW + day * DAY, &line)], EqualEntries::Keep);
+        append(&store, &Arc::new(batch)).expect("appended");
+    }
+    store.close().expect("closed");
+    let bytes = store.statistics().segment_bytes;
+    drop(store);
+    options.retention.bytes_max = Some(bytes / 2);
+    let store = open(&disk, options).expect("opens");
+    let report = store.maintain(Timestamp::from_nanos(NOW)).expect("maintained");
+    assert_eq!(report.segments_expired, 3);
+    assert_eq!(lines(&store), ["day 3", "day 4", "day 5"]);
+    drop(store);
+    let store = open(&disk, small_options()).expect("opens");
+    assert_eq!(lines(&store), ["day 3", "day 4", "day 5"]);
 }
