@@ -148,6 +148,17 @@ impl Windows {
     }
 }
 
+/// How many windows there are that hold one of some rows at least, whose spans come in the order of time.
+pub(crate) fn windows_covered(spans: impl Iterator<Item = WindowSpan>) -> usize {
+    let (mut next, mut count) = (0, 0);
+    for span in spans {
+        let end = span.last.saturating_add(1);
+        count += end.saturating_sub(span.first.max(next)) as usize;
+        next = next.max(end);
+    }
+    count
+}
+
 fn ceiling_division(dividend: i128, divisor: i128) -> i128 {
     -(-dividend).div_euclid(divisor)
 }
@@ -214,6 +225,14 @@ mod tests {
                 assert_eq!(remembering.span_of(at(time)), fresh.span_of(at(time)), "{step} {range} {time}");
             }
         }
+    }
+
+    #[test]
+    fn windows_are_counted_once_however_many_rows_they_hold() {
+        let spans = [(0, 2), (0, 2), (1, 3), (7, 7), (9, 11), (10, 12)];
+        let spans = spans.map(|(first, last)| WindowSpan { first, last });
+        assert_eq!(windows_covered(spans.into_iter()), 4 + 1 + 4);
+        assert_eq!(windows_covered(std::iter::empty()), 0);
     }
 
     #[test]

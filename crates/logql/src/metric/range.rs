@@ -3,14 +3,15 @@
 //! One scan each, read by [`super::row_reader`]. Of most functions an accumulator a series and stretch of time is kept, of quantiles
 //! and counters the samples; lines are never kept.
 
+use timberyard_model::Labels;
 use timberyard_model::scan::ScanRequest;
 
 use super::Evaluation;
 use super::accumulator::{Accumulator, Count, First, Last, Maximum, Mean, Minimum, Sum, Variance};
-use super::grid::{WindowSpan, Windows};
+use super::grid::{WindowSpan, Windows, windows_covered};
 use super::row_reader::{RowReader, SampleSink};
 use super::samples::{SampleKeeper, counter_rate, quantile};
-use super::series::{StepPoint, StepSeries, charge};
+use super::series::{StepPoint, StepSeries};
 use super::sliding::{Stretch, for_each_window};
 use crate::budget::Budget;
 use crate::error::QueryError;
@@ -95,19 +96,17 @@ impl Leaf<'_> {
         finish: impl Fn(f64) -> f64,
     ) -> Result<Vec<StepSeries>, QueryError> {
         let (stretches, labels) = self.rows.read(evaluation, Stretches::<A>::default)?;
-        let held: usize =
-            stretches.by_series.iter().map(|series| series.len() * size_of::<Stretch<A>>()).sum();
-        let series = labels.into_iter().zip(stretches.by_series).map(|(labels, stretches)| {
-            let mut points = Vec::new();
+        let mut series = Vec::with_capacity(labels.len());
+        for (labels, stretches) in labels.into_iter().zip(stretches.by_series) {
+            let spans = stretches.iter().map(|stretch| stretch.span);
+            let mut one = empty_series(labels, spans, &mut evaluation.budget)?;
             for_each_window(&stretches, |step, samples| {
-                points.push(StepPoint { step, value: finish(samples.value()) });
+                one.points.push(StepPoint { step, value: finish(samples.value()) });
             });
-            StepSeries { labels, points }
-        });
-        let series = sorted(series.collect());
-        evaluation.budget.give_back(held);
-        charge(&series, &mut evaluation.budget)?;
-        Ok(series)
+            evaluation.budget.give_back(stretches.len() * size_of::<Stretch<A>>());
+            series.push(one);
+        }
+        Ok(sorted(series))
     }
 
     /// Keeps the samples and computes each window from them and its end.
@@ -118,20 +117,33 @@ impl Leaf<'_> {
     ) -> Result<Vec<StepSeries>, QueryError> {
         let windows = self.windows.clone();
         let (mut keeper, labels) = self.rows.read(evaluation, SampleKeeper::default)?;
-        let held = keeper.bytes();
-        let series = labels.into_iter().enumerate().map(|(number, labels)| {
-            let mut points = Vec::new();
+        keeper.sort_by_time();
+        let mut series = Vec::with_capacity(labels.len());
+        for (number, labels) in labels.into_iter().enumerate() {
+            let mut one = empty_series(labels, keeper.spans(number), &mut evaluation.budget)?;
             keeper.for_each_window(number, |step, samples| {
                 let end = i64::try_from(windows.end_of(step)).unwrap_or(i64::MAX);
-                points.push(StepPoint { step, value: value(samples, end) });
+                one.points.push(StepPoint { step, value: value(samples, end) });
             });
-            StepSeries { labels, points }
-        });
-        let series = sorted(series.collect());
-        evaluation.budget.give_back(held);
-        charge(&series, &mut evaluation.budget)?;
-        Ok(series)
+            series.push(one);
+        }
+        evaluation.budget.give_back(keeper.bytes());
+        Ok(sorted(series))
     }
+}
+
+/// A series with room for a value in each window that one of `spans`, which are in the order of time, is about. Takes its memory
+/// from the budget before there is any: few rows may lie in many windows.
+fn empty_series(
+    labels: Labels,
+    spans: impl Iterator<Item = WindowSpan>,
+    budget: &mut Budget,
+) -> Result<StepSeries, QueryError> {
+    let windows = windows_covered(spans);
+    let mut series = StepSeries { labels, points: Vec::new() };
+    budget.take(series.bytes() + windows * size_of::<StepPoint>())?;
+    series.points.reserve_exact(windows);
+    Ok(series)
 }
 
 fn sorted(mut series: Vec<StepSeries>) -> Vec<StepSeries> {

@@ -45,11 +45,19 @@ impl SampleKeeper {
         self.count * size_of::<TimedSample>()
     }
 
-    /// Calls `emit` with each window of a series that holds samples, and these in the order of time
-    /// (of equal times, of arrival).
-    pub(super) fn for_each_window(&mut self, series: usize, mut emit: impl FnMut(u32, &[TimedSample])) {
-        let Some(samples) = self.by_series.get_mut(series) else { return };
-        samples.sort_by_key(|sample| sample.nanos);
+    /// Puts the samples of each series into the order of time; of equal times, of arrival.
+    pub(super) fn sort_by_time(&mut self) {
+        self.by_series.iter_mut().for_each(|samples| samples.sort_by_key(|sample| sample.nanos));
+    }
+
+    /// The windows of each sample of a series, in their order.
+    pub(super) fn spans(&self, series: usize) -> impl Iterator<Item = WindowSpan> {
+        self.by_series.get(series).into_iter().flatten().map(|sample| sample.span)
+    }
+
+    /// Calls `emit` with each window of a series that holds samples, and these. The samples are sorted.
+    pub(super) fn for_each_window(&self, series: usize, mut emit: impl FnMut(u32, &[TimedSample])) {
+        let Some(samples) = self.by_series.get(series) else { return };
         let (mut begin, mut end) = (0, 0);
         let Some(mut step) = samples.first().map(|sample| sample.span.first) else { return };
         loop {
