@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::keys::{Found, Place, Unit};
+use super::keys::{Place, Unit};
+use super::lookup::Found;
 use super::settings::{Settings, TenantLimit};
 use super::stream_retention::StreamRetention;
 use super::written::Written;

@@ -2,7 +2,8 @@
 
 use super::apply::{Shown, show};
 use super::environment::FOREIGN;
-use super::keys::{Found, KEYS, Key};
+use super::keys::{KEYS, Key};
+use super::lookup::Found;
 use super::{Configuration, Sources};
 
 const ENV_EXAMPLE: &str = include_str!("../../../../.env.example");

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::env_file;
 use super::error::{ConfigError, nearest};
-use super::keys::{Found, KEYS, Lookup, lookup};
+use super::keys::KEYS;
+use super::lookup::{Found, Lookup, lookup};
 use super::origin::Origin;
 use super::written::Written;
 use super::yaml::Assignment;

@@ -12,6 +12,7 @@ mod env_file;
 mod environment;
 mod error;
 mod keys;
+mod lookup;
 mod origin;
 mod print;
 mod settings;
@@ -86,7 +87,7 @@ impl Configuration {
             Self { settings: Settings::default(), warnings: environment.warnings, origins: BTreeMap::new() };
         let flags = sources.flags.into_iter().filter_map(|(flag, path, value)| {
             let segments: Vec<String> = path.split('.').map(str::to_owned).collect();
-            let keys::Lookup::Leaf(found) = keys::lookup(&segments) else { return None };
+            let lookup::Lookup::Leaf(found) = lookup::lookup(&segments) else { return None };
             Some(Assignment { found, written: Written::Text(value), origin: Origin::Flag(flag) })
         });
         for layer in [file, environment.assignments, flags.collect()] {

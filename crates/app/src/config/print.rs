@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::apply::{Shown, show};
-use super::keys::{Found, KEYS, Place};
+use super::keys::{KEYS, Place};
+use super::lookup::Found;
 use super::stream_retention::StreamRetention;
 use super::{Configuration, Origin};
 

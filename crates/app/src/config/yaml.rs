@@ -11,7 +11,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::error::ConfigError;
-use super::keys::{Found, Lookup, lookup};
+use super::lookup::{Found, Lookup, lookup};
 use super::origin::Origin;
 use super::written::Written;
 
