@@ -7,6 +7,7 @@ use timberyard_model::counting::{CountedCell, CountedRows};
 
 use super::grid::Windows;
 use super::row_reader::SampleSink;
+use super::samples::TimedSample;
 use super::series_labels::SeriesIndex;
 use crate::budget::Budget;
 use crate::error::QueryError;
@@ -61,7 +62,7 @@ pub(super) fn add_counted(
             // A stream without a row in any window has no series.
             None => *series.insert(index.number_of(&row, budget)?),
         };
-        sink.add(series, span, cell.time.as_nanos(), value(cell), budget)?;
+        sink.add(series, TimedSample { nanos: cell.time.as_nanos(), value: value(cell), span }, budget)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::Evaluation;
 use super::accumulator::{Accumulator, Count, First, Last, Maximum, Mean, Minimum, Sum, Variance};
 use super::grid::{WindowSpan, Windows, windows_covered};
 use super::row_reader::{RowReader, SampleSink};
-use super::samples::{SampleKeeper, counter_rate, quantile};
+use super::samples::{SampleKeeper, TimedSample, counter_rate, quantile};
 use super::series::{StepPoint, StepSeries};
 use super::sliding::{Stretch, for_each_window};
 use crate::budget::Budget;
@@ -113,7 +113,7 @@ impl Leaf<'_> {
     fn keep_samples(
         self,
         evaluation: &mut Evaluation<'_>,
-        mut value: impl FnMut(&[super::samples::TimedSample], i64) -> f64,
+        mut value: impl FnMut(&[TimedSample], i64) -> f64,
     ) -> Result<Vec<StepSeries>, QueryError> {
         let windows = self.windows.clone();
         let (mut keeper, labels) = self.rows.read(evaluation, SampleKeeper::default)?;
@@ -164,14 +164,8 @@ impl<A> Default for Stretches<A> {
 }
 
 impl<A: Accumulator> SampleSink for Stretches<A> {
-    fn add(
-        &mut self,
-        series: u32,
-        span: WindowSpan,
-        nanos: i64,
-        value: f64,
-        budget: &mut Budget,
-    ) -> Result<(), QueryError> {
+    fn add(&mut self, series: u32, sample: TimedSample, budget: &mut Budget) -> Result<(), QueryError> {
+        let TimedSample { nanos, value, span } = sample;
         let series = series as usize;
         if series >= self.by_series.len() {
             self.by_series.resize_with(series + 1, Vec::new);
@@ -199,14 +193,7 @@ impl<A: Accumulator> SampleSink for Stretches<A> {
 }
 
 impl SampleSink for SampleKeeper {
-    fn add(
-        &mut self,
-        series: u32,
-        span: WindowSpan,
-        nanos: i64,
-        value: f64,
-        budget: &mut Budget,
-    ) -> Result<(), QueryError> {
-        self.keep(series as usize, span, nanos, value, budget)
+    fn add(&mut self, series: u32, sample: TimedSample, budget: &mut Budget) -> Result<(), QueryError> {
+        self.keep(series as usize, sample, budget)
     }
 }

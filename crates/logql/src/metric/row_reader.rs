@@ -10,8 +10,9 @@ use timberyard_model::{Labels, RowRef, TimeRange};
 
 use super::Evaluation;
 use super::counted::{add_counted, only_counts};
-use super::grid::{WindowSpan, Windows};
+use super::grid::Windows;
 use super::known_series::{KnownFields, KnownSeries};
+use super::samples::TimedSample;
 use super::series_labels::{SeriesIndex, SeriesLabels};
 use super::unwrap::Unwrapping;
 use crate::budget::Budget;
@@ -24,15 +25,8 @@ use crate::syntax::ast::{Grouping, RangeAggregation, RangeOperation};
 
 /// Where samples go.
 pub(super) trait SampleSink {
-    /// Takes a sample of the series of that number, which lies in the windows of `span`.
-    fn add(
-        &mut self,
-        series: u32,
-        span: WindowSpan,
-        nanos: i64,
-        value: f64,
-        budget: &mut Budget,
-    ) -> Result<(), QueryError>;
+    /// Takes a sample of the series of that number.
+    fn add(&mut self, series: u32, sample: TimedSample, budget: &mut Budget) -> Result<(), QueryError>;
 }
 
 /// The rows of a range aggregation.
@@ -230,7 +224,8 @@ impl<'a> RowReader<'a> {
                 let budget = &mut evaluation.budget;
                 let series_of = |working: &WorkingRow<'_>| index.number_of(working, budget);
                 if let Some((series, value)) = reading.sample_of(row, &mut working, &mut known, series_of)? {
-                    sink.add(series, span, row.timestamp().as_nanos(), value, &mut evaluation.budget)?;
+                    let sample = TimedSample { nanos: row.timestamp().as_nanos(), value, span };
+                    sink.add(series, sample, &mut evaluation.budget)?;
                 }
             }
         }

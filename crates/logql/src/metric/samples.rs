@@ -4,7 +4,7 @@ use super::grid::WindowSpan;
 use crate::budget::Budget;
 use crate::error::QueryError;
 
-/// A sample with its time.
+/// A sample with its time in nanoseconds, and the windows that it lies in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TimedSample {
     pub(super) nanos: i64,
@@ -24,9 +24,7 @@ impl SampleKeeper {
     pub(super) fn keep(
         &mut self,
         series: usize,
-        span: WindowSpan,
-        nanos: i64,
-        value: f64,
+        sample: TimedSample,
         budget: &mut Budget,
     ) -> Result<(), QueryError> {
         budget.take(size_of::<TimedSample>())?;
@@ -34,7 +32,7 @@ impl SampleKeeper {
             self.by_series.resize_with(series + 1, Vec::new);
         }
         if let Some(samples) = self.by_series.get_mut(series) {
-            samples.push(TimedSample { nanos, value, span });
+            samples.push(sample);
             self.count += 1;
         }
         Ok(())

@@ -288,6 +288,27 @@ impl<'a> WorkingRow<'a> {
         }
     }
 
+    /// Sets a parsed label as parsers of certain labels do: under `name_extracted` when the stream or metadata has
+    /// `name`, and in place of one that was set before.
+    pub fn extract_again(&mut self, name: &str, value: &str) {
+        let suffixed = self.stream_has(name) || self.metadata_has(name);
+        let name = if suffixed { self.store_suffixed(name) } else { self.store(name) };
+        let value = self.store(value);
+        self.set_spans(Category::Parsed, name, value);
+    }
+
+    /// Sets the labels that a parser would find in the line from the fields that the row has in its place, in the order
+    /// of `names`; whether it has any.
+    pub fn extract_fields(&mut self, names: &[Box<str>]) -> bool {
+        let Some(fields) = self.fields() else { return false };
+        for (field, name) in names.iter().enumerate() {
+            if let Some(value) = fields.get(field) {
+                self.extract(name, value);
+            }
+        }
+        true
+    }
+
     /// Whether a parsed label of that name was ever set.
     pub fn was_extracted(&self, name: &str) -> bool {
         if self.extracted.len() >= NARROW_LABELS_MAX {

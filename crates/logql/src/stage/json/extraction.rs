@@ -12,8 +12,7 @@ use super::scanner::{
     DEPTH_MAX, JsonError, Value, block_end, push_text, skip_blank, string_end, unescape, value_at,
 };
 use super::{JSON_ERROR, note_error, shape};
-use crate::stage::outline::{Outline, Piece};
-use crate::stage::row::EXTRACTED_SUFFIX;
+use crate::stage::outline::Outline;
 use crate::stage::{Category, Stage, Verdict, WorkingRow};
 use crate::syntax::ast::LabelExtraction;
 
@@ -64,7 +63,7 @@ impl Stage for JsonExtractionStage {
             let mut all_set = true;
             for (field, label) in labels.iter().enumerate() {
                 match fields.get(field) {
-                    Some(value) => set(row, label, value),
+                    Some(value) => row.extract_again(label, value),
                     None => all_set = false,
                 }
             }
@@ -135,7 +134,7 @@ impl Found for Setting<'_, '_> {
     fn value(&mut self, target: usize, value: Value<'_>) {
         self.value.clear();
         push_value(value, &mut self.value);
-        set(self.row, &self.labels[target], &self.value);
+        self.row.extract_again(&self.labels[target], &self.value);
     }
 
     fn error(&mut self, error: &JsonError) {
@@ -159,19 +158,10 @@ impl Found for Places<'_> {
             }
             Value::Null => (&[][..], ValueForm::Bare),
         };
-        let piece = if raw.is_empty() { Piece::Literal } else { self.outline.piece(raw) };
-        self.fields[target] = match piece {
-            Piece::Slot(slot) => FieldPlace::Slot(slot, form),
-            Piece::Literal => {
-                let mut text = String::new();
-                push_value(value, &mut text);
-                FieldPlace::Text(text.into())
-            }
-            Piece::Mixed => {
-                self.is_sure = false;
-                return;
-            }
-        };
+        match self.outline.field(raw, form, |text| push_value(value, text)) {
+            Some(place) => self.fields[target] = place,
+            None => self.is_sure = false,
+        }
     }
 
     fn error(&mut self, _: &JsonError) {
@@ -186,14 +176,6 @@ fn push_value(value: Value<'_>, text: &mut String) {
         Value::Text(raw) | Value::Number(raw) | Value::Boolean(raw) | Value::Array(raw) => {
             push_text(raw, text);
         }
-    }
-}
-
-fn set(row: &mut WorkingRow<'_>, label: &str, value: &str) {
-    if row.stream_has(label) || row.has_in_category(label, Category::Metadata) {
-        row.set(Category::Parsed, &format!("{label}{EXTRACTED_SUFFIX}"), value);
-    } else {
-        row.set(Category::Parsed, label, value);
     }
 }
 

@@ -7,7 +7,7 @@ use timberyard_model::fields::{FieldLayout, FieldPlace, FieldReader, ValueForm};
 use super::scanner::{DEPTH_MAX, JsonError, Value, each_member, push_text};
 use super::{note_error, shape};
 use crate::stage::label_name::{is_blank, push_sanitized};
-use crate::stage::outline::{Outline, Piece};
+use crate::stage::outline::Outline;
 use crate::stage::{Stage, Verdict, WorkingRow};
 
 /// Takes all members of a line that is a JSON object.
@@ -19,12 +19,7 @@ pub(in crate::stage) struct JsonStage {
 impl Stage for JsonStage {
     fn process(&self, row: &mut WorkingRow<'_>) -> Verdict {
         let only = self.only.as_deref();
-        if let Some((names, fields)) = only.zip(row.fields()) {
-            for (field, name) in names.iter().enumerate() {
-                if let Some(value) = fields.get(field) {
-                    row.extract(name, value);
-                }
-            }
+        if only.is_some_and(|names| row.extract_fields(names)) {
             return Verdict::Keep;
         }
         let line = row.take_line();
@@ -127,18 +122,10 @@ impl FieldReader for JsonMembers {
                 Value::Number(raw) | Value::Boolean(raw) => (raw, ValueForm::Bare),
                 Value::Null | Value::Object(_) | Value::Array(_) => return,
             };
-            fields[field] = match outline.piece(raw) {
-                Piece::Slot(slot) => FieldPlace::Slot(slot, form),
-                Piece::Literal => {
-                    let mut text = String::new();
-                    push_value(value, &mut text);
-                    FieldPlace::Text(text.into())
-                }
-                Piece::Mixed => {
-                    is_sure = false;
-                    return;
-                }
-            };
+            match outline.field(raw, form, |text| push_value(value, text)) {
+                Some(place) => fields[field] = place,
+                None => is_sure = false,
+            }
         })
         .ok()?;
         is_sure.then_some(FieldLayout { slots, fields })

@@ -4,19 +4,10 @@
 //! a string that is no key. Any value that keeps its slot's rule then leaves all strings, brackets and commas where they
 //! are, so that every scanner here takes the same way through the line as through the outline.
 
-use memchr::memchr2;
 use timberyard_model::fields::{ByteSet, SlotRule};
 
 use super::scanner::{DEPTH_MAX, skip_blank, string_end};
-use crate::stage::outline::Outline;
-
-/// Part of a string: nothing that ends it.
-static IN_STRING: SlotRule = SlotRule {
-    first: ByteSet::ALL.without(b"\"\\"),
-    rest: ByteSet::ALL.without(b"\"\\"),
-    may_be_empty: true,
-    accepts: is_within_string,
-};
+use crate::stage::outline::{Outline, QUOTED};
 
 /// A number, `true`, `false` or `null`.
 static WORD: SlotRule = SlotRule {
@@ -25,18 +16,6 @@ static WORD: SlotRule = SlotRule {
     may_be_empty: false,
     accepts: |value| matches!(value, b"true" | b"false" | b"null"),
 };
-
-/// Whether a string goes on behind these bytes, no escape being cut in two.
-fn is_within_string(value: &[u8]) -> bool {
-    let mut rest = value;
-    while let Some(found) = memchr2(b'"', b'\\', rest) {
-        if rest[found] == b'"' || found + 1 >= rest.len() {
-            return false;
-        }
-        rest = &rest[found + 2..];
-    }
-    true
-}
 
 /// What has to come next.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,12 +70,7 @@ pub(super) fn rules(outline: &Outline) -> Option<Vec<&'static SlotRule>> {
             (Expected::CommaOrEnd, b',') => Expected::Value,
             (Expected::Value | Expected::ValueOrEnd, b'"') => {
                 let (quote, _) = string_end(line, at)?;
-                for slot in outline.slots_in(at..quote) {
-                    if outline.is_escaped(outline.places()[slot]) {
-                        return None;
-                    }
-                    rules.push(&IN_STRING);
-                }
+                rules.extend(outline.quoted_slots(at..quote)?.map(|_| &QUOTED));
                 at = quote + 1;
                 Expected::CommaOrEnd
             }
@@ -166,7 +140,7 @@ mod tests {
             (r"a\", false),
             (r#"\\""#, false),
         ] {
-            assert_eq!(IN_STRING.admits(value.as_bytes()), admitted, "{value}");
+            assert_eq!(QUOTED.admits(value.as_bytes()), admitted, "{value}");
         }
         for (value, admitted) in [
             ("", false),

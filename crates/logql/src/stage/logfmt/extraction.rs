@@ -10,8 +10,7 @@ use super::decoder::{Decoder, has_no_character, value_of};
 use super::note_error;
 use super::shape::{self, VaryingKeys};
 use crate::stage::label_name::push_sanitized;
-use crate::stage::outline::{Outline, Piece};
-use crate::stage::row::EXTRACTED_SUFFIX;
+use crate::stage::outline::Outline;
 use crate::stage::{Category, Stage, Verdict, WorkingRow};
 use crate::syntax::ast::LabelExtraction;
 
@@ -66,7 +65,7 @@ impl LogfmtExtractionStage {
             return;
         }
         for label in self.keys.labels_of(name) {
-            set(row, &self.keys.labels[label], value);
+            row.extract_again(&self.keys.labels[label], value);
         }
     }
 }
@@ -88,13 +87,10 @@ impl FieldReader for LogfmtKeys {
                 return;
             }
             for label in self.labels_of(&name) {
-                let piece = if pair.raw.is_empty() { Piece::Literal } else { outline.piece(pair.raw) };
+                let place = outline.field(pair.raw, pair.form, |text| text.push_str(&text_of(&pair.value)));
                 // Of several pairs the last counts, unless it turns out to be none.
-                is_sure &= fields[label] == FieldPlace::Absent && piece != Piece::Mixed;
-                fields[label] = match piece {
-                    Piece::Slot(slot) => FieldPlace::Slot(slot, pair.form),
-                    _ => FieldPlace::Text(text_of(&pair.value).into()),
-                };
+                is_sure &= fields[label] == FieldPlace::Absent && place.is_some();
+                fields[label] = place.unwrap_or(FieldPlace::Absent);
             }
         })?;
         is_sure.then_some(FieldLayout { slots, fields })
@@ -122,7 +118,7 @@ impl Stage for LogfmtExtractionStage {
         if let Some(fields) = row.fields() {
             for (field, label) in self.keys.labels.iter().enumerate() {
                 if let Some(value) = fields.get(field) {
-                    set(row, label, value);
+                    row.extract_again(label, value);
                 }
             }
             return Verdict::Keep;
@@ -148,14 +144,6 @@ impl Stage for LogfmtExtractionStage {
         }
         row.replace_line(line);
         Verdict::Keep
-    }
-}
-
-fn set(row: &mut WorkingRow<'_>, label: &str, value: &str) {
-    if row.stream_has(label) || row.has_in_category(label, Category::Metadata) {
-        row.set(Category::Parsed, &format!("{label}{EXTRACTED_SUFFIX}"), value);
-    } else {
-        row.set(Category::Parsed, label, value);
     }
 }
 

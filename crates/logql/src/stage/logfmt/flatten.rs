@@ -7,7 +7,7 @@ use super::note_error;
 use super::shape::{self, VaryingKeys};
 use crate::stage::clean_text::push_clean;
 use crate::stage::label_name::{is_blank, push_sanitized};
-use crate::stage::outline::{Outline, Piece};
+use crate::stage::outline::Outline;
 use crate::stage::{Stage, Verdict, WorkingRow};
 
 /// Takes all pairs of a line.
@@ -23,12 +23,7 @@ pub(in crate::stage) struct LogfmtStage {
 impl Stage for LogfmtStage {
     fn process(&self, row: &mut WorkingRow<'_>) -> Verdict {
         let only = self.only.as_deref();
-        if let Some((names, fields)) = only.zip(row.fields()) {
-            for (field, name) in names.iter().enumerate() {
-                if let Some(value) = fields.get(field) {
-                    row.extract(name, value);
-                }
-            }
+        if only.is_some_and(|names| row.extract_fields(names)) {
             return Verdict::Keep;
         }
         let line = row.take_line();
@@ -88,25 +83,15 @@ impl FieldReader for LogfmtPairs {
             name.clear();
             push_sanitized(&mut name, pair.key);
             let Some(field) = self.names.iter().position(|wanted| **wanted == *name) else { return };
-            let piece = if pair.raw.is_empty() { Piece::Literal } else { outline.piece(pair.raw) };
-            let place = match piece {
-                Piece::Literal if pair.value.is_empty() && !self.keep_empty => return,
-                Piece::Literal => {
-                    let mut text = String::new();
-                    push_clean(&pair.value, &mut text);
-                    FieldPlace::Text(text.into())
-                }
-                Piece::Slot(slot) => FieldPlace::Slot(slot, pair.form),
-                Piece::Mixed => {
-                    is_sure = false;
-                    return;
-                }
-            };
-            match &fields[field] {
-                FieldPlace::Absent => fields[field] = place,
-                FieldPlace::Text(_) => {}
-                // The first may turn out to be no value, and then the second counts.
-                FieldPlace::Slot(..) => is_sure = false,
+            match outline.field(pair.raw, pair.form, |text| push_clean(&pair.value, text)) {
+                None => is_sure = false,
+                Some(FieldPlace::Text(_)) if pair.value.is_empty() && !self.keep_empty => {}
+                Some(place) => match &fields[field] {
+                    FieldPlace::Absent => fields[field] = place,
+                    FieldPlace::Text(_) => {}
+                    // The first may turn out to be no value, and then the second counts.
+                    FieldPlace::Slot(..) => is_sure = false,
+                },
             }
         })?;
         is_sure.then_some(FieldLayout { slots, fields })

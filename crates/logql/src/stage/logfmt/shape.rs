@@ -4,36 +4,15 @@
 //! the same way through a line as through its outline when slots hold none of these. Between the quotes of a value only
 //! `"` and `\` count.
 
-use memchr::memchr2;
 use timberyard_model::fields::{ByteSet, SlotRule, ValueForm};
 
 use super::decoder::{Decoder, Pair};
-use crate::stage::outline::Outline;
+use crate::stage::outline::{Outline, QUOTED, QUOTED_WITHOUT_ESCAPES};
 
 /// Bytes that are nothing special anywhere.
 const PLAIN: ByteSet = ByteSet::ALL.above(b' ').without(b"=\"\\");
-const UNESCAPED: ByteSet = ByteSet::ALL.without(b"\"\\");
 
 static WORD: SlotRule = SlotRule { first: PLAIN, rest: PLAIN, may_be_empty: true, accepts: |_| false };
-
-static QUOTED: SlotRule =
-    SlotRule { first: UNESCAPED, rest: UNESCAPED, may_be_empty: true, accepts: is_within_quotes };
-
-/// Where a wrong escape would end the line.
-static QUOTED_WITHOUT_ESCAPES: SlotRule =
-    SlotRule { first: UNESCAPED, rest: UNESCAPED, may_be_empty: true, accepts: |_| false };
-
-/// Whether a quoted value goes on behind these bytes, no escape being cut in two.
-fn is_within_quotes(value: &[u8]) -> bool {
-    let mut rest = value;
-    while let Some(found) = memchr2(b'"', b'\\', rest) {
-        if rest[found] == b'"' || found + 1 >= rest.len() {
-            return false;
-        }
-        rest = &rest[found + 2..];
-    }
-    true
-}
 
 /// How pairs whose key varies are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +49,7 @@ pub(super) fn pairs<'o>(
             continue;
         }
         if pair.form == ValueForm::Quoted {
-            for slot in outline.slots_in(outline.stretch_of(pair.raw)) {
-                if outline.is_escaped(outline.places()[slot]) {
-                    return None;
-                }
+            for slot in outline.quoted_slots(outline.stretch_of(pair.raw))? {
                 rules[slot] = if strict { &QUOTED_WITHOUT_ESCAPES } else { &QUOTED };
             }
         }
