@@ -1,21 +1,18 @@
 //! Deletions in the embedded store, as the server asks about them.
 
-use timberyard_model::{RowSelector, TenantId, Timestamp};
+use timberyard_model::{TenantId, Timestamp};
 use timberyard_server::Deletions;
-use timberyard_server::deletions::{CancelError, DeleteError, Deletion, DeletionFuture};
+use timberyard_server::deletions::{
+    CancelError, DeleteError, Deletion, DeletionFuture, WantedCancellation, WantedDeletion,
+};
 use timberyard_server::operations::{OperationError, OperationFuture};
 use timberyard_store::DeletionRequest;
 
 use crate::store_slot::StoreSlot;
 
 impl Deletions for StoreSlot {
-    fn delete(
-        &self,
-        tenant: TenantId,
-        selector: RowSelector,
-        query: String,
-        now: Timestamp,
-    ) -> DeletionFuture<'_, String, DeleteError> {
+    fn delete(&self, wanted: WantedDeletion, now: Timestamp) -> DeletionFuture<'_, String, DeleteError> {
+        let WantedDeletion { tenant, selector, query } = wanted;
         Box::pin(async move {
             let store = self.operated()?;
             let request = DeletionRequest { tenant, selector, text: query };
@@ -44,13 +41,8 @@ impl Deletions for StoreSlot {
         })
     }
 
-    fn cancel(
-        &self,
-        tenant: TenantId,
-        id: String,
-        force: bool,
-        now: Timestamp,
-    ) -> DeletionFuture<'_, (), CancelError> {
+    fn cancel(&self, wanted: WantedCancellation, now: Timestamp) -> DeletionFuture<'_, (), CancelError> {
+        let WantedCancellation { tenant, id, force } = wanted;
         Box::pin(async move {
             let store = self.operated()?;
             let id = id.parse().map_err(|_| CancelError::NotFound)?;

@@ -13,26 +13,36 @@ pub type DeletionFuture<'a, T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + 
 
 /// Deletions of one store, tenant by tenant. Whoever calls has made sure that the tenant may be asked about.
 pub trait Deletions: Send + Sync {
-    /// Hides the rows that are there, durably, and names the deletion. `query` is what was asked, for showing only.
-    fn delete(
-        &self,
-        tenant: TenantId,
-        selector: RowSelector,
-        query: String,
-        now: Timestamp,
-    ) -> DeletionFuture<'_, String, DeleteError>;
+    /// Hides the rows that are there, durably, and names the deletion.
+    fn delete(&self, wanted: WantedDeletion, now: Timestamp) -> DeletionFuture<'_, String, DeleteError>;
 
     /// Those of a tenant, the oldest first.
     fn list(&self, tenant: TenantId) -> OperationFuture<'_, Vec<Deletion>>;
 
-    /// Shows the rows of a deletion again, durably; with `force` also when some may be gone.
-    fn cancel(
-        &self,
-        tenant: TenantId,
-        id: String,
-        force: bool,
-        now: Timestamp,
-    ) -> DeletionFuture<'_, (), CancelError>;
+    /// Shows the rows of a deletion again, durably.
+    fn cancel(&self, wanted: WantedCancellation, now: Timestamp) -> DeletionFuture<'_, (), CancelError>;
+}
+
+/// A deletion that somebody asks for.
+#[derive(Clone, Debug)]
+pub struct WantedDeletion {
+    /// Whose rows.
+    pub tenant: TenantId,
+    /// Which of them.
+    pub selector: RowSelector,
+    /// What was asked, for showing only.
+    pub query: String,
+}
+
+/// A deletion that somebody wants to call off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedCancellation {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Its name.
+    pub id: String,
+    /// Whether it is to be called off although some rows may be gone.
+    pub force: bool,
 }
 
 /// A deletion that was asked for.

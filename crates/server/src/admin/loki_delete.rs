@@ -14,7 +14,7 @@ use timberyard_model::{RowSelector, TenantId, TimeRange};
 use timberyard_wire::loki_delete::{ListedDeletion, deletions_answer};
 
 use crate::auth::Identity;
-use crate::deletions::{CancelError, Deletion};
+use crate::deletions::{CancelError, Deletion, WantedCancellation, WantedDeletion};
 use crate::error_response::ErrorResponse;
 use crate::query::form::Form;
 use crate::state::SharedState;
@@ -55,7 +55,12 @@ pub async fn add(
         )));
     }
     let selector = RowSelector { matchers, range, line_filters };
-    let id = state.deletions.delete(identity.tenant.clone(), selector.clone(), text.to_owned(), now).await?;
+    let wanted = WantedDeletion {
+        tenant: identity.tenant.clone(),
+        selector: selector.clone(),
+        query: text.to_owned(),
+    };
+    let id = state.deletions.delete(wanted, now).await?;
     state.tail_hub.forget(&identity.tenant, &selector);
     tracing::info!(tenant = %identity.tenant, id, query = text, "lines are deleted");
     Ok((StatusCode::NO_CONTENT, [(REQUEST_ID, id)]).into_response())
@@ -117,7 +122,8 @@ pub async fn cancel(
     let id = parameters.get("request_id").to_owned();
     let force = parameters.get("force") == "true";
     let tenant: TenantId = identity.tenant;
-    match state.deletions.cancel(tenant.clone(), id.clone(), force, state.now()).await {
+    let wanted = WantedCancellation { tenant: tenant.clone(), id: id.clone(), force };
+    match state.deletions.cancel(wanted, state.now()).await {
         Ok(()) => {
             tracing::info!(%tenant, id, "deletion is called off");
             Ok(StatusCode::NO_CONTENT.into_response())

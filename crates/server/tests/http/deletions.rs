@@ -6,7 +6,9 @@ use axum::body::Body;
 use axum::http::Method;
 use timberyard_model::{RowSelector, TenantId, Timestamp};
 use timberyard_server::Deletions;
-use timberyard_server::deletions::{CancelError, DeleteError, Deletion, DeletionFuture};
+use timberyard_server::deletions::{
+    CancelError, DeleteError, Deletion, DeletionFuture, WantedCancellation, WantedDeletion,
+};
 use timberyard_server::operations::OperationFuture;
 
 use crate::harness::{Answer, NOW, TestServer};
@@ -23,13 +25,8 @@ impl TestDeletions {
 }
 
 impl Deletions for TestDeletions {
-    fn delete(
-        &self,
-        tenant: TenantId,
-        selector: RowSelector,
-        query: String,
-        now: Timestamp,
-    ) -> DeletionFuture<'_, String, DeleteError> {
+    fn delete(&self, wanted: WantedDeletion, now: Timestamp) -> DeletionFuture<'_, String, DeleteError> {
+        let WantedDeletion { tenant, selector, query } = wanted;
         let mut all = self.0.lock().expect("nobody panicked");
         let id = format!("{:08x}", all.len() + 1);
         let deletion =
@@ -44,13 +41,8 @@ impl Deletions for TestDeletions {
         Box::pin(std::future::ready(Ok(own.collect())))
     }
 
-    fn cancel(
-        &self,
-        tenant: TenantId,
-        id: String,
-        force: bool,
-        now: Timestamp,
-    ) -> DeletionFuture<'_, (), CancelError> {
+    fn cancel(&self, wanted: WantedCancellation, now: Timestamp) -> DeletionFuture<'_, (), CancelError> {
+        let WantedCancellation { tenant, id, force } = wanted;
         let mut all = self.0.lock().expect("nobody panicked");
         let place = all.iter().position(|(owner, _, deletion)| *owner == tenant && deletion.id == id);
         let outcome = match place.map(|place| (place, &all[place].2)) {
