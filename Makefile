@@ -1,7 +1,7 @@
 # Two commands are all that a newcomer needs: `make run` and `make test`. `make help` lists the rest.
 
 CARGO ?= cargo
-BINARY := target/release/timberyard
+BINARY := $(or $(CARGO_TARGET_DIR),target)/release/timberyard
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test check bench conformance torture deps coverage \

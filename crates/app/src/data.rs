@@ -8,6 +8,7 @@ use timberyard_store::{StoreOptions, verify};
 
 use crate::cli::SnapshotArguments;
 use crate::client::{Client, Endpoint};
+use crate::data_directory;
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
@@ -15,7 +16,7 @@ use crate::store_slot;
 
 /// Reads everything in a data directory; fails when anything is damaged.
 pub(crate) fn run_verify(directory: &Path) -> Result<(), Failure> {
-    require_directory(directory)?;
+    data_directory::require(directory)?;
     let report = verify(directory).map_err(|error| Failure::new(error.to_string()))?;
     let mut errors = io::stderr().lock();
     for damage in &report.damage {
@@ -34,6 +35,7 @@ pub(crate) fn run_verify(directory: &Path) -> Result<(), Failure> {
     .map_err(|error| Failure::output(&error))?;
     match report.damage.len() {
         0 => Ok(()),
+        1 => Err(Failure::new(format!("{} is damaged in 1 place", directory.display()))),
         places => Err(Failure::new(format!("{} is damaged in {places} places", directory.display()))),
     }
 }
@@ -92,7 +94,7 @@ fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn snapshot_stopped(directory: &Path, arguments: &SnapshotArguments) -> Result<(), Failure> {
-    require_directory(directory)?;
+    data_directory::require(directory)?;
     let options = StoreOptions { disk_reserve_bytes: 0, ..StoreOptions::default() };
     let store = store_slot::open(directory, options)
         .map_err(|error| Failure::new(format!("cannot open {}: {error}", directory.display())))?;
@@ -108,7 +110,7 @@ fn snapshot_stopped(directory: &Path, arguments: &SnapshotArguments) -> Result<(
 
 /// Copies a snapshot into a new data directory, and checks the copy.
 pub(crate) fn run_restore(snapshot: &Path, directory: &Path) -> Result<(), Failure> {
-    require_directory(snapshot)?;
+    data_directory::require(snapshot)?;
     if fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::new(format!(
             "{} is not empty: give another --data-dir, or move it away",
@@ -118,13 +120,6 @@ pub(crate) fn run_restore(snapshot: &Path, directory: &Path) -> Result<(), Failu
     copy_tree(snapshot, directory)
         .map_err(|error| Failure::new(format!("cannot restore into {}: {error}", directory.display())))?;
     run_verify(directory)
-}
-
-fn require_directory(path: &Path) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::new(format!("{} is not a folder", path.display())))
 }
 
 /// Copies files and folders, and syncs each. The snapshot's files are not shared: a store may write into its own.

@@ -8,6 +8,7 @@ mod client;
 mod config;
 mod config_command;
 mod data;
+mod data_directory;
 mod demoted_labels_file;
 mod failure;
 mod key_file;

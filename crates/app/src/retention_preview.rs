@@ -9,6 +9,7 @@ use timberyard_store::retention::{FreedBy, preview};
 
 use crate::cli::{RetentionPreviewArguments, SettingsArguments};
 use crate::client::{Client, Endpoint, with_parameters};
+use crate::data_directory;
 use crate::failure::Failure;
 use crate::server::load;
 use crate::time_argument::{now, parse_span, parse_time};
@@ -28,6 +29,7 @@ pub(crate) fn run(arguments: &RetentionPreviewArguments) -> Result<(), Failure> 
         })?;
         let settings = &configuration.settings;
         let directory = &settings.data_dir;
+        data_directory::require(directory)?;
         let made = preview(directory, &store_options(settings), at)
             .map_err(|error| Failure::new(format!("cannot read {}: {error}", directory.display())))?;
         serde_json::to_value(shown(&made)).map_err(|error| Failure::new(error.to_string()))?

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::allocator;
 use crate::cli::{Role, ServerArguments, SettingsArguments};
 use crate::config::{Configuration, Settings, Sources};
+use crate::data_directory;
 use crate::failure::Failure;
 use crate::maintenance::Maintenance;
 use crate::settings_source::{SettingsSource, reload_on, reload_signal};
@@ -66,12 +67,18 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
         .map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
     let hangup =
         reload_signal().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
+    data_directory::require_place_for(&settings.data_dir)?;
     let asked = settings.listen();
-    let listener = TcpListener::bind(asked)
-        .await
-        .map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
-    let address =
-        listener.local_addr().map_err(|error| Failure::new(format!("cannot listen on {asked}: {error}")))?;
+    let cannot_listen = |error: io::Error| {
+        let advice = if error.kind() == io::ErrorKind::AddrInUse {
+            ": stop the program that does, or choose another with --listen"
+        } else {
+            ""
+        };
+        Failure::new(format!("cannot listen on {asked}: {error}{advice}"))
+    };
+    let listener = TcpListener::bind(asked).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
     let wiring = Wiring::new(settings, Some(source))
         .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
     tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));

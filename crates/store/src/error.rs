@@ -52,7 +52,7 @@ pub enum StoreError {
         place: String,
     },
     /// Another process has the directory open.
-    #[error("{} is in use by {}", directory.display(), holder_text(*holder))]
+    #[error("{} is in use by {}: stop it first, or choose another folder", directory.display(), holder_text(*holder))]
     InUse {
         /// The data directory.
         directory: PathBuf,

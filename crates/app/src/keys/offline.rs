@@ -10,6 +10,7 @@ use timberyard_server::auth::{
 
 use super::{CREATED_BY, Change};
 use crate::cli::{CreateKeyArguments, KeyStoreArguments, SettingsArguments};
+use crate::data_directory;
 use crate::failure::Failure;
 use crate::server;
 use crate::time_argument::now;
@@ -26,6 +27,10 @@ pub(super) fn answer(change: &Change<'_>, store: &KeyStoreArguments) -> Result<V
     })?
     .settings;
     let directory = &settings.data_dir;
+    // Only a first key may come before the first start of a server.
+    if !matches!(change, Change::Create { .. }) {
+        data_directory::require(directory)?;
+    }
     let failed = |error: KeyError| failure(directory, &error);
     let keys = key_ring(&settings).map_err(failed)?;
     let now = now();

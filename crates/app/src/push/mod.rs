@@ -57,6 +57,7 @@ impl Plan {
             Some(text) => parse_time("--start", text, now())?,
             None => now(),
         };
+        arguments.files.iter().try_for_each(|file| check_readable(file))?;
         let retry_nanos = parse_span("--retry-for", &arguments.retry_for)?;
         Ok(Self {
             files: arguments.files.clone(),
@@ -67,6 +68,25 @@ impl Plan {
             retry: RetryLimits { total: Duration::from_nanos(retry_nanos.unsigned_abs()) },
         })
     }
+}
+
+/// Fails on a file that cannot be read, before a line of any has been sent.
+fn check_readable(file: &Path) -> Result<(), Failure> {
+    let refuse = |reason: &dyn std::fmt::Display| {
+        Failure::new(format!("{}: {reason}; nothing was sent", file.display()))
+    };
+    if file.as_os_str() == "-" {
+        return Ok(());
+    }
+    let found = std::fs::metadata(file).map_err(|error| refuse(&error))?;
+    if found.is_dir() {
+        return Err(refuse(&"is a folder, not a file"));
+    }
+    // Opening a pipe would wait for who writes into it.
+    if found.is_file() {
+        File::open(file).map_err(|error| refuse(&error))?;
+    }
+    Ok(())
 }
 
 fn parse_labels(typed: &[String]) -> Result<Labels, Failure> {
