@@ -172,10 +172,10 @@ mod tests {
 
     #[test]
     fn records_of_version_1_are_read_for_ever() {
-        let small = include_bytes!("../fixtures/batch-record-v1.bin");
+        let small = include_bytes!("../../fixtures/batch-record-v1.bin");
         assert_same(&small_batch(), &decode(small).expect("valid"));
         assert_eq!(encode(&small_batch()), small, "a change of the bytes needs a new version");
-        let large = include_bytes!("../fixtures/batch-record-v1-zstd.bin");
+        let large = include_bytes!("../../fixtures/batch-record-v1-zstd.bin");
         assert_same(&large_batch(), &decode(large).expect("valid"));
     }
 
