@@ -65,7 +65,7 @@ impl Classes {
         match reading {
             Reading::Text => self.read_as(text, place, class_in_text),
             Reading::Json => self.read_as(text, place, class_in_json),
-            Reading::Digits => {}
+            Reading::Value => {}
         }
     }
 

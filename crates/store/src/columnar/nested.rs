@@ -1,4 +1,7 @@
-//! A column inside a column: values as templates whose slots are runs of digits, such as times, addresses and versions.
+//! A column inside a column: values as templates whose slots are runs of digits and hexadecimal words, such as times,
+//! addresses, paths with ids, and messages with numbers.
+//!
+//! Values of more templates than are worth having lie beside the others as they are.
 
 use super::classes::Classes;
 use super::column_encoder::{
@@ -16,6 +19,8 @@ use crate::codec::{put_bytes, put_varint};
 
 /// The template of values that have none of their own.
 const WHOLE: u32 = 0;
+/// So many values may be without a template before it matters how many have one.
+const WHOLE_FREE: usize = 64;
 
 /// Encodes nested columns; keeps its memory between them.
 #[derive(Default)]
@@ -28,6 +33,7 @@ pub(super) struct Nested {
     /// The first of them is that of whole values.
     templates: Vec<Filled>,
     templates_len: usize,
+    templates_max: usize,
     /// Values without a template of their own.
     whole: Vec<Span>,
     /// The template of each value.
@@ -44,10 +50,12 @@ struct Filled {
     slots: Vec<Slot>,
 }
 
-/// The runs of digits of one slot.
+/// What stands in one slot: numbers, or hexadecimal words.
 #[derive(Default)]
 struct Slot {
     numbers: Vec<u64>,
+    words: Vec<Span>,
+    holds_words: bool,
     /// How many digits the shortest and the longest run has.
     len_min: u32,
     len_max: u32,
@@ -61,7 +69,7 @@ struct Run {
 }
 
 impl Nested {
-    /// Appends the values, unless they have too many templates, and gives the kinds of their bytes.
+    /// Appends the values, unless most of them have no template, and gives the kinds of their bytes.
     pub(super) fn encode(
         &mut self,
         text: &[u8],
@@ -70,10 +78,10 @@ impl Nested {
         out: &mut Vec<u8>,
     ) -> Option<u8> {
         self.clear();
-        let templates_max = (values.len() / 16).clamp(8, 1024);
-        for value in values {
+        self.templates_max = (values.len() / 16).clamp(8, 1024);
+        for (filed, value) in values.iter().enumerate() {
             self.file(*value, text);
-            if self.templates_len > templates_max {
+            if self.whole.len() > WHOLE_FREE + filed / 4 * 3 {
                 return None;
             }
         }
@@ -89,7 +97,7 @@ impl Nested {
         found |= plain.encode_plain(text, &self.whole, out);
         for filled in &templates[1..] {
             for slot in 0..filled.template.slots() {
-                filled.encode_slot(slot, &self.shapes, &mut self.runs, plain, out);
+                found |= filled.encode_slot(slot, text, &self.shapes, &mut self.runs, plain, out);
             }
         }
         Some(found)
@@ -133,22 +141,31 @@ impl Nested {
         let filled = &mut self.templates[template as usize];
         filled.shapes.push(shape);
         for (slot, run) in filled.slots.iter_mut().zip(self.shapes.runs(shape)) {
-            slot.numbers.push(number_at(text, (value.start + run.offset) as usize, run.len as usize));
+            let start = value.start + run.offset;
+            if slot.holds_words {
+                slot.words.push(Span { start, len: run.len });
+            } else {
+                slot.numbers.push(number_at(text, start as usize, run.len as usize));
+            }
         }
     }
 
     #[inline(never)]
     fn add_shape(&mut self, blotted: Option<&Blotted>, value: Span, text: &[u8]) {
         let line = Line::new(text, value, &self.classes);
-        let template = match self.tree.find(line, Reading::Digits, true, &mut self.parts) {
+        let room = self.templates_len < self.templates_max;
+        let template = match self.tree.find(line, Reading::Value, room, &mut self.parts) {
             Found::None => WHOLE,
             Found::Known(number) => number + 1,
             Found::New(number) => {
                 self.add(Template::of(text, value, &self.parts));
+                if let Some(filled) = self.templates.get_mut(number as usize + 1) {
+                    filled.note_words(text, &self.parts);
+                }
                 number + 1
             }
         };
-        let fits = self.parts.iter().all(|part| part.len as usize <= DIGITS_MAX);
+        let fits = self.parts.iter().all(|part| part.len as usize <= DIGITS_MAX || !is_number(part.of(text)));
         let template = if fits { template } else { WHOLE };
         self.shapes.add(blotted, value, template, &self.parts);
         if template != WHOLE {
@@ -163,9 +180,18 @@ impl Filled {
         self.slots.resize_with(template.slots(), Slot::default);
         for slot in &mut self.slots {
             slot.numbers.clear();
+            slot.words.clear();
+            slot.holds_words = false;
             (slot.len_min, slot.len_max) = (u32::MAX, 0);
         }
         self.template = template;
+    }
+
+    /// Notes which slots hold hexadecimal words: all values of a template have them in the same ones.
+    fn note_words(&mut self, text: &[u8], parts: &[Span]) {
+        for (slot, part) in self.slots.iter_mut().zip(parts) {
+            slot.holds_words = !is_number(part.of(text));
+        }
     }
 
     /// Notes the lengths of the runs of a new shape.
@@ -176,23 +202,27 @@ impl Filled {
         }
     }
 
-    /// Appends the column of one slot.
+    /// Appends the column of one slot, and gives the kinds of its bytes.
     fn encode_slot(
         &self,
         number: usize,
+        text: &[u8],
         shapes: &Shapes,
         runs: &mut Vec<Run>,
         plain: &mut PlainEncoder,
         out: &mut Vec<u8>,
-    ) {
-        let Some(slot) = self.slots.get(number) else { return };
-        let Some(first) = slot.numbers.first() else { return };
+    ) -> u8 {
+        let Some(slot) = self.slots.get(number) else { return 0 };
+        if slot.holds_words {
+            return plain.encode_plain(text, &slot.words, out);
+        }
+        let Some(first) = slot.numbers.first() else { return 0 };
         let bounds = Bounds::of(&slot.numbers);
         let same_len = slot.len_min == slot.len_max;
         if same_len && bounds.least == bounds.most {
             out.push(CONSTANT);
             put_bytes(out, Run { number: *first, len: slot.len_min }.write(&mut [0; DIGITS_MAX]));
-            return;
+            return CLASS_DIGIT;
         }
         let lens = self.shapes.iter().map(|shape| shapes.runs(*shape).get(number).map_or(0, |run| run.len));
         let all = || slot.numbers.iter().zip(lens.clone()).map(|(number, len)| Run { number: *number, len });
@@ -212,7 +242,7 @@ impl Filled {
                 _ => 0,
             };
             if distinct_max > 0 && dictionary(runs, distinct_max, plain, out) {
-                return;
+                return CLASS_DIGIT;
             }
         }
         if regular {
@@ -222,7 +252,12 @@ impl Filled {
         } else {
             raw(runs, plain, out);
         }
+        CLASS_DIGIT
     }
+}
+
+fn is_number(part: &[u8]) -> bool {
+    part.iter().all(u8::is_ascii_digit)
 }
 
 /// The number that at most 19 digits are.

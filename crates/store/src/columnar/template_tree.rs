@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_known_template_has_the_parts_that_reading_finds() {
         let mut rng = fastrand::Rng::with_seed(7);
-        let pieces: [&[u8]; 18] = [
+        let pieces: [&[u8]; 21] = [
             b"a",
             b"b1",
             b"=",
@@ -240,8 +240,11 @@ mod tests {
             b"=x ",
             b" a literal of more than a word ",
             b"123456789",
+            b"c0ffee99",
+            b"-",
+            b"f",
         ];
-        for reading in [Reading::Text, Reading::Json, Reading::Digits] {
+        for reading in [Reading::Text, Reading::Json, Reading::Value] {
             let mut tree = TemplateTree::default();
             tree.clear();
             let mut parts = Vec::new();

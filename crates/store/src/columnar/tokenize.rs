@@ -5,11 +5,13 @@
 //! - A line that starts with `{` is read as JSON: every string that is not a key, and every number or word outside
 //!   of strings, is variable; keys, punctuation and white space are not.
 //! - In other lines a token with a digit is variable, and so is what follows `=` and what stands in double quotes.
-//! - In a value, the runs of digits are.
+//! - In a value, the runs of digits are, and words of hexadecimal digits with letters among them, such as ids.
 //!
 //! Reading goes from left to right and remembers nothing at the end of a part but whether a quote is to be closed. So
 //! a literal that was seen before need not be read again, only compared: where it stands, and the same kind of part
 //! follows, reading would have found the same.
+
+use std::ops::Range;
 
 use super::classes::{Classes, DELIMITER, JSON_END, JSON_NO_START, QUOTE};
 use super::strings::Span;
@@ -17,6 +19,11 @@ use super::words::{self, word_at};
 
 /// A line with more variable parts than this becomes one variable as a whole.
 pub(crate) const SLOTS_MAX: usize = 256;
+/// Shorter words are as likely to be anything else.
+const HEX_WORD_BYTES_MIN: usize = 8;
+const HEX_WORD_BYTES_MAX: usize = 128;
+/// Groups of 8, 4, 4, 4 and 12 digits with hyphens between them.
+const UUID_BYTES: usize = 36;
 
 /// A line that is being read. Places are those of the text.
 #[derive(Clone, Copy)]
@@ -35,7 +42,7 @@ pub(super) enum Reading {
     /// A line that starts with `{`.
     Json,
     /// A value.
-    Digits,
+    Value,
 }
 
 /// What stands after a literal.
@@ -53,8 +60,10 @@ pub(super) enum Part {
     JsonString,
     /// Another JSON value.
     JsonOther,
-    /// A run of digits.
+    /// A run of digits that is no part of a hexadecimal word.
     Digits,
+    /// A hexadecimal word.
+    HexWord,
 }
 
 impl Reading {
@@ -109,8 +118,9 @@ impl<'t> Line<'t> {
             Part::JsonOther => (self.class(at) & JSON_NO_START == 0).then(|| self.next(at, JSON_END)),
             Part::Digits => {
                 let end = self.digits_end(at);
-                (end > at).then_some(end)
+                (end > at && !self.is_in_hex_word(at, end)).then_some(end)
             }
+            Part::HexWord => self.hex_word(at).filter(|word| word.start == at).map(|word| word.end),
         }
     }
 
@@ -122,7 +132,7 @@ impl<'t> Line<'t> {
         let found = match reading {
             Reading::Text => self.next_in_text(from),
             Reading::Json => self.next_in_json(from),
-            Reading::Digits => self.next_digits(from),
+            Reading::Value => self.next_in_value(from),
         };
         found.unwrap_or((self.end, self.end, Part::End))
     }
@@ -170,10 +180,16 @@ impl<'t> Line<'t> {
         None
     }
 
-    fn next_digits(&self, from: usize) -> Option<(usize, usize, Part)> {
+    fn next_in_value(&self, from: usize) -> Option<(usize, usize, Part)> {
         let rest = self.text.get(from..self.end)?;
         let at = from + rest.iter().position(u8::is_ascii_digit)?;
-        Some((at, self.digits_end(at), Part::Digits))
+        let end = self.digits_end(at);
+        let word = if self.is_beside_hex_letter(at, end) { self.hex_word(at) } else { None };
+        match word {
+            // What goes on before `from` is not read again.
+            Some(word) if word.start >= from => Some((word.start, word.end, Part::HexWord)),
+            _ => Some((at, end, Part::Digits)),
+        }
     }
 
     #[inline]
@@ -215,6 +231,53 @@ impl<'t> Line<'t> {
         next < self.end && self.text[next] == b':'
     }
 
+    /// Whether the digits from `at` to `end`, all that stand there, belong to a hexadecimal word.
+    #[inline]
+    fn is_in_hex_word(&self, at: usize, end: usize) -> bool {
+        self.is_beside_hex_letter(at, end) && self.hex_word(at).is_some()
+    }
+
+    /// Every run of digits in a hexadecimal word is, since the word has a letter.
+    #[inline]
+    fn is_beside_hex_letter(&self, at: usize, end: usize) -> bool {
+        let is_letter = |place: usize| matches!(self.text[place], b'a'..=b'f');
+        at > self.start && is_letter(at - 1) || end < self.end && is_letter(end)
+    }
+
+    /// The hexadecimal word that has the digit or letter at `at`: 8 to 128 digits in small letters, not all of them
+    /// decimal, that stand alone or behind `0x`; with the other groups of a UUID where it is the first.
+    #[inline(never)]
+    fn hex_word(&self, at: usize) -> Option<Range<usize>> {
+        let line = self.text.get(self.start..self.end)?;
+        let at = at - self.start;
+        let is_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let before = line[..at].iter().rev().take(HEX_WORD_BYTES_MAX).take_while(is_hex).count();
+        let behind = line[at..].iter().take(HEX_WORD_BYTES_MAX).take_while(is_hex).count();
+        let (start, mut end) = (at - before, at + behind);
+        let stands_alone = match line[..start] {
+            [.., b'0', b'x'] => true,
+            [.., byte] => !byte.is_ascii_alphanumeric(),
+            [] => true,
+        } && !line.get(end).is_some_and(u8::is_ascii_alphanumeric);
+        let word = &line[start..end];
+        let is_word = (HEX_WORD_BYTES_MIN..=HEX_WORD_BYTES_MAX).contains(&word.len())
+            && word.iter().any(u8::is_ascii_digit)
+            && !word.iter().all(u8::is_ascii_digit);
+        if !stands_alone || !is_word {
+            return None;
+        }
+        let groups = line.get(end..start + UUID_BYTES).filter(|_| word.len() == 8).unwrap_or_default();
+        let is_uuid = |(place, byte): (usize, &u8)| match place {
+            0 | 5 | 10 | 15 => *byte == b'-',
+            _ => is_hex(&byte),
+        };
+        let goes_on = line.get(start + UUID_BYTES).is_some_and(u8::is_ascii_alphanumeric);
+        if !groups.is_empty() && !goes_on && groups.iter().enumerate().all(is_uuid) {
+            end = start + UUID_BYTES;
+        }
+        Some(self.start + start..self.start + end)
+    }
+
     #[inline]
     fn digits_end(&self, at: usize) -> usize {
         let mut at = at;
@@ -234,9 +297,12 @@ mod tests {
     use super::*;
 
     fn parts(text: &str) -> Vec<&str> {
+        parts_of(text, Reading::of_line(text.as_bytes()))
+    }
+
+    fn parts_of(text: &str, reading: Reading) -> Vec<&str> {
         let mut classes = Classes::default();
         let place = Span { start: 0, len: text.len() as u32 };
-        let reading = Reading::of_line(text.as_bytes());
         classes.read(text.as_bytes(), place, reading);
         let line = Line::new(text.as_bytes(), place, &classes);
         let (mut at, mut before) = (0, Part::End);
@@ -270,5 +336,29 @@ mod tests {
         assert_eq!(parts(r#"open "quote"#), ["quote"]);
         assert_eq!(parts(r#"k= "" a1"#), ["", "a1"]);
         assert_eq!(parts(""), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn digits_and_hexadecimal_words_are_variable_in_values() {
+        for (value, expected) in [
+            ("10.0.0.1:80", &["10", "0", "0", "1", "80"][..]),
+            ("/v1/sessions/cd3e80c9/7", &["1", "cd3e80c9", "7"]),
+            ("cd3e80c", &["3", "80"]),
+            ("12345678", &["12345678"]),
+            ("abcdefab", &[]),
+            ("12abcdef34 took 5d", &["12abcdef34", "5"]),
+            ("g12abcdef34", &["12", "34"]),
+            ("12abcdef34g", &["12", "34"]),
+            ("at 0x7fffa0b1c2d3", &["0", "7fffa0b1c2d3"]),
+            ("b41ba707-efc6-aed5-84b8-5c6d073c9070.", &["b41ba707-efc6-aed5-84b8-5c6d073c9070"]),
+            ("b41ba707-efc6-aed5", &["b41ba707", "6", "5"]),
+            ("b41ba707-efc6-aed5-84b8-5c6d073c90701", &["b41ba707", "6", "5", "84", "8", "5c6d073c90701"]),
+            ("CD3E80C9", &["3", "80", "9"]),
+        ] {
+            assert_eq!(parts_of(value, Reading::Value), expected, "{value}");
+        }
+        let long = format!("a{}", "1".repeat(HEX_WORD_BYTES_MAX));
+        assert_eq!(parts_of(&long, Reading::Value), [&long[1..]]);
+        assert_eq!(parts_of(&long[..HEX_WORD_BYTES_MAX], Reading::Value), [&long[..HEX_WORD_BYTES_MAX]]);
     }
 }
