@@ -2,12 +2,14 @@
 
 use timberyard_model::TenantId;
 use timberyard_server::client_address::AddressBlock;
+use timberyard_wire::json::DEPTH_MAX as JSON_DEPTH_MAX;
 
 use super::Configuration;
 use super::error::ConfigError;
 use super::origin::Origin;
 use super::settings::Settings;
 use crate::key_file::DirectoryKeyFile;
+use crate::telemetry;
 
 /// How much larger than its compressed form a body may be when only the latter's limit was raised.
 const INFLATION_MAX: usize = 4;
@@ -77,12 +79,34 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
             request.inflated_bytes_max, request.body_bytes_max
         ));
     }
+    if request.json_depth_max > JSON_DEPTH_MAX {
+        refuse(format!(
+            "`limits.request.json_depth_max` is {}, and JSON is read {JSON_DEPTH_MAX} levels deep at the most",
+            request.json_depth_max
+        ));
+    }
+    for origin in &settings.cors.allowed_origins {
+        if !is_origin(origin) {
+            refuse(format!(
+                "`cors.allowed_origins`: `{origin}` is neither * nor an origin such as https://logs.example.com"
+            ));
+        }
+    }
+    if let Err(error) = telemetry::check_filter(&settings.log.level) {
+        refuse(format!("`log.level`: {error}"));
+    }
     for proxy in &settings.trusted_proxies {
         if let Err(error) = proxy.parse::<AddressBlock>() {
             refuse(format!("`trusted_proxies`: {error}"));
         }
     }
     refused
+}
+
+/// Whether a browser could send it in `Origin`, or it stands for all.
+fn is_origin(text: &str) -> bool {
+    let host = text.split_once("://").map(|(_, host)| host);
+    text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '?', '#']))
 }
 
 #[cfg(test)]
@@ -133,6 +157,13 @@ mod tests {
         assert!(both[0].contains("auth.anonymous"));
         assert_eq!(check(|s| s.cors.enabled = Some(true)).len(), 1);
         assert_eq!(check(|s| s.limits.request.inflated_bytes_max = 1).len(), 1);
+        assert_eq!(check(|s| s.limits.request.json_depth_max = 1025).len(), 1);
+        assert_eq!(check(|s| s.log.level = "loud".to_owned()).len(), 1);
+        let origins = |origins: &[&str]| {
+            check(|s| s.cors.allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect())
+        };
+        assert_eq!(origins(&["*", "https://a.example", "http://localhost:3000"]).len(), 0);
+        assert_eq!(origins(&["a.example", "https://a.example/", "https://"]).len(), 3);
         assert_eq!(check(|s| s.trusted_proxies = vec!["10.0.0.0/8".to_owned(), "::1".to_owned()]).len(), 0);
         assert_eq!(check(|s| s.trusted_proxies = vec!["10.0.0.0/33".to_owned(), "x".to_owned()]).len(), 2);
     }

@@ -158,13 +158,13 @@ mod tests {
 
     #[test]
     fn later_sources_win_and_every_value_knows_its_own() {
-        let yaml = "data_dir: /file\nnode_id: file\nlog:\n  level: file\n";
-        let environment = [("TIMBERYARD_NODE_ID", "environment"), ("TIMBERYARD_LOG_LEVEL", "environment")];
-        let configuration = load(yaml, &environment, &[("--level", "log.level", "flag")]).expect("valid");
+        let yaml = "data_dir: /file\nnode_id: file\nlog:\n  level: error\n";
+        let environment = [("TIMBERYARD_NODE_ID", "environment"), ("TIMBERYARD_LOG_LEVEL", "warn")];
+        let configuration = load(yaml, &environment, &[("--level", "log.level", "debug")]).expect("valid");
         let settings = &configuration.settings;
         assert_eq!(settings.data_dir, PathBuf::from("/file"));
         assert_eq!(settings.node_id, "environment");
-        assert_eq!(settings.log.level, "flag");
+        assert_eq!(settings.log.level, "debug");
         assert!(configuration.origin("data_dir").to_string().ends_with("t.yaml:1"));
         assert_eq!(configuration.origin("node_id").to_string(), "env TIMBERYARD_NODE_ID");
         assert_eq!(configuration.origin("log.level").to_string(), "flag --level");

@@ -169,7 +169,7 @@ mod tests {
             "listen: '[::1]:99'\nnode_id: 'a \"b\"'\nlimits:\n  query:\n    series_max: 2000\n",
             "storage:\n  retention_streams:\n    - selector: '{env=\"dev\"}'\n      priority: 1\n      period: 24h\n  tenants:\n    a:\n      retention_streams: [{selector: '{a=\"b\"}', period: 9d}]\n",
             "limits:\n  rate:\n    burst: 9\n  tenants:\n    a.b:\n      rate:\n        burst: 7\n      query:\n        series_max: 3\n",
-            "storage:\n  retention_days: 3\n  tenants:\n    a.b:\n      retention_days: 1\ncors:\n  allowed_origins: [a, b]\n",
+            "storage:\n  retention_days: 3\n  tenants:\n    a.b:\n      retention_days: 1\ncors:\n  allowed_origins: [https://a, http://b:1]\n",
         ] {
             let first = load(yaml);
             for describe in [false, true] {
