@@ -11,7 +11,7 @@ use timberyard_model::scan::{
 };
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
-use crate::append::{LogThread, Pending};
+use crate::append::{LogThread, QueuedBatch};
 use crate::core::{Core, lock};
 use crate::deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRequest};
 use crate::disk::{Disk, RealDisk};
@@ -82,9 +82,9 @@ impl Store {
         payload: Vec<u8>,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
-        let pending = Pending { batch, payload, done: Box::new(done) };
-        if let Err((pending, error)) = self.core.queue.push(pending) {
-            (pending.done)(Err(error));
+        let queued = QueuedBatch { batch, payload, done: Box::new(done) };
+        if let Err((queued, error)) = self.core.queue.push(queued) {
+            (queued.done)(Err(error));
         }
     }
 

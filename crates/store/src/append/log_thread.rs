@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::queue::Pending;
+use super::queue::QueuedBatch;
 use super::unique_keys::{GroupKeys, KeyVerdict};
 use crate::core::Core;
 use crate::error::StoreError;
@@ -50,15 +50,15 @@ impl LogThread {
         self.writer
     }
 
-    fn write(&mut self, group: Vec<Pending>) {
+    fn write(&mut self, group: Vec<QueuedBatch>) {
         let mut keys = GroupKeys::default();
         let mut accepted = Vec::with_capacity(group.len());
         let mut refused = Vec::new();
-        for pending in group {
-            match keys.judge(&self.core, &pending.batch) {
-                KeyVerdict::New => accepted.push(pending),
-                KeyVerdict::Exists(error) => self.refuse(pending, error),
-                KeyVerdict::ExistsIfWritten(error) => refused.push((pending, error)),
+        for queued in group {
+            match keys.judge(&self.core, &queued.batch) {
+                KeyVerdict::New => accepted.push(queued),
+                KeyVerdict::Exists(error) => self.refuse(queued, error),
+                KeyVerdict::ExistsIfWritten(error) => refused.push((queued, error)),
             }
         }
         if accepted.is_empty() {
@@ -69,35 +69,35 @@ impl LogThread {
             Ok(first) => first,
             Err(error) => {
                 answer_all(accepted, &error);
-                answer_all(refused.into_iter().map(|(pending, _)| pending), &error);
+                answer_all(refused.into_iter().map(|(queued, _)| queued), &error);
                 return;
             }
         };
         self.make_visible(&accepted, first);
-        for pending in accepted {
-            (pending.done)(Ok(()));
+        for queued in accepted {
+            (queued.done)(Ok(()));
         }
-        for (pending, error) in refused {
-            self.refuse(pending, error);
+        for (queued, error) in refused {
+            self.refuse(queued, error);
         }
     }
 
-    fn refuse(&self, pending: Pending, error: StoreError) {
+    fn refuse(&self, queued: QueuedBatch, error: StoreError) {
         self.core.counters.duplicates_refused.fetch_add(1, Ordering::Relaxed);
-        (pending.done)(Err(error));
+        (queued.done)(Err(error));
     }
 
     /// Returns the sequence of the first batch.
-    fn make_durable(&mut self, group: &[Pending]) -> Result<u64, StoreError> {
+    fn make_durable(&mut self, group: &[QueuedBatch]) -> Result<u64, StoreError> {
         if let Some(error) = self.core.poison_error() {
             return Err(error);
         }
-        let reserved = self.writer.reserve(group.iter().map(|pending| pending.payload.len()));
+        let reserved = self.writer.reserve(group.iter().map(|queued| queued.payload.len()));
         let written = match reserved {
             // Nothing was written: when there is room again, writing goes on.
             Err(error) if error.is_full() => return Err(self.core.full_error()),
             Err(error) => Err(error),
-            Ok(()) => self.writer.write_group(group.iter().map(|pending| &*pending.payload)),
+            Ok(()) => self.writer.write_group(group.iter().map(|queued| &*queued.payload)),
         };
         written.map_err(|error| {
             self.core.poison(&format!("writing the log failed: {error}"));
@@ -105,27 +105,27 @@ impl LogThread {
         })
     }
 
-    fn make_visible(&self, group: &[Pending], first: u64) {
+    fn make_visible(&self, group: &[QueuedBatch], first: u64) {
         let counters = &self.core.counters;
         {
             let mut state = self.core.state();
-            for (sequence, pending) in (first..).zip(group) {
-                state.heads.insert(&pending.batch, sequence, &|_| false);
+            for (sequence, queued) in (first..).zip(group) {
+                state.heads.insert(&queued.batch, sequence, &|_| false);
                 state.applied = sequence;
             }
         }
         counters.log_syncs.fetch_add(1, Ordering::Relaxed);
         counters.batches_appended.fetch_add(group.len() as u64, Ordering::Relaxed);
-        let rows: usize = group.iter().map(|pending| pending.batch.rows.len()).sum();
+        let rows: usize = group.iter().map(|queued| queued.batch.rows.len()).sum();
         counters.rows_appended.fetch_add(rows as u64, Ordering::Relaxed);
-        let payload_bytes: usize = group.iter().map(|pending| pending.payload.len()).sum();
+        let payload_bytes: usize = group.iter().map(|queued| queued.payload.len()).sum();
         counters.payload_bytes_appended.fetch_add(payload_bytes as u64, Ordering::Relaxed);
         self.core.request_cut_if_due();
     }
 }
 
-fn answer_all(group: impl IntoIterator<Item = Pending>, error: &StoreError) {
-    for pending in group {
-        (pending.done)(Err(error.clone()));
+fn answer_all(group: impl IntoIterator<Item = QueuedBatch>, error: &StoreError) {
+    for queued in group {
+        (queued.done)(Err(error.clone()));
     }
 }

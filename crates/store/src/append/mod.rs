@@ -6,4 +6,4 @@ mod queue;
 mod unique_keys;
 
 pub(crate) use log_thread::LogThread;
-pub(crate) use queue::{Pending, Queue};
+pub(crate) use queue::{Queue, QueuedBatch};

@@ -14,13 +14,13 @@ const GROUP_BYTES_MAX: usize = 16 << 20;
 pub(crate) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// A batch on its way into the log.
-pub(crate) struct Pending {
+pub(crate) struct QueuedBatch {
     pub(crate) batch: Arc<LogBatch>,
     pub(crate) payload: Vec<u8>,
     pub(crate) done: Done,
 }
 
-impl Pending {
+impl QueuedBatch {
     /// Memory it holds.
     fn bytes(&self) -> usize {
         self.payload.len() + self.batch.rows.bytes()
@@ -36,7 +36,7 @@ pub(crate) struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    batches: VecDeque<Pending>,
+    batches: VecDeque<QueuedBatch>,
     bytes: usize,
     /// What pushes are answered with, once nothing is taken any more.
     closed: Option<StoreError>,
@@ -48,26 +48,26 @@ impl Queue {
     }
 
     /// Adds a batch, or gives it back with the reason.
-    pub(crate) fn push(&self, pending: Pending) -> Result<(), (Pending, StoreError)> {
+    pub(crate) fn push(&self, queued: QueuedBatch) -> Result<(), (QueuedBatch, StoreError)> {
         let mut waiting = self.lock();
         if let Some(reason) = &waiting.closed {
-            return Err((pending, reason.clone()));
+            return Err((queued, reason.clone()));
         }
-        let bytes = pending.bytes();
-        let oversized = u32::try_from(pending.payload.len()).is_err();
+        let bytes = queued.bytes();
+        let oversized = u32::try_from(queued.payload.len()).is_err();
         if oversized || (waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max) {
             let refusal =
                 StoreError::Overloaded { queued_bytes: waiting.bytes + bytes, limit_bytes: self.bytes_max };
-            return Err((pending, refusal));
+            return Err((queued, refusal));
         }
         waiting.bytes += bytes;
-        waiting.batches.push_back(pending);
+        waiting.batches.push_back(queued);
         self.arrived.notify_one();
         Ok(())
     }
 
     /// Waits for batches and takes a group of them; nothing once the queue is closed and empty.
-    pub(crate) fn take_group(&self) -> Option<Vec<Pending>> {
+    pub(crate) fn take_group(&self) -> Option<Vec<QueuedBatch>> {
         let mut waiting = self.lock();
         while waiting.batches.is_empty() {
             if waiting.closed.is_some() {
@@ -77,10 +77,10 @@ impl Queue {
         }
         let mut group = Vec::new();
         let mut bytes = 0;
-        while let Some(pending) = waiting.batches.pop_front() {
-            bytes += pending.bytes();
-            waiting.bytes -= pending.bytes();
-            group.push(pending);
+        while let Some(queued) = waiting.batches.pop_front() {
+            bytes += queued.bytes();
+            waiting.bytes -= queued.bytes();
+            group.push(queued);
             if bytes >= GROUP_BYTES_MAX {
                 break;
             }
