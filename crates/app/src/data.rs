@@ -54,7 +54,7 @@ pub(crate) fn run_snapshot(arguments: &SnapshotArguments) -> Result<(), Failure>
 
 /// The server makes the copy beside its data; it is then moved to where it was asked for.
 fn snapshot_running(arguments: &SnapshotArguments) -> Result<(), Failure> {
-    let client = Client::new(Endpoint::from_process(&arguments.client)?);
+    let client = Client::new(Endpoint::from_process(&arguments.client)?)?;
     let url = client.endpoint().url("http", "/snapshot");
     let answer = client
         .post("/snapshot", &[], &[])

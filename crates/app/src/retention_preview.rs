@@ -48,7 +48,7 @@ fn at(arguments: &RetentionPreviewArguments) -> Result<Timestamp, Failure> {
 }
 
 fn of_server(arguments: &RetentionPreviewArguments, at: Timestamp) -> Result<Value, Failure> {
-    let client = Client::new(Endpoint::from_process(&arguments.client)?);
+    let client = Client::new(Endpoint::from_process(&arguments.client)?)?;
     let path = with_parameters("/retention/preview", &[("at", &at.to_string())]);
     let url = client.endpoint().url("http", &path);
     let answer = client.get(&path, &[]).map_err(|error| Failure::new(format!("{url}: {error}")))?;

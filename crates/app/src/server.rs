@@ -68,6 +68,12 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     let hangup =
         reload_signal().map_err(|error| Failure::new(format!("cannot listen for signals: {error}")))?;
     data_directory::require_place_for(&settings.data_dir)?;
+    let tls = match settings.tls.files() {
+        None => None,
+        Some(files) => {
+            Some(files.load().map_err(|error| Failure::new(format!("cannot speak TLS: {error}")))?)
+        }
+    };
     let asked = settings.listen();
     let cannot_listen = |error: io::Error| {
         let advice = if error.kind() == io::ErrorKind::AddrInUse {
@@ -79,7 +85,7 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     };
     let listener = TcpListener::bind(asked).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let wiring = Wiring::new(settings, Some(source))
+    let wiring = Wiring::new(settings, Some(source), tls)
         .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
     tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));
     let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));
@@ -170,10 +176,11 @@ fn greeting(settings: &Settings, address: SocketAddr, data_dir: &Path) -> String
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let url = format!("http://{host}:{}", address.port());
+    let scheme = if settings.tls.files().is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{host}:{}", address.port());
     let key = if settings.is_authenticated() { " -H \"X-API-Key: $KEY\"" } else { "" };
     format!(
-        "timberyard {version} listens on http://{address}\n\
+        "timberyard {version} listens on {scheme}://{address}\n\
          data      {data}\n\
          Loki API  {url}/loki/api/v1/push, query_range, labels, tail\n\
          status    {url}/ready, {url}/health, {url}/metrics\n\

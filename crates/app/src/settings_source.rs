@@ -18,12 +18,15 @@ pub(crate) struct SettingsSource {
     arguments: SettingsArguments,
     /// What the server runs with, but for what can be reloaded.
     at_start: Vec<(String, String)>,
+    /// Whether it speaks TLS.
+    has_tls: bool,
 }
 
 impl SettingsSource {
     /// The source of what `started` was loaded from.
     pub(crate) fn new(arguments: SettingsArguments, started: &Configuration) -> Arc<Self> {
-        Arc::new(Self { arguments, at_start: fixed(started) })
+        let has_tls = started.settings.tls.files().is_some();
+        Arc::new(Self { arguments, at_start: fixed(started), has_tls })
     }
 
     fn load(&self) -> Result<Configuration, String> {
@@ -36,10 +39,17 @@ impl Reload for SettingsSource {
         let configuration = self.load()?;
         let now = fixed(&configuration);
         let differ = now.iter().filter(|setting| !self.at_start.contains(setting));
+        let mut at_next_start: Vec<String> = differ.map(|(key, _)| key.clone()).collect();
+        let tls = configuration.settings.tls.files();
+        if tls.is_some() != self.has_tls {
+            at_next_start.push("server.tls.cert_file".to_owned());
+        }
+        let tls = tls.map(|files| files.load()).transpose().map_err(|error| error.to_string())?;
         let settings = server_settings(&configuration.settings);
         Ok(Reloaded {
             limits: TenantLimits::new(settings.limits, settings.tenant_limits),
-            at_next_start: differ.map(|(key, _)| key.clone()).collect(),
+            tls,
+            at_next_start,
         })
     }
 
@@ -56,7 +66,8 @@ fn fixed(configuration: &Configuration) -> Vec<(String, String)> {
 fn is_reloaded(key: &str) -> bool {
     // How many tails, and values of a label, there may be in all is settled at the start.
     let at_start = ["limits.load.", "limits.query.tails_max", "limits.record.label_values_max"];
-    key.starts_with("limits.") && !at_start.iter().any(|fixed| key.starts_with(fixed))
+    let is_limit = key.starts_with("limits.") && !at_start.iter().any(|fixed| key.starts_with(fixed));
+    is_limit || key.starts_with("server.tls.")
 }
 
 /// Takes SIGHUP over from the system's default, which is to die.
@@ -72,11 +83,13 @@ pub(crate) async fn reload_on(mut hangup: Signal, state: SharedState) {
             signalled = hangup.recv() => if signalled.is_none() { return },
         }
         match state.reload_settings().await {
-            Ok(at_next_start) if at_next_start.is_empty() => tracing::info!("limits were read again"),
+            Ok(at_next_start) if at_next_start.is_empty() => {
+                tracing::info!("limits and certificates were read again");
+            }
             Ok(at_next_start) => {
                 tracing::warn!(
                     ?at_next_start,
-                    "limits were read again; other settings count at the next start"
+                    "limits and certificates were read again; other settings count at the next start"
                 );
             }
             Err(error) => {

@@ -4,10 +4,13 @@
 //! for, and those of that time that were shown are left out; it gives a bounded number of them, so that some may be missing
 //! after a long break, which is then said.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 use timberyard_model::Timestamp;
 use tungstenite::client::IntoClientRequest;
@@ -35,10 +38,43 @@ enum Ended {
     Refused(Failure),
 }
 
+/// What a WebSocket runs over.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 /// What has been shown of a tail.
 struct Tail<'a> {
     arguments: &'a TailArguments,
     endpoint: Endpoint,
+    /// Certificates, where TLS is spoken.
+    tls: Option<Arc<ClientConfig>>,
     writer: LineWriter,
     /// Where the next connection begins: with the last line shown.
     start: Timestamp,
@@ -52,9 +88,12 @@ struct Tail<'a> {
 
 /// Follows until it is interrupted.
 pub(crate) fn run(arguments: &TailArguments) -> Result<(), Failure> {
+    let endpoint = Endpoint::from_process(&arguments.client)?;
+    let tls = endpoint.tls.as_ref().map(|files| files.read()?.of_sockets()).transpose()?;
     let mut tail = Tail {
         arguments,
-        endpoint: Endpoint::from_process(&arguments.client)?,
+        endpoint,
+        tls,
         writer: LineWriter::new(arguments.output),
         start: now().saturating_add_nanos(-parse_span("--since", &arguments.since)?),
         at_start: Vec::new(),
@@ -107,7 +146,7 @@ impl Tail<'_> {
         }
     }
 
-    fn connect(&self) -> Result<WebSocket<TcpStream>, Ended> {
+    fn connect(&self) -> Result<WebSocket<Stream>, Ended> {
         let lost = |error: io::Error| Ended::Lost(error.to_string());
         let start = self.start.as_nanos().to_string();
         let limit = if self.has_shown.0 { RESUMED_LINES_MAX } else { self.arguments.limit }.to_string();
@@ -127,11 +166,20 @@ impl Tail<'_> {
             let value = HeaderValue::try_from(value).map_err(|error| unusable(error.to_string()))?;
             request.headers_mut().insert(name, value);
         }
-        let authority = &self.endpoint.authority;
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let address = if has_port { authority.clone() } else { format!("{authority}:80") };
-        let stream = TcpStream::connect(address).map_err(lost)?;
+        let address = self.endpoint.address();
+        let stream = TcpStream::connect(&address).map_err(lost)?;
         stream.set_read_timeout(Some(SILENCE_MAX)).map_err(lost)?;
+        let stream = match &self.tls {
+            None => Stream::Plain(stream),
+            Some(config) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+                let name = ServerName::try_from(host).map_err(|error| unusable(error.to_string()))?;
+                let session = ClientConnection::new(Arc::clone(config), name);
+                let session = session.map_err(|error| unusable(error.to_string()))?;
+                Stream::Tls(Box::new(StreamOwned::new(session, stream)))
+            }
+        };
         match tungstenite::client(request, stream) {
             Ok((socket, _)) => Ok(socket),
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response)))

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_model::{Limits, TenantId};
@@ -34,7 +35,11 @@ pub(crate) struct Wiring {
 
 impl Wiring {
     /// Puts everything together. Must be called on a tokio runtime, which the pipeline's tasks run on.
-    pub(crate) fn new(settings: &Settings, reload: Option<Arc<dyn Reload>>) -> Result<Self, KeyError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        reload: Option<Arc<dyn Reload>>,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Result<Self, KeyError> {
         let slot = Arc::new(StoreSlot::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
@@ -54,6 +59,7 @@ impl Wiring {
             deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
             keys: Arc::new(key_ring(settings)?),
             reload,
+            tls,
             clock: Arc::new(now),
             settings: server_settings(settings),
         });

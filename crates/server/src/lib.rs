@@ -8,6 +8,7 @@ pub mod admin;
 pub mod auth;
 pub mod body;
 pub mod client_address;
+mod connection;
 pub mod content_type;
 pub mod deletions;
 pub mod error_response;
@@ -26,6 +27,7 @@ pub mod serve;
 pub mod settings;
 pub mod socket;
 pub mod state;
+pub mod tls;
 
 pub use deletions::Deletions;
 pub use error_response::ErrorResponse;

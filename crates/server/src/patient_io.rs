@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-/// A TCP connection with patience for its reader.
-pub(crate) struct PatientIo {
-    stream: TokioIo<TcpStream>,
+/// A connection with patience for its reader.
+pub(crate) struct PatientIo<S> {
+    stream: TokioIo<S>,
     patience: Duration,
     stalled: Pin<Box<Sleep>>,
     is_stalled: bool,
 }
 
-impl PatientIo {
+impl<S> PatientIo<S> {
     /// Writes fail with `TimedOut` when nothing could be written for as long as `patience`.
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+    pub(crate) fn new(stream: S, patience: Duration) -> Self {
         let stalled = Box::pin(tokio::time::sleep(patience));
         Self { stream: TokioIo::new(stream), patience, stalled, is_stalled: false }
     }
@@ -45,7 +45,7 @@ impl PatientIo {
     }
 }
 
-impl Read for PatientIo {
+impl<S: AsyncRead + Unpin> Read for PatientIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -55,7 +55,7 @@ impl Read for PatientIo {
     }
 }
 
-impl Write for PatientIo {
+impl<S: AsyncWrite + Unpin> Write for PatientIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.judge(cx, outcome)

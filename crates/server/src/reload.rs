@@ -1,5 +1,9 @@
 //! Settings read again while the server runs; `app` implements where from.
 
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
 use crate::limits::TenantLimits;
 
 /// What can change while the server runs.
@@ -7,6 +11,8 @@ use crate::limits::TenantLimits;
 pub struct Reloaded {
     /// The limits in force from now on.
     pub limits: TenantLimits,
+    /// The certificates for connections from now on, where TLS is spoken.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Settings that have changed and count at the next start only, by their keys.
     pub at_next_start: Vec<String>,
 }

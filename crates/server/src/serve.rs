@@ -9,17 +9,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioTimer;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
 use crate::client_address::PeerAddress;
-use crate::lingering_body::LingeringBody;
-use crate::patient_io::PatientIo;
+use crate::connection::converse;
 use crate::router::router;
 use crate::state::SharedState;
 
@@ -47,7 +42,11 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = accepted => match accepted {
                 Ok((stream, peer, place)) => {
-                    start(stream, PeerAddress(peer), place, &routes, &state, &connections);
+                    let talk = converse(stream, PeerAddress(peer), routes.clone(), Arc::clone(&state));
+                    connections.spawn(async move {
+                        talk.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -59,52 +58,6 @@ pub async fn serve(
     drop(listener);
     drain(&state, &connections).await;
     Ok(())
-}
-
-/// Answers the requests of one connection on a task of its own.
-fn start(
-    stream: TcpStream,
-    peer: PeerAddress,
-    place: OwnedSemaphorePermit,
-    routes: &Router,
-    state: &SharedState,
-    connections: &TaskTracker,
-) {
-    // Answers are written whole; waiting for more to fill a packet only costs time.
-    stream.set_nodelay(true).ok();
-    let routes = routes.clone();
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        routes.clone().oneshot(LingeringBody::around(request))
-    });
-    // The head is part of the request: it has no more time than the whole.
-    let settings = &state.settings;
-    let head_seconds_max =
-        settings.load.stall_seconds_max.min(state.limits.load().everybody().request.timeout_seconds);
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(head_seconds_max))
-        .serve_connection(
-            PatientIo::new(stream, Duration::from_secs(settings.load.unread_seconds_max)),
-            service,
-        )
-        .with_upgrades();
-    let stopping = state.stopping.clone();
-    connections.spawn(async move {
-        let mut connection = pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stopping.cancelled() => {
-                // The request under way is answered, with `Connection: close`.
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, peer = %peer.0, "connection ended early");
-        }
-        drop(place);
-    });
 }
 
 /// Waits for requests and WebSockets to end, but not longer than the settings say.

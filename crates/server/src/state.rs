@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use timberyard_model::Cancellation;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::SinkError;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub keys: Arc<KeyRing>,
     /// Where settings are read again; nowhere when `None`.
     pub reload: Option<Arc<dyn Reload>>,
+    /// Certificates, where TLS is spoken.
+    pub tls: Option<Arc<ServerConfig>>,
     /// What time it is.
     pub clock: Clock,
     /// What the server was told.
@@ -75,6 +78,8 @@ pub struct ServerState {
     pub audit: AuditLog,
     /// Tickets for WebSockets.
     pub tickets: Tickets,
+    /// Certificates for connections to come, where TLS is spoken.
+    pub(crate) tls: Option<ArcSwap<ServerConfig>>,
     /// Where settings are read again.
     pub(crate) reload: Option<Arc<dyn Reload>>,
     pub(crate) failed_attempts: FailedAttempts,
@@ -105,7 +110,8 @@ pub struct ServerState {
 impl ServerState {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> SharedState {
-        let Parts { intake, tail_hub, source, operations, deletions, keys, reload, clock, settings } = parts;
+        let Parts { intake, tail_hub, source, operations, deletions, keys, reload, tls, clock, settings } =
+            parts;
         let (load, auth) = (&settings.load, &settings.auth);
         Arc::new(Self {
             authenticator: Authenticator::new(auth, Arc::clone(&keys)),
@@ -115,6 +121,7 @@ impl ServerState {
             rate_gate: RateGate::default(),
             keys,
             reload,
+            tls: tls.map(ArcSwap::new),
             started: Instant::now(),
             body_budget: BodyBudget::new(load.body_bytes_max),
             request_gate: RequestGate::new(load.requests_max),

@@ -27,6 +27,7 @@ pub struct ServerSettings {
     binary: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    scheme: &'static str,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Folder {
 impl ServerSettings {
     /// The binary with nothing but a port and a folder; in a test, `env!("CARGO_BIN_EXE_timberyard")`.
     pub fn new(binary: impl Into<PathBuf>) -> Self {
-        Self { binary: binary.into(), arguments: Vec::new(), environment: Vec::new() }
+        Self { binary: binary.into(), arguments: Vec::new(), environment: Vec::new(), scheme: "http" }
     }
 
     /// Adds a command line argument.
@@ -61,6 +62,13 @@ impl ServerSettings {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// It is told elsewhere to speak TLS: asks it so. Its certificate is not checked.
+    #[must_use]
+    pub fn over_tls(mut self) -> Self {
+        self.scheme = "https";
         self
     }
 
@@ -116,9 +124,9 @@ impl ServerSettings {
 }
 
 impl ServerProcess {
-    /// `http://127.0.0.1:PORT` followed by `path`.
+    /// `http://127.0.0.1:PORT` followed by `path`, or `https`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.settings.scheme, self.address)
     }
 
     /// `127.0.0.1:PORT`

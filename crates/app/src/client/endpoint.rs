@@ -1,5 +1,6 @@
 //! Which server, and as whom: from flags, then the environment.
 
+use super::trust::TrustFiles;
 use crate::cli::ClientArguments;
 use crate::failure::Failure;
 
@@ -13,6 +14,8 @@ pub(crate) struct Endpoint {
     pub(crate) authority: String,
     /// The path of the URL without a slash at its end; empty for a server at the root.
     pub(crate) path: String,
+    /// Whom to believe, where TLS is spoken.
+    pub(crate) tls: Option<TrustFiles>,
     /// The API key.
     pub(crate) api_key: Option<String>,
     /// The tenant.
@@ -31,10 +34,15 @@ impl Endpoint {
         };
         let url = first(&arguments.url, &["TIMBERYARD_URL", "LOGPULSE_SERVER_URL"])
             .unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let (authority, path) = parse(url.trim())?;
+        let (scheme, authority, path) = parse(url.trim())?;
+        let tls = match scheme {
+            Scheme::Plain => None,
+            Scheme::Tls => Some(TrustFiles::from_environment(|name| first(&None, &[name]))?),
+        };
         Ok(Self {
             authority,
             path,
+            tls,
             api_key: first(&arguments.api_key, &["TIMBERYARD_API_KEY", "LOGPULSE_API_KEY"]),
             tenant: first(&arguments.tenant, &["TIMBERYARD_TENANT"]),
         })
@@ -45,9 +53,21 @@ impl Endpoint {
         Self::new(arguments, |name| std::env::var(name).ok())
     }
 
-    /// The URL of a path of the server, with `http` or `ws` before it.
+    /// The URL of a path of the server, with `http` or `ws` before it, or either with `s`.
     pub(crate) fn url(&self, scheme: &str, path_and_query: &str) -> String {
-        format!("{scheme}://{}{}{path_and_query}", self.authority, self.path)
+        let secure = if self.tls.is_some() { "s" } else { "" };
+        format!("{scheme}{secure}://{}{}{path_and_query}", self.authority, self.path)
+    }
+
+    /// Host and port to connect to.
+    pub(crate) fn address(&self) -> String {
+        let authority = &self.authority;
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        match (has_port, &self.tls) {
+            (true, _) => authority.clone(),
+            (false, None) => format!("{authority}:80"),
+            (false, Some(_)) => format!("{authority}:443"),
+        }
     }
 
     /// The headers that say who asks.
@@ -58,21 +78,26 @@ impl Endpoint {
     }
 }
 
-fn parse(url: &str) -> Result<(String, String), Failure> {
+/// How bytes get to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Plain,
+    Tls,
+}
+
+fn parse(url: &str) -> Result<(Scheme, String, String), Failure> {
     let refuse = |reason: &str| Failure::usage(format!("--url `{url}`: {reason}"));
-    let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
-        Some(("https", _)) => {
-            return Err(refuse("this build speaks plain http only; put a proxy that speaks TLS in front"));
-        }
-        Some(_) => return Err(refuse("must begin with http://")),
-        None => url,
+    let (scheme, rest) = match url.split_once("://") {
+        Some(("http", rest)) => (Scheme::Plain, rest),
+        Some(("https", rest)) => (Scheme::Tls, rest),
+        Some(_) => return Err(refuse("must begin with http:// or https://")),
+        None => (Scheme::Plain, url),
     };
     let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     if authority.is_empty() || authority.contains(['@', '?', '#']) || path.contains(['?', '#']) {
         return Err(refuse("must be like http://HOST:PORT"));
     }
-    Ok((authority.to_owned(), path.trim_end_matches('/').to_owned()))
+    Ok((scheme, authority.to_owned(), path.trim_end_matches('/').to_owned()))
 }
 
 /// Percent-encodes everything but unreserved characters (RFC 3986, section 2.3).
@@ -119,11 +144,24 @@ mod tests {
         assert_eq!(Endpoint::new(&typed, environment).expect("valid").url("ws", "/x"), "ws://h:2/base/x");
         let nothing = Endpoint::new(&ClientArguments::default(), |_| None).expect("valid");
         assert_eq!(nothing.url("http", ""), DEFAULT_URL);
+        assert_eq!(nothing.address(), "127.0.0.1:8080");
+    }
+
+    #[test]
+    fn a_secure_url_is_kept_and_its_port_is_443() {
+        let typed = ClientArguments { url: Some("https://h/base".to_owned()), ..ClientArguments::default() };
+        let endpoint = Endpoint::new(&typed, |_| None).expect("valid");
+        assert_eq!(
+            (endpoint.url("ws", "/x"), endpoint.address()),
+            ("wss://h/base/x".to_owned(), "h:443".to_owned())
+        );
+        let half = |name: &str| (name == "TIMBERYARD_CLIENT_CERT_FILE").then(|| "c.pem".to_owned());
+        assert_eq!(Endpoint::new(&typed, half).expect_err("no key").exit_code(), 2);
     }
 
     #[test]
     fn urls_that_cannot_be_meant_are_refused() {
-        for url in ["https://h", "ftp://h", "http://", "http://u@h", "http://h/?a=b"] {
+        for url in ["https://", "ftp://h", "http://", "http://u@h", "http://h/?a=b"] {
             let typed = ClientArguments { url: Some(url.to_owned()), ..ClientArguments::default() };
             assert_eq!(Endpoint::new(&typed, |_| None).expect_err(url).exit_code(), 2, "{url}");
         }

@@ -63,8 +63,15 @@ pub(crate) struct Client {
 
 impl Client {
     /// A client of the endpoint; connections are kept open between requests.
-    pub(crate) fn new(endpoint: Endpoint) -> Self {
-        let agent = ureq::Agent::config_builder()
+    ///
+    /// # Errors
+    /// Where TLS is spoken: what is wrong with the files of certificates.
+    pub(crate) fn new(endpoint: Endpoint) -> Result<Self, Failure> {
+        let mut config = ureq::Agent::config_builder();
+        if let Some(files) = &endpoint.tls {
+            config = config.tls_config(files.read()?.of_requests()?);
+        }
+        let agent = config
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -73,7 +80,7 @@ impl Client {
             .user_agent(concat!("timberyard/", env!("CARGO_PKG_VERSION")))
             .build()
             .into();
-        Self { endpoint, agent }
+        Ok(Self { endpoint, agent })
     }
 
     /// The server.
@@ -253,8 +260,8 @@ mod tests {
             }
             requests
         });
-        let endpoint = Endpoint { authority, path: String::new(), api_key: None, tenant: None };
-        (Client::new(endpoint), server)
+        let endpoint = Endpoint { authority, path: String::new(), tls: None, api_key: None, tenant: None };
+        (Client::new(endpoint).expect("plain"), server)
     }
 
     #[test]

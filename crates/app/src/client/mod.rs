@@ -3,6 +3,7 @@
 mod backoff;
 mod endpoint;
 mod http;
+mod trust;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use endpoint::{Endpoint, with_parameters};

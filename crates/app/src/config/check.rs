@@ -69,6 +69,16 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
                 .to_owned(),
         );
     }
+    let tls = &settings.tls;
+    for (one, written, other) in [
+        ("cert_file", &tls.cert_file, "key_file"),
+        ("key_file", &tls.key_file, "cert_file"),
+        ("client_ca_file", &tls.client_ca_file, "cert_file"),
+    ] {
+        if written.is_some() && tls.files().is_none() {
+            refuse(format!("`server.tls.{one}` is written without `server.tls.{other}`"));
+        }
+    }
     if let Err(error) = TenantId::new(&auth.audit_tenant) {
         refuse(format!("`auth.audit_tenant`: {error}"));
     }
@@ -164,6 +174,11 @@ mod tests {
         };
         assert_eq!(origins(&["*", "https://a.example", "http://localhost:3000"]).len(), 0);
         assert_eq!(origins(&["a.example", "https://a.example/", "https://"]).len(), 3);
+        let file = || Some("x.pem".to_owned());
+        assert!(check(|s| s.tls.cert_file = file())[0].contains("without `server.tls.key_file`"));
+        assert!(check(|s| s.tls.client_ca_file = file())[0].contains("without `server.tls.cert_file`"));
+        let both = |s: &mut Settings| (s.tls.cert_file, s.tls.key_file) = (file(), file());
+        assert!(check(both).is_empty());
         assert_eq!(check(|s| s.trusted_proxies = vec!["10.0.0.0/8".to_owned(), "::1".to_owned()]).len(), 0);
         assert_eq!(check(|s| s.trusted_proxies = vec!["10.0.0.0/33".to_owned(), "x".to_owned()]).len(), 2);
     }

@@ -36,7 +36,7 @@ pub(crate) enum Meaning {
 }
 
 /// The variables of the five systems, and those of the commands that talk to a server.
-pub(crate) const FOREIGN: [(&str, Meaning); 32] = [
+pub(crate) const FOREIGN: [(&str, Meaning); 35] = [
     ("PORT", Meaning::Sets("port")),
     ("AUTH_SECRET", Meaning::Sets("auth.secret")),
     ("ENABLE_FILE_LOGGING", Meaning::Switches("file logging")),
@@ -69,6 +69,9 @@ pub(crate) const FOREIGN: [(&str, Meaning); 32] = [
     ("TIMBERYARD_URL", Meaning::Describes),
     ("TIMBERYARD_API_KEY", Meaning::Describes),
     ("TIMBERYARD_TENANT", Meaning::Describes),
+    ("TIMBERYARD_CA_FILE", Meaning::Describes),
+    ("TIMBERYARD_CLIENT_CERT_FILE", Meaning::Describes),
+    ("TIMBERYARD_CLIENT_KEY_FILE", Meaning::Describes),
 ];
 
 /// A variable with its value.

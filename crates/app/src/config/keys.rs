@@ -114,6 +114,17 @@ pub(crate) const KEYS: &[Key] = &[
     key!(node_id, Text, "name of this node, ingested_node_id of its entries"),
     key!(trusted_proxies, Texts, "proxies whose X-Forwarded-For is believed: addresses or networks"),
     key!(
+    server.tls.cert_file at tls.cert_file,
+            OptionalText,
+            "PEM file of the certificate and those that sign it; with it, only TLS is spoken"
+        ),
+    key!(server.tls.key_file at tls.key_file, OptionalText, "PEM file of its private key"),
+    key!(
+        server.tls.client_ca_file at tls.client_ca_file,
+        OptionalText,
+        "PEM file of root certificates; with it, clients need a certificate that one of them signed"
+    ),
+    key!(
         auth.enabled,
         OptionalSwitch,
         "whether requests need a key; when not said, they do as soon as there is a secret or key"
@@ -321,7 +332,7 @@ pub(crate) const KEYS: &[Key] = &[
 ];
 
 /// Sections and keys of parts that this build does not have, so that asking for one names it.
-pub(crate) const ABSENT_SECTIONS: [(&str, &str); 13] = [
+pub(crate) const ABSENT_SECTIONS: [(&str, &str); 12] = [
     ("agent", "the agent"),
     ("alerts", "alert rules"),
     ("clickhouse", "ClickHouse"),
@@ -334,7 +345,6 @@ pub(crate) const ABSENT_SECTIONS: [(&str, &str); 13] = [
     ("postgresql", "PostgreSQL"),
     ("redis", "Redis"),
     ("targets", "the agent"),
-    ("tls", "TLS"),
 ];
 
 /// What the paths of limits begin with, and those of single tenants' limits before the tenant's name.

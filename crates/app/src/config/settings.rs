@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use timberyard_model::limits::Limits;
 use timberyard_server::settings::LoadLimits;
+use timberyard_server::tls::TlsFiles;
 use timberyard_store::StoreOptions;
 
 use super::stream_retention::StreamRetention;
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) node_id: String,
     /// Proxies whose `X-Forwarded-For` is believed: addresses or networks (`10.0.0.0/8`).
     pub(crate) trusted_proxies: Vec<String>,
+    /// Certificates, where TLS is spoken.
+    pub(crate) tls: TlsSettings,
     /// Who may do what.
     pub(crate) auth: AuthSettings,
     /// Which web pages may read answers.
@@ -55,6 +58,28 @@ pub(crate) struct TenantLimit {
     pub(crate) key: usize,
     /// Its value.
     pub(crate) written: Written,
+}
+
+/// The files of certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsSettings {
+    /// The server's certificate and those between it and a root.
+    pub(crate) cert_file: Option<String>,
+    /// Its private key.
+    pub(crate) key_file: Option<String>,
+    /// Roots of clients' certificates.
+    pub(crate) client_ca_file: Option<String>,
+}
+
+impl TlsSettings {
+    /// The files, where TLS is spoken; `config::check` has refused one of a pair without the other.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificates: self.cert_file.as_ref()?.into(),
+            key: self.key_file.as_ref()?.into(),
+            client_roots: self.client_ca_file.as_ref().map(PathBuf::from),
+        })
+    }
 }
 
 /// Who may do what.
@@ -160,6 +185,7 @@ impl Default for Settings {
             data_dir: PathBuf::from("./data"),
             node_id: "node-1".to_owned(),
             trusted_proxies: Vec::new(),
+            tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             cors: CorsSettings::default(),
             store: StoreOptions::default(),

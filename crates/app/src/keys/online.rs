@@ -12,7 +12,7 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Asks the server and gives its answer.
 pub(super) fn answer(change: &Change<'_>, arguments: &ClientArguments) -> Result<Value, Failure> {
-    let client = Client::new(Endpoint::from_process(arguments)?);
+    let client = Client::new(Endpoint::from_process(arguments)?)?;
     let (path, answer) = match change {
         Change::Create { arguments, lifetime_seconds } => {
             let body = create_request(arguments, *lifetime_seconds).to_string();

@@ -72,7 +72,7 @@ impl Plan {
 pub(crate) fn run(arguments: &LoadgenArguments) -> Result<(), Failure> {
     let mut endpoint = Endpoint::from_process(&arguments.client)?;
     let plan = Plan::new(arguments, &mut endpoint)?;
-    let client = Client::new(endpoint);
+    let client = Client::new(endpoint)?;
     let progress = Progress::of_entries(plan.total);
     let mut entries = Entries::new(plan.seed, plan.with_labels);
     let (mut sent, mut requests, mut retries) = (0, 0u64, 0);

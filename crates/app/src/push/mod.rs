@@ -111,7 +111,7 @@ fn parse_labels(typed: &[String]) -> Result<Labels, Failure> {
 /// Sends all files, and says how many lines were acknowledged.
 pub(crate) fn run(arguments: &PushArguments) -> Result<(), Failure> {
     let plan = Plan::new(arguments)?;
-    let client = Client::new(Endpoint::from_process(&arguments.client)?);
+    let client = Client::new(Endpoint::from_process(&arguments.client)?)?;
     let mut push = Push {
         sender: Sender::new(&client, plan.retry),
         batch: Batch::new(plan.labels.clone(), plan.start),

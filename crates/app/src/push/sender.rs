@@ -155,7 +155,8 @@ mod tests {
                 }
             }
         });
-        (Client::new(Endpoint { authority, path: String::new(), api_key: None, tenant: None }), server)
+        let endpoint = Endpoint { authority, path: String::new(), tls: None, api_key: None, tenant: None };
+        (Client::new(endpoint).expect("plain"), server)
     }
 
     fn batch(lines: &[&str]) -> Batch {

@@ -124,7 +124,7 @@ impl Plan {
 pub(crate) fn run(arguments: &QueryArguments) -> Result<(), Failure> {
     let question = Question {
         plan: Plan::new(arguments, now())?,
-        client: Client::new(Endpoint::from_process(&arguments.client)?),
+        client: Client::new(Endpoint::from_process(&arguments.client)?)?,
         arguments,
     };
     if arguments.explain {

@@ -28,3 +28,4 @@ mod retention;
 mod round_trip;
 mod senders;
 mod stored_keys;
+mod tls;

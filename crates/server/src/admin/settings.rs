@@ -21,6 +21,10 @@ impl ServerState {
     pub async fn reload_settings(&self) -> Result<Vec<String>, ErrorResponse> {
         let reloaded = ask(self, |reload| reload.read()).await?;
         self.limits.store(Arc::new(reloaded.limits));
+        // Whether TLS is spoken at all was settled at the start.
+        if let (Some(in_force), Some(tls)) = (&self.tls, reloaded.tls) {
+            in_force.store(tls);
+        }
         Ok(reloaded.at_next_start)
     }
 }
@@ -31,7 +35,7 @@ pub async fn describe(State(state): State<SharedState>) -> Result<Response, Erro
     Ok(([(header::CONTENT_TYPE, "application/yaml")], text).into_response())
 }
 
-/// Puts the limits that are written now in force.
+/// Puts the limits and certificates that are written now in force.
 pub async fn reload(State(state): State<SharedState>) -> Result<Json<Value>, ErrorResponse> {
     let at_next_start = state.reload_settings().await?;
     Ok(Json(json!({ "status": "success", "at_next_start": at_next_start })))

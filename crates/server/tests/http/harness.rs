@@ -117,6 +117,7 @@ impl TestServer {
             deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
             keys: Arc::new(keys),
             reload: None,
+            tls: None,
             clock: Arc::new(|| NOW),
             settings,
         });
