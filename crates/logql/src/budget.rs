@@ -1,5 +1,7 @@
 //! The memory that one query may hold.
 
+use timberyard_model::scan::ScanRequest;
+
 use crate::error::{LimitError, QueryError};
 
 /// Counts bytes that a query holds against its limit. An estimate: it counts what grows with the data.
@@ -18,6 +20,11 @@ impl Budget {
     pub(crate) fn take(&mut self, bytes: usize) -> Result<(), QueryError> {
         self.used = self.used.saturating_add(bytes);
         if self.used > self.limit { Err(LimitError::Memory { limit: self.limit }.into()) } else { Ok(()) }
+    }
+
+    /// The part of the limit that is left to the source for what it reads ahead of the query, in bytes. Not counted here.
+    pub(crate) fn read_ahead_bytes_max(&self) -> usize {
+        ScanRequest::READ_AHEAD_BYTES.min(self.limit / 8)
     }
 
     /// What is held now, to [give back](Budget::give_back_to) all that is taken from here on.

@@ -7,6 +7,7 @@ use timberyard_model::TimeRange;
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::scan::{Columns, Direction, LogSource, ScanEstimate, ScanRequest};
 
+use crate::budget::Budget;
 use crate::error::QueryError;
 use crate::plan::compile::compile;
 use crate::plan::pushdown::divided_texts;
@@ -59,7 +60,7 @@ pub fn explain(
         Expression::Logs(logs) => {
             let range = logs::time_range(request);
             let plan = compile(source, &request.tenant, range, logs)?;
-            let scan = logs::scan_request(request, logs, &plan);
+            let scan = logs::scan_request(request, logs, &plan, &Budget::new(limits.memory_bytes_max));
             let scans = vec![planned(source, query.clone(), logs, &scan)?];
             Ok(Explanation { query, is_metric: false, scans })
         }

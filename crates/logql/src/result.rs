@@ -168,16 +168,7 @@ pub struct QueryStatistics {
 impl QueryStatistics {
     /// Adds what a finished scan cost.
     pub(crate) fn add_scan(&mut self, scan: ScanStatistics) {
-        let sum = &mut self.scan;
-        sum.segments_total += scan.segments_total;
-        sum.segments_read += scan.segments_read;
-        sum.segments_damaged += scan.segments_damaged;
-        sum.blocks_skipped += scan.blocks_skipped;
-        sum.blocks_read += scan.blocks_read;
-        sum.compressed_bytes += scan.compressed_bytes;
-        sum.decompressed_bytes += scan.decompressed_bytes;
-        sum.rows_scanned += scan.rows_scanned;
-        sum.rows_matched += scan.rows_matched;
+        self.scan += scan;
     }
 
     /// What the user should know about an answer that cost this.

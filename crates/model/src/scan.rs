@@ -2,6 +2,7 @@
 //!
 //! Every store (embedded, ClickHouse, PostgreSQL, other nodes) is a [`LogSource`].
 
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use crate::cancellation::{CancelReason, Cancellation};
@@ -59,11 +60,17 @@ pub struct ScanRequest {
     /// Set by a consumer that only counts rows of equal metadata, as far as it looks at metadata, between cuts: the
     /// source may hand over numbers instead of rows. A source ignores this where line filters or fields are asked for.
     pub counting: Option<Cuts>,
+    /// Memory that may be taken by what a source reads before the consumer asks for it, in bytes, roughly; with 0 it
+    /// reads nothing ahead.
+    pub read_ahead_bytes_max: usize,
     /// Looked at between blocks.
     pub cancellation: Cancellation,
 }
 
 impl ScanRequest {
+    /// What is read ahead when nobody says otherwise, in bytes.
+    pub const READ_AHEAD_BYTES: usize = 32 << 20;
+
     /// All rows of a tenant in a range, newest first.
     pub fn all(tenant: TenantId, range: TimeRange) -> Self {
         Self {
@@ -76,6 +83,7 @@ impl ScanRequest {
             metadata_names: None,
             fields: None,
             counting: None,
+            read_ahead_bytes_max: Self::READ_AHEAD_BYTES,
             cancellation: Cancellation::default(),
         }
     }
@@ -114,18 +122,71 @@ pub struct ScanStatistics {
     pub segments_read: u64,
     /// Segments of which something could not be read because it is damaged: the answer lacks those rows.
     pub segments_damaged: u64,
-    /// Blocks that time, labels or filters ruled out without reading.
-    pub blocks_skipped: u64,
-    /// Blocks read.
+    /// Blocks of these segments that were not read, by what ruled them out.
+    pub blocks_skipped: SkippedBlocks,
+    /// Blocks of which something was read.
     pub blocks_read: u64,
+    /// Of these, blocks in which no line can pass the filters, as the stamps of their columns tell without a look at
+    /// any value.
+    pub blocks_stamped_out: u64,
+    /// Of these, blocks in which no line passes the filters, as the values of their columns tell.
+    pub blocks_filtered_out: u64,
     /// Bytes read from the store, compressed.
     pub compressed_bytes: u64,
     /// Bytes after decompression.
     pub decompressed_bytes: u64,
-    /// Rows whose line was looked at.
+    /// Rows whose line was looked at, in columns or whole.
     pub rows_scanned: u64,
+    /// Rows that were put together from their columns.
+    pub rows_decoded: u64,
     /// Rows that passed all filters.
     pub rows_matched: u64,
+}
+
+/// Blocks that were not read, by what ruled them out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SkippedBlocks {
+    /// No row is in the range.
+    pub by_time: u64,
+    /// No row is of a stream that passes, or deletions hide all that are.
+    pub by_labels: u64,
+    /// No row can pass the filters, as an index of words tells.
+    pub by_words: u64,
+    /// Their rows were counted without being read.
+    pub by_counts: u64,
+}
+
+impl SkippedBlocks {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.by_time + self.by_labels + self.by_words + self.by_counts
+    }
+}
+
+impl AddAssign for SkippedBlocks {
+    fn add_assign(&mut self, other: Self) {
+        self.by_time += other.by_time;
+        self.by_labels += other.by_labels;
+        self.by_words += other.by_words;
+        self.by_counts += other.by_counts;
+    }
+}
+
+impl AddAssign for ScanStatistics {
+    fn add_assign(&mut self, other: Self) {
+        self.segments_total += other.segments_total;
+        self.segments_read += other.segments_read;
+        self.segments_damaged += other.segments_damaged;
+        self.blocks_skipped += other.blocks_skipped;
+        self.blocks_read += other.blocks_read;
+        self.blocks_stamped_out += other.blocks_stamped_out;
+        self.blocks_filtered_out += other.blocks_filtered_out;
+        self.compressed_bytes += other.compressed_bytes;
+        self.decompressed_bytes += other.decompressed_bytes;
+        self.rows_scanned += other.rows_scanned;
+        self.rows_decoded += other.rows_decoded;
+        self.rows_matched += other.rows_matched;
+    }
 }
 
 /// What a scan would read, as far as that is known without reading rows.
@@ -185,6 +246,8 @@ pub struct SeriesRequest {
     pub selectors: Vec<Vec<LabelMatcher>>,
     /// Memory that the answer may hold, in bytes, roughly; past it the question is refused.
     pub memory_bytes_max: usize,
+    /// Looked at between segments or blocks.
+    pub cancellation: Cancellation,
 }
 
 /// Rows and bytes of one stream in a time range.

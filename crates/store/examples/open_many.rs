@@ -17,7 +17,7 @@ use timberyard_model::batch::EqualEntries;
 use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{LogSource, SeriesRequest};
-use timberyard_model::{Labels, LogBatch, TenantId, TimeRange, Timestamp};
+use timberyard_model::{Cancellation, Labels, LogBatch, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::{DirectoryEntry, Disk, DiskFile, LockHolder, LockOutcome, RealDisk};
 use timberyard_store::{DecodeRecord, Store, StoreOptions};
 
@@ -67,6 +67,7 @@ fn measure(directory: &Path) -> Result<(), Box<dyn Error>> {
             range: TimeRange::new(Timestamp::from_nanos(0), Timestamp::from_nanos(DAY_NANOS)),
             selectors: Vec::new(),
             memory_bytes_max: usize::MAX,
+            cancellation: Cancellation::default(),
         };
         let labels = store.labels(&request, &LabelQuestion::Names)?;
         answered.push(begun.elapsed());

@@ -21,6 +21,7 @@ use crate::manifest::Manifest;
 use crate::options::StoreOptions;
 use crate::paths::Paths;
 use crate::retention::Cutoffs;
+use crate::scan::ReadPool;
 use crate::segment::{IndexCache, Segment};
 use crate::segment_set::SegmentSet;
 use crate::wal::LogFiles;
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) log_files: Arc<LogFiles>,
     pub(crate) index_cache: IndexCache,
     pub(crate) counters: Counters,
+    /// Turns of scans that read ahead.
+    pub(crate) read_pool: ReadPool,
     /// Held by whoever compacts or expires segments: what the round before has left.
     pub(crate) maintaining: Mutex<Maintained>,
     /// Held by whoever turns heads into segments.
@@ -91,6 +94,7 @@ impl Core {
             log_files,
             index_cache: IndexCache::new(options.index_cache_bytes_max),
             counters: Counters::default(),
+            read_pool: ReadPool::new(options.read_threads),
             maintaining: Mutex::default(),
             cutting: Mutex::default(),
             next_segment_id: AtomicU64::new(manifest.next_segment_id),

@@ -38,6 +38,9 @@ pub struct StoreOptions {
     pub segment_bytes_max: u64,
     /// Memory for segment indexes that were read, in bytes.
     pub index_cache_bytes_max: usize,
+    /// Threads that read blocks ahead of the queries that will want them, for all queries together. With 0 each query
+    /// reads by itself.
+    pub read_threads: usize,
 }
 
 /// What is kept, and for how long. `None` keeps everything.
@@ -82,6 +85,7 @@ impl Default for StoreOptions {
             segments_synced_singly_max: 16,
             segment_bytes_max: 512 << 20,
             index_cache_bytes_max: 64 << 20,
+            read_threads: 1,
         }
     }
 }

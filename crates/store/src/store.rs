@@ -40,6 +40,7 @@ pub struct Store {
 struct Threads {
     log: Option<JoinHandle<LogWriter>>,
     cutter: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Store {
@@ -67,7 +68,12 @@ impl Store {
         let cutter_core = Arc::clone(&core);
         let cutter = std::thread::Builder::new().name("store-cutter".to_owned());
         let cutter = cutter.spawn(move || cutter_core.run_cutter()).map_err(spawn_error)?;
-        let threads = Threads { log: Some(log), cutter: Some(cutter) };
+        let mut threads = Threads { log: Some(log), cutter: Some(cutter), readers: Vec::new() };
+        for _ in 0..core.read_pool.threads() {
+            let reader_core = Arc::clone(&core);
+            let reader = std::thread::Builder::new().name("store-reader".to_owned());
+            threads.readers.push(reader.spawn(move || reader_core.read_pool.run()).map_err(spawn_error)?);
+        }
         core.request_cut_if_due();
         Ok(Self { core, threads: Mutex::new(threads), _lock: lock })
     }
@@ -174,6 +180,12 @@ impl Store {
             && cutter.join().is_err()
         {
             tracing::error!("the cutter's thread panicked");
+        }
+        self.core.read_pool.close();
+        for reader in threads.readers.drain(..) {
+            if reader.join().is_err() {
+                tracing::error!("a reader's thread panicked");
+            }
         }
         writer
     }

@@ -198,6 +198,7 @@ impl LogSource for MemorySource {
             range: request.range,
             selectors,
             memory_bytes_max: usize::MAX,
+            cancellation: request.cancellation.clone(),
         });
         let streams: BTreeSet<&Labels> = selected.iter().map(|entry| &entry.labels).collect();
         Ok(ScanEstimate {

@@ -1,9 +1,12 @@
 //! The `stats` object that Loki puts beside every query result.
 //!
 //! Grafana reads `summary`; the other parts are there with their fields, since clients expect them, filled
-//! where Timberyard has such a figure (a segment counts as a chunk) and 0 where it has none.
+//! where Timberyard has such a figure (a segment counts as a chunk) and 0 where it has none. What Loki has no word for is in
+//! the part `timberyard`.
 
 use std::io::Write;
+
+use timberyard_model::scan::ScanStatistics;
 
 /// What a query cost, in the terms that Loki reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,18 +19,10 @@ pub struct QueryStats {
     pub bytes_processed: u64,
     /// Lines that were looked at.
     pub lines_processed: u64,
-    /// Lines that passed all filters.
-    pub lines_matched: u64,
     /// Lines or points in the answer.
     pub entries_returned: u64,
-    /// Segments that the query might concern.
-    pub segments_total: u64,
-    /// Segments that were read.
-    pub segments_read: u64,
-    /// Bytes read from the store, compressed.
-    pub compressed_bytes: u64,
-    /// The same after decompression.
-    pub decompressed_bytes: u64,
+    /// What reading cost the store.
+    pub scan: ScanStatistics,
 }
 
 /// Appends the object.
@@ -36,7 +31,7 @@ pub fn write_stats(out: &mut Vec<u8>, stats: &QueryStats) {
         seconds if seconds > 0.0 => (amount as f64 / seconds) as u64,
         _ => 0,
     };
-    let QueryStats { bytes_processed, lines_processed, lines_matched, .. } = stats;
+    let QueryStats { bytes_processed, lines_processed, scan, .. } = stats;
     // Writing to a vector does not fail.
     let _ = write!(
         out,
@@ -53,7 +48,7 @@ pub fn write_stats(out: &mut Vec<u8>, stats: &QueryStats) {
         finite(stats.execution_seconds),
         finite(stats.queue_seconds),
         stats.entries_returned,
-        lines_matched,
+        scan.rows_matched,
     );
     write_store(out, stats);
     out.extend_from_slice(
@@ -84,12 +79,44 @@ pub fn write_stats(out: &mut Vec<u8>, stats: &QueryStats) {
     }
     let _ = write!(
         out,
-        r#"}},"index":{{"totalChunks":{},"postFilterChunks":{},"shardsDuration":0,"usedBloomFilters":false}}}}"#,
-        stats.segments_total, stats.segments_read
+        r#"}},"index":{{"totalChunks":{},"postFilterChunks":{},"shardsDuration":0,"usedBloomFilters":false}},"timberyard":"#,
+        scan.segments_total, scan.segments_read
+    );
+    write_scan(out, scan);
+    out.push(b'}');
+}
+
+/// What Loki's part about the store cannot say.
+fn write_scan(out: &mut Vec<u8>, scan: &ScanStatistics) {
+    let skipped = &scan.blocks_skipped;
+    let _ = write!(
+        out,
+        concat!(
+            r#"{{"segments":{{"total":{},"read":{},"damaged":{}}},"#,
+            r#""blocks":{{"read":{},"ruledOutByStamps":{},"ruledOutByFilters":{},"#,
+            r#""skippedByTime":{},"skippedByLabels":{},"skippedByWords":{},"skippedByCounts":{}}},"#,
+            r#""bytes":{{"read":{},"decompressed":{}}},"rows":{{"scanned":{},"decoded":{},"matched":{}}}}}"#
+        ),
+        scan.segments_total,
+        scan.segments_read,
+        scan.segments_damaged,
+        scan.blocks_read,
+        scan.blocks_stamped_out,
+        scan.blocks_filtered_out,
+        skipped.by_time,
+        skipped.by_labels,
+        skipped.by_words,
+        skipped.by_counts,
+        scan.compressed_bytes,
+        scan.decompressed_bytes,
+        scan.rows_scanned,
+        scan.rows_decoded,
+        scan.rows_matched,
     );
 }
 
 fn write_store(out: &mut Vec<u8>, stats: &QueryStats) {
+    let scan = &stats.scan;
     let _ = write!(
         out,
         concat!(
@@ -99,12 +126,12 @@ fn write_store(out: &mut Vec<u8>, stats: &QueryStats) {
             r#""postFilterLines":{},"headChunkStructuredMetadataBytes":0,"decompressedStructuredMetadataBytes":0}},"#,
             r#""chunkRefsFetchTime":0,"congestionControlLatency":0,"pipelineWrapperFilteredLines":0}}"#
         ),
-        stats.segments_total,
-        stats.segments_read,
-        stats.decompressed_bytes,
+        scan.segments_total,
+        scan.segments_read,
+        scan.decompressed_bytes,
         stats.lines_processed,
-        stats.compressed_bytes,
-        stats.lines_matched,
+        scan.compressed_bytes,
+        scan.rows_matched,
     );
 }
 
@@ -115,6 +142,8 @@ fn finite(seconds: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use timberyard_model::scan::SkippedBlocks;
+
     use super::*;
 
     #[test]
@@ -124,12 +153,15 @@ mod tests {
             execution_seconds: 0.5,
             bytes_processed: 1000,
             lines_processed: 10,
-            lines_matched: 3,
             entries_returned: 2,
-            segments_total: 7,
-            segments_read: 4,
             queue_seconds: f64::NAN,
-            ..QueryStats::default()
+            scan: ScanStatistics {
+                segments_total: 7,
+                segments_read: 4,
+                rows_matched: 3,
+                blocks_skipped: SkippedBlocks { by_words: 5, ..SkippedBlocks::default() },
+                ..ScanStatistics::default()
+            },
         };
         write_stats(&mut out, &stats);
         let json: serde_json::Value = serde_json::from_slice(&out).expect("valid JSON");
@@ -140,5 +172,7 @@ mod tests {
         assert_eq!(json["ingester"]["store"]["totalChunksRef"], 0);
         assert_eq!(json["cache"]["labelResult"]["requests"], 0);
         assert_eq!(json["index"]["postFilterChunks"], 4);
+        assert_eq!(json["timberyard"]["blocks"]["skippedByWords"], 5);
+        assert_eq!(json["timberyard"]["rows"]["matched"], 3);
     }
 }

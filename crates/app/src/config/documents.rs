@@ -50,8 +50,9 @@ fn the_guide_says_what_every_key_means_and_its_default() {
         let row = row.unwrap_or_else(|| panic!("{} has no row", key.path));
         assert!(row.contains(key.meaning), "{}: {row}", key.path);
         let default = match show(&mut defaults, &Found { number, tenant: None }) {
-            // It depends on the machine.
+            // They depend on the machine.
             _ if key.path == "query.workers" => "twice the cores".to_owned(),
+            _ if key.path == "query.read_threads" => "one less than cores".to_owned(),
             Shown::Nothing | Shown::List(_) | Shown::StreamRetentions(_) => "none".to_owned(),
             Shown::Text(text) | Shown::Bare(text) => format!("`{text}`"),
         };

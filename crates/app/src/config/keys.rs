@@ -236,6 +236,11 @@ pub(crate) const KEYS: &[Key] = &[
         "the same in entries of 1 KiB, as LogPulse writes it; counts before queue_bytes_max"
     ),
     key!(query.workers at load.queries_max, Usize(Count), "queries that run at the same time"),
+    key!(
+        query.read_threads at store.read_threads,
+        Usize(Count),
+        "threads that read ahead for all queries together, beside the one that each query has"
+    ),
     key!(loki.discover_service_name, Switch, "give pushed streams a service_name from their other labels"),
     key!(loki.detect_level, Switch, "add detected_level to entries"),
     key!(limits.request.body_bytes_max, Usize(Bytes), "a request body as it comes over the wire"),

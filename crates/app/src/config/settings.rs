@@ -177,6 +177,11 @@ pub(crate) struct LogSettings {
     pub(crate) format: String,
 }
 
+/// How many threads can work at the same time; 1 where nobody knows.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -188,7 +193,7 @@ impl Default for Settings {
             tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             cors: CorsSettings::default(),
-            store: StoreOptions::default(),
+            store: StoreOptions { read_threads: cores().saturating_sub(1), ..StoreOptions::default() },
             retention: Retention::default(),
             tenants: BTreeMap::new(),
             ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },

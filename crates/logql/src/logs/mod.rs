@@ -41,9 +41,9 @@ pub(crate) fn run(
         return Err(LimitError::Entries { asked: request.limit, limit: limits.entries_max }.into());
     }
     let plan = compile(source, &request.tenant, time_range(request), logs)?;
-    let scan_request = scan_request(request, logs, &plan);
-    let mut statistics = QueryStatistics::default();
     let mut budget = Budget::new(limits.memory_bytes_max);
+    let scan_request = scan_request(request, logs, &plan, &budget);
+    let mut statistics = QueryStatistics::default();
     let mut collector = Collector::new(request.direction, request.limit, request.interval_ns, page);
     if !collector.is_full() && !scan_request.range.is_empty() {
         let mut scan = source.scan(&scan_request)?;
@@ -90,7 +90,12 @@ pub(crate) fn run(
 }
 
 /// What the store is asked for.
-pub(crate) fn scan_request(request: &QueryRequest, logs: &LogExpression, plan: &LogPlan) -> ScanRequest {
+pub(crate) fn scan_request(
+    request: &QueryRequest,
+    logs: &LogExpression,
+    plan: &LogPlan,
+    budget: &Budget,
+) -> ScanRequest {
     ScanRequest {
         tenant: request.tenant.clone(),
         range: time_range(request),
@@ -101,6 +106,7 @@ pub(crate) fn scan_request(request: &QueryRequest, logs: &LogExpression, plan: &
         metadata_names: None,
         fields: tests_of_lines(&plan.stages),
         counting: None,
+        read_ahead_bytes_max: budget.read_ahead_bytes_max(),
         cancellation: request.cancellation.clone(),
     }
 }

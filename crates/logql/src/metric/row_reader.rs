@@ -170,6 +170,7 @@ impl<'a> RowReader<'a> {
             metadata_names: None,
             fields: tests_of_lines(&self.plan.stages),
             counting: only_counts(self.aggregation).then(|| self.windows.cuts()),
+            read_ahead_bytes_max: evaluation.budget.read_ahead_bytes_max(),
             cancellation: evaluation.request.cancellation.clone(),
         };
         let pipeline = &self.plan.pipeline;

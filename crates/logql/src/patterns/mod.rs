@@ -84,6 +84,7 @@ pub fn patterns(
         metadata_names: None,
         fields: None,
         counting: None,
+        read_ahead_bytes_max: Budget::new(limits.memory_bytes_max).read_ahead_bytes_max(),
         cancellation: request.cancellation.clone(),
     };
     let mut table = Table::new(request.step_ns, limits);

@@ -4,7 +4,7 @@
 
 use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::scan::{LogSource, SeriesRequest};
-use timberyard_model::{TenantId, TimeRange};
+use timberyard_model::{Cancellation, TenantId, TimeRange};
 
 use super::pushdown::LogPlan;
 use crate::error::QueryError;
@@ -31,7 +31,13 @@ pub(crate) fn has_streams(
     logs: &LogExpression,
 ) -> Result<bool, QueryError> {
     let selectors = vec![logs.selector.matchers.clone()];
-    let request = SeriesRequest { tenant: tenant.clone(), range, selectors, memory_bytes_max: usize::MAX };
+    let request = SeriesRequest {
+        tenant: tenant.clone(),
+        range,
+        selectors,
+        memory_bytes_max: usize::MAX,
+        cancellation: Cancellation::default(),
+    };
     // Every stream has a label, and names are few.
     Ok(!source.labels(&request, &LabelQuestion::Names)?.is_empty())
 }

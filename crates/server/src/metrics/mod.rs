@@ -3,10 +3,12 @@
 //! No tenant, no client and no label value of a log ever becomes a label here: the page is open.
 
 mod page;
+mod queries;
 mod rate;
 mod text_format;
 
 pub use page::get;
+pub use queries::QueryMetrics;
 pub use rate::RowRate;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +55,8 @@ pub struct Metrics {
     store_errors: Counter,
     rate_limit_rejections: Counter,
     replaced_utf8: Counter,
+    /// What queries cost the store.
+    pub queries: QueryMetrics,
     row_rate: RowRate,
     answered: AtomicU64,
     answered_nanos: AtomicU64,
@@ -72,6 +76,7 @@ impl Default for Metrics {
             store_errors: Counter::default(),
             rate_limit_rejections: Counter::default(),
             replaced_utf8: Counter::default(),
+            queries: QueryMetrics::default(),
             row_rate: RowRate::default(),
             answered: AtomicU64::new(0),
             answered_nanos: AtomicU64::new(0),
@@ -115,6 +120,7 @@ impl Metrics {
             "Values in answers whose bytes are not UTF-8 and were shown with U+FFFD",
             self.replaced_utf8.clone(),
         );
+        self.queries.register(registry);
     }
 
     /// Counts an answer. `endpoint` is the template of the route, never the path itself.

@@ -272,6 +272,7 @@ impl Summary {
                 range,
                 selectors: Vec::new(),
                 memory_bytes_max: asker.limits.query.memory_bytes_max,
+                cancellation: cancellation.clone(),
             })
         };
         let rows = |volumes: &[timberyard_model::scan::StreamVolume]| -> u64 {

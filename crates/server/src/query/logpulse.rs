@@ -214,6 +214,7 @@ fn request(identity: &Identity, form: &Form) -> Result<SeriesRequest, ErrorRespo
         range: inclusive_range(time(form, "start")?, time(form, "end")?),
         selectors: Vec::new(),
         memory_bytes_max: identity.limits.query.memory_bytes_max,
+        cancellation: Cancellation::default(),
     })
 }
 

@@ -17,7 +17,7 @@ use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::matcher::{LabelMatcher, ValueTest};
 use timberyard_model::pattern::Pattern;
 use timberyard_model::scan::{ScanError, SeriesRequest, StreamVolume};
-use timberyard_model::{TimeRange, Timestamp};
+use timberyard_model::{Cancellation, TimeRange, Timestamp};
 use timberyard_wire::loki_query_json::{MatrixAnswer, VectorAnswer};
 use timberyard_wire::loki_query_stats::QueryStats;
 
@@ -210,6 +210,7 @@ fn request(identity: &Identity, range: TimeRange, matchers: Vec<LabelMatcher>) -
         range,
         selectors: vec![matchers],
         memory_bytes_max: identity.limits.query.memory_bytes_max,
+        cancellation: Cancellation::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use axum::response::Response;
 use timberyard_logql::syntax;
 use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::scan::SeriesRequest;
-use timberyard_model::{Labels, TimeRange};
+use timberyard_model::{Cancellation, Labels, TimeRange};
 use timberyard_wire::loki_query_json::{labels_answer, series_answer};
 use timberyard_wire::loki_query_params::LabelQuery;
 
@@ -62,5 +62,6 @@ pub(super) fn request(identity: &Identity, question: &LabelQuery) -> Result<Seri
         range: TimeRange::new(question.start, question.end.saturating_add_nanos(1)),
         selectors: selectors.collect::<Result<_, _>>()?,
         memory_bytes_max: limits.memory_bytes_max,
+        cancellation: Cancellation::default(),
     })
 }

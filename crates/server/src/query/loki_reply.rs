@@ -120,17 +120,12 @@ fn write_streams(state: &ServerState, out: &mut StreamsWriter, streams: &Streams
 }
 
 fn statistics(statistics: &QueryStatistics, took: Duration) -> QueryStats {
-    let scan = &statistics.scan;
     QueryStats {
         execution_seconds: took.as_secs_f64(),
         queue_seconds: 0.0,
         bytes_processed: statistics.bytes_processed,
         lines_processed: statistics.rows_processed,
-        lines_matched: scan.rows_matched,
         entries_returned: statistics.entries_returned,
-        segments_total: scan.segments_total,
-        segments_read: scan.segments_read,
-        compressed_bytes: scan.compressed_bytes,
-        decompressed_bytes: scan.decompressed_bytes,
+        scan: statistics.scan,
     }
 }

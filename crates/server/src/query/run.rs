@@ -39,6 +39,7 @@ where
     let run = move |source: &dyn LogSource, cancellation: Cancellation| {
         request.cancellation = cancellation;
         let result = engine.run(source, &request)?;
+        shared.metrics.queries.count(&result.statistics.scan);
         Ok(write(&shared, result))
     };
     state.read(identity, run).await
@@ -78,9 +79,7 @@ pub async fn volumes(
     identity: &Identity,
     request: SeriesRequest,
 ) -> Result<Vec<StreamVolume>, ErrorResponse> {
-    let run =
-        move |source: &dyn LogSource, _| source.volumes(&request).map_err(|error: ScanError| error.into());
-    state.read(identity, run).await
+    about_series(state, identity, request, |source, request| source.volumes(request)).await
 }
 
 /// The labels of streams, with the values asked for.
@@ -90,10 +89,7 @@ pub async fn labels(
     request: SeriesRequest,
     question: LabelQuestion,
 ) -> Result<Vec<LabelValues>, ErrorResponse> {
-    let run = move |source: &dyn LogSource, _| {
-        source.labels(&request, &question).map_err(|error: ScanError| error.into())
-    };
-    state.read(identity, run).await
+    about_series(state, identity, request, move |source, request| source.labels(request, &question)).await
 }
 
 /// The label sets of streams.
@@ -102,7 +98,23 @@ pub async fn series(
     identity: &Identity,
     request: SeriesRequest,
 ) -> Result<Vec<Labels>, ErrorResponse> {
-    let run =
-        move |source: &dyn LogSource, _| source.series(&request).map_err(|error: ScanError| error.into());
+    about_series(state, identity, request, |source, request| source.series(request)).await
+}
+
+/// Asks a source a question about streams. The cancellation of the request is replaced by the one of its place.
+async fn about_series<T, A>(
+    state: &SharedState,
+    identity: &Identity,
+    mut request: SeriesRequest,
+    ask: A,
+) -> Result<T, ErrorResponse>
+where
+    T: Send + 'static,
+    A: FnOnce(&dyn LogSource, &SeriesRequest) -> Result<T, ScanError> + Send + 'static,
+{
+    let run = move |source: &dyn LogSource, cancellation: Cancellation| {
+        request.cancellation = cancellation;
+        Ok(ask(source, &request)?)
+    };
     state.read(identity, run).await
 }

@@ -37,13 +37,13 @@ pub(crate) struct Group<'g> {
     table: Table<'g>,
     text_bytes: usize,
     budget: Budget,
+    budget_bytes: usize,
 }
 
 impl<'b> GroupBytes<'b> {
     /// Reads the head of a group of at most `bytes_max` bytes of lines.
     pub(crate) fn read(group: &'b [u8], bytes_max: usize) -> Result<Self, Malformed> {
-        // A short value may cost some tens of bytes in tables; hostile bytes may not cost more than that.
-        let mut budget = Budget(bytes_max.saturating_mul(64).saturating_add(16 << 20));
+        let mut budget = Budget(budget_of(bytes_max));
         let mut frames = Reader::new(group);
         let head = Frame::read(&mut frames)?.plain(&mut budget)?;
         Ok(Self { head, frames: frames.rest(), bytes_max, budget })
@@ -72,7 +72,7 @@ impl<'g> Group<'g> {
             }
         }
         if head.is_empty() && frames.is_empty() {
-            Ok(Self { table, text_bytes, budget })
+            Ok(Self { table, text_bytes, budget, budget_bytes: budget_of(bytes_max) })
         } else {
             Err(Malformed("its parts do not add up"))
         }
@@ -81,6 +81,11 @@ impl<'g> Group<'g> {
     /// How many lines there are.
     pub(crate) fn len(&self) -> usize {
         self.table.len()
+    }
+
+    /// Bytes that were decompressed or put together so far.
+    pub(crate) fn decompressed_bytes(&self) -> u64 {
+        (self.budget_bytes - self.budget.0) as u64
     }
 
     /// The rows, and what reading them may still cost.
@@ -106,6 +111,12 @@ impl<'g> Group<'g> {
         }
         Ok(lines)
     }
+}
+
+/// What reading a group of so many bytes of lines may cost: a short value may take some tens of bytes in tables; hostile
+/// bytes may not cost more than that.
+fn budget_of(bytes_max: usize) -> usize {
+    bytes_max.saturating_mul(64).saturating_add(16 << 20)
 }
 
 const NO_TEMPLATE: &str = "a template does not exist";

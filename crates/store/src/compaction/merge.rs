@@ -58,7 +58,7 @@ impl Source<'_> {
             let wanted = Wanted { filters: &filters, metadata: false, ..Wanted::ALL };
             let overlaps = |entry: &&BlockEntry| tombstone.selector.range.overlaps(entry.first, entry.last);
             for entry in self.group.blocks.iter().filter(overlaps) {
-                let Some(block) = self.input.reader.narrowed_block(self.group, entry, &wanted)? else {
+                let Some(block) = self.input.reader.narrowed_block(self.group, entry, &wanted)?.rows() else {
                     continue;
                 };
                 let hidden = (0..block.rows()).filter(|row| block.passes(*row)).any(|row| {

@@ -183,7 +183,7 @@ pub(super) fn leave_out_counted(plan: &mut DayPlan, statistics: &mut ScanStatist
                 stream.unread.as_deref().is_none_or(|unread| touches(unread, unit.first, unit.last))
             })
         });
-        statistics.blocks_skipped += u64::from(!wanted);
+        statistics.blocks_skipped.by_counts += u64::from(!wanted);
         wanted
     });
 }

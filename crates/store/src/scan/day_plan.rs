@@ -7,7 +7,7 @@ use std::sync::Arc;
 use timberyard_model::scan::{Direction, ScanError, ScanStatistics};
 use timberyard_model::{Labels, TimeRange, Timestamp};
 
-use super::contested::{Contested, ContestedBuilder, Stretches, contains};
+use super::contested::{Contested, ContestedBuilder, Stretches, contains, touches};
 use super::query::Query;
 use super::snapshot::Day;
 use crate::core::Core;
@@ -172,7 +172,9 @@ impl DayPlan {
             let streams: Vec<PlannedStream> =
                 if in_range { group.streams.iter().map(stream).collect() } else { Vec::new() };
             if !streams.iter().any(|stream| stream.accepted) {
-                statistics.blocks_skipped += group.blocks.len() as u64;
+                let skipped = &mut statistics.blocks_skipped;
+                let reason = if in_range { &mut skipped.by_labels } else { &mut skipped.by_time };
+                *reason += group.blocks.len() as u64;
                 continue;
             }
             for (block, entry) in group.blocks.iter().enumerate() {
@@ -180,7 +182,7 @@ impl DayPlan {
                     let place = UnitPlace::Block { group: self.groups.len(), block };
                     self.units.push(PlannedUnit { place, first: entry.first, last: entry.last });
                 } else {
-                    statistics.blocks_skipped += 1;
+                    statistics.blocks_skipped.by_time += 1;
                 }
             }
             self.groups.push(PlannedGroup { segment: number, group: place, streams });
@@ -286,6 +288,30 @@ impl DayPlan {
             }
         }
         builder.finish()
+    }
+
+    /// Whether rows of the unit may be elsewhere too.
+    pub(super) fn is_contested(&self, unit: &PlannedUnit) -> bool {
+        let streams = match unit.place {
+            UnitPlace::Block { group, .. } => &self.groups[group].streams,
+            UnitPlace::Entry { entry, .. } => &self.entries[entry].streams,
+        };
+        streams.iter().filter(|stream| stream.accepted).any(|stream| {
+            stream.contested.as_ref().is_some_and(|stretches| touches(stretches, unit.first, unit.last))
+        })
+    }
+
+    /// Bytes of lines and metadata, and rows, that the unit has.
+    pub(super) fn size(&self, unit: &PlannedUnit) -> (usize, usize) {
+        match unit.place {
+            UnitPlace::Block { group, block } => {
+                let entry = &self.groups[group].group(self).blocks[block];
+                (entry.line_frame.raw as usize + entry.metadata_frame.raw as usize, entry.rows as usize)
+            }
+            UnitPlace::Entry { entry, start, end } => {
+                (self.entries[entry].entry.batch.bytes.min(HEAD_UNIT_BYTES), end - start)
+            }
+        }
     }
 
     /// Ties are read in the order in which they were found: segments before heads, older before newer when

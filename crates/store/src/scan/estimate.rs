@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use timberyard_model::Labels;
 use timberyard_model::scan::{ScanError, ScanEstimate, ScanRequest, ScanStatistics};
 
+use super::check;
 use super::day_plan::{DayPlan, UnitPlace};
 use super::query::Query;
 use super::snapshot::Snapshot;
@@ -18,9 +19,7 @@ pub(crate) fn estimate(core: &Core, request: &ScanRequest) -> Result<ScanEstimat
     let mut streams: HashSet<Labels> = HashSet::new();
     let mut estimate = ScanEstimate { segments_total: snapshot.segments_total, ..ScanEstimate::default() };
     for (_, day) in snapshot.days {
-        if let Some(reason) = request.cancellation.reason() {
-            return Err(ScanError::Cancelled(reason));
-        }
+        check(&request.cancellation)?;
         let plan = DayPlan::new(core, day, &query, &snapshot.hiding, &mut statistics)?;
         let read: HashSet<usize> = plan.groups.iter().map(|group| group.segment).collect();
         estimate.segments += read.len() as u64;
@@ -42,7 +41,7 @@ pub(crate) fn estimate(core: &Core, request: &ScanRequest) -> Result<ScanEstimat
         }
         add_streams(&plan, &mut streams);
     }
-    estimate.blocks_skipped = statistics.blocks_skipped;
+    estimate.blocks_skipped = statistics.blocks_skipped.total();
     estimate.streams = streams.len() as u64;
     Ok(estimate)
 }

@@ -6,6 +6,7 @@
 use timberyard_model::label_values::{LabelCollector, LabelQuestion, LabelValues};
 use timberyard_model::scan::{ScanError, ScanStatistics, SeriesRequest};
 
+use super::check;
 use super::day_plan::pass_over_damage;
 use super::present::{in_entry, in_segment};
 use super::query::Query;
@@ -25,6 +26,7 @@ pub(crate) fn labels(
     let mut statistics = ScanStatistics::default();
     for day in snapshot.days.values() {
         for segment in &day.segments {
+            check(&request.cancellation)?;
             match segment.index(&core.index_cache) {
                 Ok(index) => {
                     let present = in_segment(segment, &index, &query, &snapshot.hiding);

@@ -49,6 +49,11 @@ impl Query {
         }
     }
 
+    /// Whether most of what is read may be handed over.
+    pub(super) fn hands_over_most(&self) -> bool {
+        self.columns.line && self.filters.narrowing().is_empty() && !self.takes_fields()
+    }
+
     /// Whether fields may stand in the place of lines.
     pub(super) fn takes_fields(&self) -> bool {
         self.fields.as_ref().is_some_and(|fields| fields.instead_of_line)

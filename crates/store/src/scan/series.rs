@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use timberyard_model::Labels;
 use timberyard_model::scan::{ScanError, ScanStatistics, SeriesRequest};
 
+use super::check;
 use super::day_plan::pass_over_damage;
-
 use super::present::{in_entry, in_segment};
 use super::query::Query;
 use super::snapshot::Snapshot;
@@ -30,6 +30,7 @@ pub(crate) fn series(core: &Core, request: &SeriesRequest) -> Result<Vec<Labels>
     let mut statistics = ScanStatistics::default();
     for day in snapshot.days.values() {
         for segment in &day.segments {
+            check(&request.cancellation)?;
             let index = match segment.index(&core.index_cache) {
                 Ok(index) => index,
                 Err(error) => {

@@ -1,65 +1,69 @@
 //! `StoreScan`: the blocks of one scan, in order, with the promise of the frontier.
 
-use timberyard_model::Cancellation;
-use timberyard_model::Timestamp;
+use std::sync::Arc;
+
 use timberyard_model::counting::{CountedRows, Cuts};
-use timberyard_model::rows::RowsBuilder;
+use timberyard_model::rows::Rows;
 use timberyard_model::scan::{BlockStream, Direction, RowBlock, ScanError, ScanRequest, ScanStatistics};
+use timberyard_model::{Cancellation, Timestamp};
 
+use super::check;
+use super::chunk::{ChunkReader, ChunkRows, Unread};
 use super::counted::{Counter, leave_out_counted};
-use super::day_plan::DayPlan;
+use super::day_plan::{DayPlan, PlannedUnit};
 use super::query::Query;
+use super::read_ahead::ReadAhead;
 use super::snapshot::Snapshot;
-use super::unit::{Seen, UnitReader, UnitValues};
+use super::unit::Seen;
 use crate::core::Core;
-use crate::segment::SegmentReader;
 
-/// A block is handed over once its rows hold this many bytes.
-const BLOCK_BYTES: usize = 1 << 20;
-/// The same in rows, which may have no bytes.
-const BLOCK_ROWS: usize = 1 << 16;
-/// A block is handed over, rows or not, once this many bytes were looked at for it.
-const LOOKED_AT_BYTES: u64 = 8 << 20;
-/// The same in rows, since columns may answer for many with few bytes, and a consumer may have its fill soon.
-const LOOKED_AT_ROWS: u64 = 1 << 16;
-/// The same in units, so that cancellation and the frontier are never far.
-const LOOKED_AT_UNITS: usize = 256;
 /// A block is handed over once it counts rows in this many cells.
 const CELLS: usize = 1 << 16;
 
 /// One scan over the state that the store had when it began.
-pub(crate) struct StoreScan<'a> {
-    core: &'a Core,
-    query: Query,
+pub(crate) struct StoreScan {
+    core: Arc<Core>,
+    query: Arc<Query>,
     cancellation: Cancellation,
     snapshot: Snapshot,
-    plan: DayPlan,
-    open: Option<(usize, SegmentReader)>,
-    seen: Seen,
     counting: Option<Cuts>,
-    /// Groups of the plan that were looked at for it.
-    groups_counted: usize,
+    /// The day whose rows are being counted, before the others of its rows are read.
+    counted_day: Option<CountedDay>,
+    unread: Unread,
+    read_ahead: ReadAhead,
+    seen: Seen,
     statistics: ScanStatistics,
 }
 
-impl<'a> StoreScan<'a> {
-    pub(crate) fn new(core: &'a Core, request: &ScanRequest) -> Self {
-        let query = Query::scan(request, core.visible(&request.tenant, request.range));
+struct CountedDay {
+    plan: DayPlan,
+    /// Groups of the plan that were looked at.
+    groups: usize,
+}
+
+impl StoreScan {
+    pub(crate) fn new(core: &Arc<Core>, request: &ScanRequest) -> Self {
+        let query = Arc::new(Query::scan(request, core.visible(&request.tenant, request.range)));
         let snapshot = Snapshot::take(core, &request.tenant, &query);
         let statistics =
             ScanStatistics { segments_total: snapshot.segments_total, ..ScanStatistics::default() };
+        let reader = ChunkReader {
+            core: Arc::clone(core),
+            query: Arc::clone(&query),
+            cancellation: request.cancellation.clone(),
+            abandoned: Cancellation::default(),
+        };
+        let only_counts = request.line_filters.is_empty() && request.fields.is_none();
         Self {
-            core,
+            core: Arc::clone(core),
             query,
             cancellation: request.cancellation.clone(),
             snapshot,
-            plan: DayPlan::default(),
-            open: None,
+            counting: request.counting.filter(|_| only_counts),
+            counted_day: None,
+            unread: Unread::default(),
+            read_ahead: ReadAhead::new(reader, request.read_ahead_bytes_max),
             seen: Seen::default(),
-            counting: request
-                .counting
-                .filter(|_| request.line_filters.is_empty() && request.fields.is_none()),
-            groups_counted: 0,
             statistics,
         }
     }
@@ -71,42 +75,76 @@ impl<'a> StoreScan<'a> {
             Direction::Backward => self.snapshot.days.pop_last(),
         };
         let Some((_, day)) = next else { return Ok(false) };
-        self.open = None;
-        self.groups_counted = 0;
         // No row of another day equals one of this.
         self.seen = Seen::default();
-        self.plan = DayPlan::new(self.core, day, &self.query, &self.snapshot.hiding, &mut self.statistics)?;
-        self.statistics.segments_read += self.plan.segments.len() as u64;
-        Ok(true)
-    }
-
-    /// Counts a group of the day if there is one left to count. Whether there was.
-    fn count(&mut self, counted: &mut Vec<CountedRows>) -> Result<bool, ScanError> {
-        let Some(cuts) = self.counting.filter(|_| self.groups_counted < self.plan.groups.len()) else {
-            return Ok(false);
-        };
-        let by_metadata = self.query.columns.metadata;
-        let counter = Counter { core: self.core, query: &self.query, cuts, by_metadata };
-        counter.count_group(&mut self.plan, self.groups_counted, counted, &mut self.statistics)?;
-        self.groups_counted += 1;
-        if self.groups_counted == self.plan.groups.len() {
-            leave_out_counted(&mut self.plan, &mut self.statistics);
+        let hiding = &self.snapshot.hiding;
+        let plan = DayPlan::new(&self.core, day, &self.query, hiding, &mut self.statistics)?;
+        self.statistics.segments_read += plan.segments.len() as u64;
+        match self.counting {
+            Some(_) => self.counted_day = Some(CountedDay { plan, groups: 0 }),
+            None => self.unread = Unread::all_of(plan),
         }
         Ok(true)
     }
 
-    /// The time that no row still to come is beyond.
-    fn frontier(&self) -> Timestamp {
+    /// Counts groups of the day until there are enough cells for a block, or no group is left to count.
+    fn count(&mut self) -> Result<Option<RowBlock>, ScanError> {
+        let (Some(cuts), Some(mut day)) = (self.counting, self.counted_day.take()) else { return Ok(None) };
+        let by_metadata = self.query.columns.metadata;
+        let counter = Counter { core: &self.core, query: &self.query, cuts, by_metadata };
+        let mut counted: Vec<CountedRows> = Vec::new();
+        while day.groups < day.plan.groups.len()
+            && counted.iter().map(|rows| rows.cells.len()).sum::<usize>() < CELLS
+        {
+            check(&self.cancellation)?;
+            counter.count_group(&mut day.plan, day.groups, &mut counted, &mut self.statistics)?;
+            day.groups += 1;
+        }
+        let frontier;
+        if day.groups < day.plan.groups.len() {
+            frontier = self.frontier(day.plan.units.last());
+            self.counted_day = Some(day);
+        } else {
+            leave_out_counted(&mut day.plan, &mut self.statistics);
+            self.unread = Unread::all_of(day.plan);
+            frontier = self.frontier(self.unread.next());
+        }
+        if counted.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(RowBlock { rows: Rows::default(), counted, frontier }))
+    }
+
+    /// The rows of the next chunk of the day.
+    fn read(&mut self) -> Result<Option<RowBlock>, ScanError> {
+        while self.read_ahead.has_room() {
+            let mut unread = std::mem::take(&mut self.unread);
+            let chunk = unread.take(&self.query, self.core.options.block_bytes, |next| self.frontier(next));
+            self.unread = unread;
+            match chunk {
+                Some(chunk) => self.read_ahead.begin(chunk),
+                None => break,
+            }
+        }
+        let Some(read) = self.read_ahead.next(&mut self.seen) else { return Ok(None) };
+        let ChunkRows { rows, frontier, statistics } = read?;
+        self.statistics += statistics;
+        self.seen.forget_beyond(frontier, self.query.direction);
+        Ok(Some(RowBlock { rows, counted: Vec::new(), frontier }))
+    }
+
+    /// The time that no row is beyond if this unit is the next.
+    fn frontier(&self, next: Option<&PlannedUnit>) -> Timestamp {
         let range = self.query.range;
         match self.query.direction {
             Direction::Forward => {
-                let unit = self.plan.units.last().map(|unit| unit.first.max(range.start));
+                let unit = next.map(|unit| unit.first.max(range.start));
                 let day = || self.snapshot.days.values().next().map(|day| day.bounds(range).0);
                 unit.or_else(day).unwrap_or(Timestamp::MAX)
             }
             Direction::Backward => {
                 let latest = range.end.saturating_add_nanos(-1);
-                let unit = self.plan.units.last().map(|unit| unit.last.min(latest));
+                let unit = next.map(|unit| unit.last.min(latest));
                 let day = || self.snapshot.days.values().next_back().map(|day| day.bounds(range).1);
                 unit.or_else(day).unwrap_or(Timestamp::MIN)
             }
@@ -114,66 +152,20 @@ impl<'a> StoreScan<'a> {
     }
 }
 
-impl BlockStream for StoreScan<'_> {
+impl BlockStream for StoreScan {
     fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
-        let mut rows = RowsBuilder::default();
-        if let Some(fields) = self.query.fields.as_ref().filter(|fields| fields.instead_of_line) {
-            rows.expect_fields(fields.reader.labels().len());
-        }
-        let mut counted = Vec::new();
-        let before = self.statistics;
-        let mut units = 0;
         loop {
-            if let Some(reason) = self.cancellation.reason() {
-                return Err(ScanError::Cancelled(reason));
+            check(&self.cancellation)?;
+            if let Some(block) = self.count()? {
+                return Ok(Some(block));
             }
-            if self.count(&mut counted)? {
-                if counted.iter().map(|rows| rows.cells.len()).sum::<usize>() >= CELLS {
-                    break;
-                }
-                continue;
+            if let Some(block) = self.read()? {
+                return Ok(Some(block));
             }
-            let Some(unit) = self.plan.units.pop() else {
-                if self.next_day()? {
-                    continue;
-                }
-                if units == 0 && rows.is_empty() && counted.is_empty() {
-                    return Ok(None);
-                }
-                break;
-            };
-            let query = &self.query;
-            let mut reader = UnitReader {
-                core: self.core,
-                query,
-                plan: &self.plan,
-                open: &mut self.open,
-                seen: &mut self.seen,
-                statistics: &mut self.statistics,
-            };
-            let mut values = UnitValues::default();
-            reader.read(&unit, &mut |row| {
-                row.push_to(&mut rows, query, &mut values)
-                    .map_err(|error| ScanError::Failed(error.to_string()))
-            })?;
-            units += 1;
-            if rows.bytes() >= BLOCK_BYTES
-                || rows.len() >= BLOCK_ROWS
-                || self.statistics.decompressed_bytes - before.decompressed_bytes >= LOOKED_AT_BYTES
-                || self.statistics.rows_scanned - before.rows_scanned >= LOOKED_AT_ROWS
-                || units >= LOOKED_AT_UNITS
-            {
-                break;
+            if self.counted_day.is_none() && !self.next_day()? {
+                return Ok(None);
             }
         }
-        let frontier = self.frontier();
-        self.seen.forget_beyond(frontier, self.query.direction);
-        let rows = match self.query.direction {
-            Direction::Forward => rows.finish(),
-            // Read from the newest to the oldest; handed over with equal times in the order of storing.
-            Direction::Backward => rows.finish().reversed(),
-        };
-        Ok(Some(RowBlock { rows, counted, frontier }))
     }
 
     fn statistics(&self) -> ScanStatistics {

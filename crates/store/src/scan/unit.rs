@@ -12,7 +12,7 @@ use super::day_plan::{DayPlan, PlannedStream, PlannedUnit, UnitPlace, pass_over_
 use super::query::Query;
 use crate::core::Core;
 use crate::equality::RowIdentity;
-use crate::segment::{Block, OfRow, SegmentReader, Wanted, WantedFields};
+use crate::segment::{Block, Decoded, OfRow, RuledOut, SegmentReader, Wanted, WantedFields};
 
 /// Rows that were handed over and may come again. Forgotten as the scan goes on.
 #[derive(Default)]
@@ -218,12 +218,22 @@ impl UnitReader<'_> {
         };
         self.statistics.blocks_read += 1;
         self.statistics.compressed_bytes += wanted.stored_bytes(entry);
-        let Some(decoded) = decoded else {
-            // Every line was looked at, in the columns.
-            self.statistics.rows_scanned += u64::from(entry.rows);
-            return Ok(());
+        let decoded = match decoded {
+            Decoded::Rows(decoded) => decoded,
+            Decoded::RuledOut(RuledOut { by_stamps, decompressed_bytes }) => {
+                let reason = match by_stamps {
+                    true => &mut self.statistics.blocks_stamped_out,
+                    false => &mut self.statistics.blocks_filtered_out,
+                };
+                *reason += 1;
+                self.statistics.decompressed_bytes += decompressed_bytes;
+                // Every line was looked at, in the columns.
+                self.statistics.rows_scanned += u64::from(entry.rows);
+                return Ok(());
+            }
         };
         self.statistics.decompressed_bytes += decoded.decompressed_bytes();
+        self.statistics.rows_decoded += decoded.spelled_rows() as u64;
         let times = decoded.timestamps();
         let start = times.partition_point(|time| *time < self.query.range.start);
         let end = times.partition_point(|time| *time < self.query.range.end);

@@ -10,6 +10,7 @@ use timberyard_model::counting::{CountedCell, Cuts};
 use timberyard_model::scan::{ScanError, ScanStatistics, SeriesRequest, StreamVolume};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::check;
 use super::counted::{Counter, leave_out_counted};
 use super::day_plan::DayPlan;
 use super::query::Query;
@@ -46,6 +47,7 @@ pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<Stream
     for (_, day) in snapshot.days {
         let mut plan = DayPlan::new(core, day, &query, &snapshot.hiding, &mut statistics)?;
         for group in 0..plan.groups.len() {
+            check(&request.cancellation)?;
             let mut counted = Vec::new();
             counter.count_group(&mut plan, group, &mut counted, &mut statistics)?;
             for rows in &counted {
@@ -55,6 +57,7 @@ pub(crate) fn volumes(core: &Core, request: &SeriesRequest) -> Result<Vec<Stream
         leave_out_counted(&mut plan, &mut statistics);
         let (mut open, mut seen) = (None, Seen::default());
         while let Some(unit) = plan.units.pop() {
+            check(&request.cancellation)?;
             let mut reader = UnitReader {
                 core,
                 query: &query,

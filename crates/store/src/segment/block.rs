@@ -97,6 +97,35 @@ pub(crate) struct Block {
     decompressed_bytes: u64,
 }
 
+/// What reading a block came to.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+pub(crate) enum Decoded {
+    /// Rows that may pass.
+    Rows(Block),
+    /// No line passes the filters.
+    RuledOut(RuledOut),
+}
+
+/// How it was seen that no line of a block passes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RuledOut {
+    /// Templates and the stamps of columns told, without a look at any value.
+    pub(crate) by_stamps: bool,
+    /// Bytes that were decompressed for it.
+    pub(crate) decompressed_bytes: u64,
+}
+
+impl Decoded {
+    /// The rows, if there are any.
+    pub(crate) fn rows(self) -> Option<Block> {
+        match self {
+            Self::Rows(block) => Some(block),
+            Self::RuledOut(_) => None,
+        }
+    }
+}
+
 /// What every row has.
 #[derive(Debug)]
 struct RowColumns {
@@ -126,14 +155,13 @@ struct Lines {
 }
 
 impl Block {
-    /// Decodes what was read from the block's start; `None` when no line passes the filters. `streams` is how many
-    /// the group has.
+    /// Decodes what was read from the block's start. `streams` is how many the group has.
     pub(crate) fn decode(
         entry: &BlockEntry,
         stored: &[u8],
         wanted: &Wanted<'_>,
         streams: usize,
-    ) -> Result<Option<Self>, Malformed> {
+    ) -> Result<Decoded, Malformed> {
         let mut reader = Reader::new(stored);
         let stored_rows = reader.take(entry.row_frame.stored as usize)?;
         let has_metadata = wanted.metadata && entry.metadata_frame.raw > 0;
@@ -152,6 +180,7 @@ impl Block {
             metadata = Some(read_metadata()?);
         }
         let (rows, lines);
+        let mut line_bytes = 0;
         if wanted.looks_at_lines() {
             entry.line_frame.check(stored_lines)?;
             let bytes = GroupBytes::read(stored_lines, entry.line_frame.raw as usize)?;
@@ -159,15 +188,20 @@ impl Block {
             if group.len() != entry.rows as usize {
                 return Err(Malformed("lines are not as many as rows"));
             }
+            let opened = group.decompressed_bytes();
             let narrowed = wanted.filters.ask(&mut group)?;
             if narrowed.matches == Matches::None {
-                return Ok(None);
+                let decompressed_bytes = group.decompressed_bytes();
+                let by_stamps = decompressed_bytes == opened;
+                return Ok(Decoded::RuledOut(RuledOut { by_stamps, decompressed_bytes }));
             }
             rows = RowColumns::decode(entry, stored_rows, streams)?;
             let fields = wanted.fields_beside(metadata.as_ref(), entry);
             lines = Lines::read(&mut group, &narrowed, rows.wanted(wanted), fields)?;
+            line_bytes = group.decompressed_bytes();
             if lines.passing == Matches::None {
-                return Ok(None);
+                let decompressed_bytes = u64::from(entry.row_frame.raw) + line_bytes;
+                return Ok(Decoded::RuledOut(RuledOut { by_stamps: false, decompressed_bytes }));
             }
         } else {
             rows = RowColumns::decode(entry, stored_rows, streams)?;
@@ -177,13 +211,17 @@ impl Block {
             metadata = Some(read_metadata()?);
         }
         let metadata_bytes = metadata.as_ref().map_or(0, |_| entry.metadata_frame.raw);
-        let decompressed_bytes =
-            u64::from(entry.row_frame.raw) + u64::from(metadata_bytes) + lines.spelled.bytes.len() as u64;
-        Ok(Some(Self { rows, lines, metadata, decompressed_bytes }))
+        let decompressed_bytes = u64::from(entry.row_frame.raw) + u64::from(metadata_bytes) + line_bytes;
+        Ok(Decoded::Rows(Self { rows, lines, metadata, decompressed_bytes }))
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.rows.timestamps.len()
+    }
+
+    /// How many lines were put together.
+    pub(crate) fn spelled_rows(&self) -> usize {
+        self.lines.spelled.len()
     }
 
     /// Bytes that were decompressed or put together to read this.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use timberyard_model::{TenantId, Timestamp};
 
-use super::block::{Block, Wanted};
+use super::block::{Block, Decoded, Wanted};
 use super::counts::{Counts, Recount};
 use super::footer::{self, TRAILER_BYTES, Trailer};
 use super::index::{BlockEntry, CountsEntry, Group, SegmentIndex};
@@ -311,18 +311,18 @@ impl SegmentReader {
     /// Reads and decodes one block of a group, every row of it.
     pub(crate) fn block(&self, group: &Group, entry: &BlockEntry) -> Result<Block, StoreError> {
         let block = self.narrowed_block(group, entry, &Wanted::ALL)?;
-        block.ok_or_else(|| {
+        block.rows().ok_or_else(|| {
             StoreError::corrupt(&self.path, format!("block at byte {} is empty", entry.offset))
         })
     }
 
-    /// Reads and decodes what is wanted of one block of a group; `None` when no row passes its filters.
+    /// Reads and decodes what is wanted of one block of a group.
     pub(crate) fn narrowed_block(
         &self,
         group: &Group,
         entry: &BlockEntry,
         wanted: &Wanted<'_>,
-    ) -> Result<Option<Block>, StoreError> {
+    ) -> Result<Decoded, StoreError> {
         let stored = self.bytes(entry.offset, wanted.stored_bytes(entry) as usize)?;
         Block::decode(entry, &stored, wanted, group.streams.len()).map_err(|error| {
             StoreError::corrupt(&self.path, format!("block at byte {}: {}", entry.offset, error.0))

@@ -7,7 +7,7 @@ use timberyard_model::level::DETECTED_LEVEL;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
-use super::block::{Block, Wanted};
+use super::block::{Block, Decoded, Wanted};
 use super::block_builder::{BuiltGroup, GroupBuilder};
 use super::counts::Counts;
 use super::footer;
@@ -98,10 +98,10 @@ proptest! {
         for entry in &group.blocks {
             let stored = stored(&bytes, entry);
             let decode = |stored, wanted| Block::decode(entry, stored, wanted, group.streams.len());
-            let block = decode(stored, &Wanted::ALL).expect("decodes").expect("nothing is filtered");
+            let block = decode(stored, &Wanted::ALL).expect("decodes").rows().expect("nothing is filtered");
             let bare = Wanted { lines: false, metadata: false, ..Wanted::ALL };
             let rows_only = &stored[..bare.stored_bytes(entry) as usize];
-            let times = decode(rows_only, &bare).expect("decodes").expect("nothing is filtered");
+            let times = decode(rows_only, &bare).expect("decodes").rows().expect("nothing is filtered");
             prop_assert_eq!(times.timestamps(), block.timestamps());
             for row in 0..block.rows() {
                 let plain = expected.next().expect("no row more than there were");
@@ -184,7 +184,7 @@ proptest! {
             line_frame: frame(&sections[1]),
             metadata_frame: frame(&sections[2]),
         };
-        if let Ok(Some(block)) = Block::decode(&entry, &sections.concat(), &Wanted::ALL, streams) {
+        if let Ok(Decoded::Rows(block)) = Block::decode(&entry, &sections.concat(), &Wanted::ALL, streams) {
             for row in 0..block.rows() {
                 let _ = (block.line(row), block.merges(row), block.stream(row), block.metadata(row).count());
             }

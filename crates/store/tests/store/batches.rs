@@ -6,7 +6,7 @@ use std::sync::Arc;
 use timberyard_model::batch::{EqualEntries, UniqueKey};
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::SeriesRequest;
-use timberyard_model::{Labels, LogBatch, TenantId, TimeRange, Timestamp};
+use timberyard_model::{Cancellation, Labels, LogBatch, TenantId, TimeRange, Timestamp};
 use timberyard_store::Store;
 
 use crate::harness::{decoder, everything, small_options};
@@ -48,6 +48,7 @@ pub(crate) fn every_stream() -> SeriesRequest {
         range: TimeRange::ALL,
         selectors: Vec::new(),
         memory_bytes_max: usize::MAX,
+        cancellation: Cancellation::default(),
     }
 }
 

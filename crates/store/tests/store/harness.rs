@@ -10,7 +10,7 @@ use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{Columns, Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
-use timberyard_model::{Labels, LogBatch, RowRef, RowSelector, TenantId, TimeRange, Timestamp};
+use timberyard_model::{Cancellation, Labels, LogBatch, RowRef, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
 use timberyard_store::{DecodeRecord, DeletionId, DeletionRequest, Store, StoreError, StoreOptions};
 
@@ -138,6 +138,7 @@ pub(crate) fn small_options() -> StoreOptions {
         segment_bytes_max: 256 << 10,
         index_cache_bytes_max: 64 << 10,
         deletion_cancel_seconds: 300,
+        read_threads: 2,
         ..StoreOptions::default()
     }
 }
@@ -205,6 +206,7 @@ pub(crate) fn check_index(
         range,
         selectors: vec![selector.to_vec()],
         memory_bytes_max: usize::MAX,
+        cancellation: Cancellation::default(),
     };
     let volumes = store.volumes(&request).expect("counted");
     let volumes: Vec<_> =

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{LogSource, ScanError, ScanRequest};
+use timberyard_model::scan::{Direction, LogSource, ScanError, ScanRequest};
 use timberyard_model::{Labels, LogBatch, TenantId, TimeRange, Timestamp};
 use timberyard_store::{Retention, StoreOptions};
 
 use crate::batches::{DAY, NOW, batch_of, event, every_stream};
-use crate::harness::{BatchSource, PlainStore, append, everything, open, small_options};
+use crate::harness::{BatchSource, PlainRow, PlainStore, append, everything, open, small_options};
 use crate::simulated_disk::SimulatedDisk;
 
 #[test]
@@ -39,6 +39,62 @@ fn a_reader_finishes_on_the_segments_it_began_with() {
     let used = disk.used_bytes();
     drop(blocks);
     assert!(disk.used_bytes() < used, "the files went with their last reader");
+}
+
+#[test]
+fn blocks_are_the_same_however_many_threads_read_ahead() {
+    let disk = SimulatedDisk::new(3);
+    let mut answers = Vec::new();
+    for read_threads in [0, 1, 3] {
+        let options = StoreOptions { read_threads, ..small_options() };
+        let store = open(&disk, options).expect("opens");
+        if read_threads == 0 {
+            let mut source = BatchSource::new(5);
+            for _ in 0..60 {
+                append(&store, &source.next(40)).expect("appended");
+            }
+            store.flush().expect("flushed");
+        }
+        for direction in [Direction::Forward, Direction::Backward] {
+            for read_ahead_bytes_max in [0, usize::MAX] {
+                let request = ScanRequest { direction, read_ahead_bytes_max, ..every_row() };
+                let mut blocks = store.scan(&request).expect("starts");
+                let mut read = Vec::new();
+                while let Some(block) = blocks.next_block().expect("goes on") {
+                    let rows: Vec<PlainRow> = block.rows.iter().map(PlainRow::of).collect();
+                    read.push((rows, block.frontier));
+                }
+                assert!(read.len() > 1, "there is something to read ahead");
+                answers.push((direction, read, blocks.statistics()));
+            }
+        }
+    }
+    for (direction, read, statistics) in &answers {
+        let (_, expected, cost) = answers.iter().find(|answer| answer.0 == *direction).expect("itself");
+        assert_eq!((read, statistics), (expected, cost), "{direction:?}");
+    }
+}
+
+#[test]
+fn a_scan_that_is_given_up_early_leaves_nothing_behind() {
+    let disk = SimulatedDisk::new(3);
+    let store = open(&disk, StoreOptions { read_threads: 3, ..small_options() }).expect("opens");
+    let mut source = BatchSource::new(6);
+    for _ in 0..60 {
+        append(&store, &source.next(40)).expect("appended");
+    }
+    store.flush().expect("flushed");
+    for blocks_wanted in 0..20 {
+        let mut blocks = store.scan(&every_row()).expect("starts");
+        for _ in 0..blocks_wanted {
+            blocks.next_block().expect("goes on");
+        }
+    }
+    drop(store);
+}
+
+fn every_row() -> ScanRequest {
+    ScanRequest::all(TenantId::default(), TimeRange::ALL)
 }
 
 #[test]
