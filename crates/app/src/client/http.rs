@@ -39,6 +39,18 @@ pub(crate) struct OpenAnswer {
 #[error("{0}")]
 pub(crate) struct SendError(String);
 
+impl From<ureq::Error> for SendError {
+    fn from(error: ureq::Error) -> Self {
+        match error {
+            ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+                Self(format!("{error}: no server listens there; start it, or name another with --url"))
+            }
+            ureq::Error::Io(error) => Self(error.to_string()),
+            error => Self(error.to_string()),
+        }
+    }
+}
+
 /// How long a request is tried again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryLimits {
@@ -97,7 +109,7 @@ impl Client {
     pub(crate) fn open(&self, path: &str, headers: &[(&str, &str)]) -> Result<OpenAnswer, SendError> {
         let request = self.agent.configure_request(self.get_request(path, headers)?);
         let request = request.timeout_global(None).timeout_recv_response(Some(TRY_TIMEOUT)).build();
-        let response = self.agent.run(request).map_err(|error| SendError(error.to_string()))?;
+        let response = self.agent.run(request)?;
         let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
         Ok(OpenAnswer {
             status: response.status().as_u16(),
@@ -218,7 +230,7 @@ impl Answer {
 }
 
 fn read(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, SendError> {
-    let mut response = response.map_err(|error| SendError(error.to_string()))?;
+    let mut response = response?;
     let retry_after = response
         .headers()
         .get("retry-after")

@@ -367,6 +367,8 @@ fn fields_from_columns_are_those_of_whole_lines() {
         let family = rng.usize(..3);
         let entries = entries(&mut rng, family);
         let source = StoredSource::new(&entries, rng.usize(500..8000)).expect("a store");
+        // The naive engine reads plain numbers only, and takes a member of that name for an error.
+        let has_error_member = entries.iter().any(|entry| holds(&entry.line, b"__error__"));
         for _ in 0..QUERIES {
             let query = query(&mut rng, family);
             let step = [0, 20, 33][rng.usize(..3)];
@@ -379,9 +381,8 @@ fn fields_from_columns_are_those_of_whole_lines() {
             let actual = engine.run(&watched, &request);
             let declined = engine.run(&Watched::new(&source, true), &request);
             let expected = naive_logql::answer(&entries, &request);
-            // The naive engine reads plain numbers only, and takes a member of that name for an error.
-            let is_known_to_naive = !["unwrap d", "unwrap b"].iter().any(|unwrap| query.contains(unwrap))
-                && !entries.iter().any(|entry| holds(&entry.line, b"__error__"));
+            let is_known_to_naive =
+                !has_error_member && !["unwrap d", "unwrap b"].iter().any(|unwrap| query.contains(unwrap));
             let is_right = match (&actual, &declined, &expected) {
                 (Ok(actual), Ok(declined), expected) => {
                     answered += 1;
