@@ -69,7 +69,7 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
         Place::Switch(at) => *at(settings) = written.switch()?,
         Place::OptionalSwitch(at) => *at(settings) = Some(written.switch()?),
         Place::Usize(unit, at) => *at(settings) = fit(positive(written, *unit)?)?,
-        Place::UsizeOrNoLimit(unit, at) => *at(settings) = fit(number(written, *unit)?)?,
+        Place::UsizeOrZero(unit, at) => *at(settings) = fit(number(written, *unit)?)?,
         Place::U64(unit, at) => *at(settings) = positive(written, *unit)?,
         Place::I64(unit, at) => *at(settings) = fit(number(written, *unit)?)?,
         Place::OptionalUsize(unit, at) => {
@@ -115,7 +115,7 @@ pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
         Place::Texts(at) => Shown::List(at(settings).clone()),
         Place::Switch(at) => bare(at(settings)),
         Place::OptionalSwitch(at) => optional(at(settings).map(|value| value.to_string())),
-        Place::Usize(_, at) | Place::UsizeOrNoLimit(_, at) => bare(at(settings)),
+        Place::Usize(_, at) | Place::UsizeOrZero(_, at) => bare(at(settings)),
         Place::U64(_, at) => bare(at(settings)),
         Place::I64(_, at) => bare(at(settings)),
         Place::OptionalUsize(_, at) => optional(at(settings).map(|value| value.to_string())),

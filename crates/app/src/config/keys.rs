@@ -60,8 +60,8 @@ pub(crate) enum Place {
     OptionalSwitch(At<Option<bool>>),
     /// A number.
     Usize(Unit, At<usize>),
-    /// A number of which 0 means that there is no limit.
-    UsizeOrNoLimit(Unit, At<usize>),
+    /// A number that may be 0, which means something of its own.
+    UsizeOrZero(Unit, At<usize>),
     /// A number.
     U64(Unit, At<u64>),
     /// A number that is not negative.
@@ -102,7 +102,7 @@ macro_rules! key {
 
 use Place::{
     Choice, I64, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path, Port,
-    StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize, UsizeOrNoLimit,
+    StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize, UsizeOrZero,
 };
 use Unit::{Bytes, Count, Seconds};
 
@@ -238,8 +238,8 @@ pub(crate) const KEYS: &[Key] = &[
     key!(query.workers at load.queries_max, Usize(Count), "queries that run at the same time"),
     key!(
         query.read_threads at store.read_threads,
-        Usize(Count),
-        "threads that read ahead for all queries together, beside the one that each query has"
+        UsizeOrZero(Count),
+        "threads that read ahead for all queries together, beside the one that each query has; 0 for none"
     ),
     key!(loki.discover_service_name, Switch, "give pushed streams a service_name from their other labels"),
     key!(loki.detect_level, Switch, "add detected_level to entries"),
@@ -258,7 +258,7 @@ pub(crate) const KEYS: &[Key] = &[
     key!(limits.record.label_value_bytes_max, Usize(Bytes), "a label's value"),
     key!(
         limits.record.label_values_max,
-        UsizeOrNoLimit(Count),
+        UsizeOrZero(Count),
         "values of a label in a tenant and day; the label that has more becomes structured metadata; 0 for no limit"
     ),
     key!(limits.record.metadata_pairs_max, Usize(Count), "structured metadata pairs of an entry"),
