@@ -38,7 +38,7 @@ pub struct FieldLayout {
 }
 
 /// Where one field is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FieldPlace {
     /// Nowhere.
     Absent,
@@ -46,6 +46,31 @@ pub enum FieldPlace {
     Slot(usize, ValueForm),
     /// Every line has this text.
     Text(Box<str>),
+    /// It is put together from these, in their order. Tests say nothing of such a field.
+    Pieces(Vec<FieldPiece>),
+}
+
+/// A part of the text of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldPiece {
+    /// Every line has this text.
+    Text(Box<str>),
+    /// What the reader reads, as [`ValueForm::Bare`], from a stretch of the line.
+    Stretch(Stretch),
+}
+
+/// A stretch of a line with slots in it. A run of digits in a value may be any other run of digits: what is read from the
+/// stretch is the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stretch {
+    /// The first of its slots; the others follow.
+    pub first_slot: usize,
+    /// The bytes before, between and behind its slots: one more than it has slots.
+    pub literals: Vec<Box<[u8]>>,
+    /// When each of its values keeps this rule,
+    pub rule: &'static SlotRule,
+    /// this is what is read from it.
+    pub usual: Box<str>,
 }
 
 /// How a value is written in its line.
@@ -80,6 +105,13 @@ pub struct FieldRequest {
     pub tests: Vec<FieldTest>,
     /// Whether a row may come with the values of its fields in the place of its line.
     pub instead_of_line: bool,
+}
+
+/// Rules are the same when they are the same one.
+impl PartialEq for SlotRule {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
 }
 
 impl FieldRequest {
@@ -172,6 +204,19 @@ impl ByteSet {
 }
 
 impl SlotRule {
+    /// Every value keeps it.
+    pub const ANY: Self =
+        Self { first: ByteSet::ALL, rest: ByteSet::ALL, may_be_empty: true, accepts: |_| true };
+
+    /// Digits, at least one.
+    pub const ONLY_DIGITS: Self =
+        Self { first: ByteSet::DIGITS, rest: ByteSet::DIGITS, may_be_empty: false, accepts: |_| false };
+
+    /// Whether its sets admit every value.
+    pub fn is_any(&self) -> bool {
+        self.may_be_empty && self.first == ByteSet::ALL && self.rest == ByteSet::ALL
+    }
+
     /// Whether a value keeps the rule.
     pub fn admits(&self, value: &[u8]) -> bool {
         let Some((first, rest)) = value.split_first() else { return self.may_be_empty };

@@ -18,6 +18,7 @@ pub mod level;
 pub mod limits;
 pub mod matcher;
 pub mod pattern;
+pub mod prehashed;
 pub mod required_literals;
 pub mod row_selector;
 pub mod rows;

@@ -1,21 +1,29 @@
 //! Which templates the lines of a query have, how often, and when.
 //!
-//! Every line of the range is looked at and counted in exactly one template, which is also a line filter (`|>`)
+//! Every line of the range is counted in exactly one template, which is also a line filter (`|>`)
 //! that the line passes. A template comes of the line's words alone ([`template`]), and of those that differ in
-//! one word ([`merge`]), never of the order in which lines came. Bounded: beyond [`TEMPLATES_MAX`] different
+//! one word ([`merge`]), never of the order in which lines came. A source that keeps lines by their shapes may say the template
+//! of a row instead of its line ([`shape`]), where nothing else looks at the line. Bounded: beyond [`TEMPLATES_MAX`] different
 //! templates new ones count as `<_>`; the most frequent [`SERIES_MAX`] are answered; memory is the query's.
 
 mod merge;
+mod samples;
+mod shape;
 mod template;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use timberyard_model::Timestamp;
+use timberyard_model::field_values::{FieldValues, RowFields};
+use timberyard_model::fields::FieldRequest;
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::scan::{Columns, LogSource, ScanRequest};
-use timberyard_model::{RowRef, TimeRange};
+use timberyard_model::{RowRef, Rows, TimeRange};
 
+use self::samples::Samples;
+use self::shape::TemplateReader;
 use crate::budget::Budget;
 use crate::error::QueryError;
 use crate::plan::compile::compile;
@@ -36,9 +44,6 @@ const TEMPLATE_BYTES: usize = 256;
 /// Memory that a count takes, about, in bytes.
 const SAMPLE_BYTES: usize = 48;
 
-/// Lines by the start of their step, in nanoseconds.
-type Samples = BTreeMap<i64, u64>;
-
 /// A template and its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternSeries {
@@ -58,7 +63,7 @@ struct Found {
 
 impl Found {
     fn lines(&self) -> u64 {
-        self.samples.values().sum()
+        self.samples.lines()
     }
 }
 
@@ -81,8 +86,12 @@ pub fn patterns(
         line_filters: plan.line_filters,
         direction: request.direction,
         columns: Columns::ALL,
-        metadata_names: None,
-        fields: None,
+        metadata_names: plan.pipeline.is_empty().then(|| Arc::from([LEVEL_NAME.into()])),
+        fields: (!plan.reads_line).then(|| FieldRequest {
+            reader: Arc::new(TemplateReader::default()),
+            tests: Vec::new(),
+            instead_of_line: true,
+        }),
         counting: None,
         read_ahead_bytes_max: Budget::new(limits.memory_bytes_max).read_ahead_bytes_max(),
         cancellation: request.cancellation.clone(),
@@ -94,25 +103,70 @@ pub fn patterns(
             let Some(first) = block.rows.streams().first() else { continue };
             let mut working = WorkingRow::new(first);
             working.set_now(request.now);
+            let mut known = KnownTemplates::new(&block.rows);
             for row in block.rows.iter() {
-                if plan.pipeline.is_empty() {
-                    table.count(row.timestamp(), row.line(), level(row))?;
+                if !plan.pipeline.is_empty() {
+                    request.check_wanted()?;
+                    working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
+                    if plan.pipeline.process(&mut working) == Verdict::Drop {
+                        continue;
+                    }
+                }
+                if let Some(fields) = row.fields() {
+                    let place = known.place(fields, level(row), &mut table)?;
+                    table.add(place, row.timestamp())?;
                     continue;
                 }
-                request.check_wanted()?;
-                working.reset(row.timestamp(), row.line(), row.labels(), row.metadata());
-                if plan.pipeline.process(&mut working) == Verdict::Keep {
-                    table.count(row.timestamp(), working.line(), level(row))?;
-                }
+                let line = if plan.pipeline.is_empty() { row.line() } else { working.line() };
+                table.count(row.timestamp(), line, level(row))?;
             }
         }
     }
     Ok(table.finish())
 }
 
-fn level(row: RowRef<'_>) -> &str {
+fn level<'b>(row: RowRef<'b>) -> &'b str {
     let level = row.metadata_value(LEVEL_NAME).and_then(|level| std::str::from_utf8(level).ok());
     level.filter(|level| !level.is_empty()).unwrap_or(LEVEL_UNKNOWN)
+}
+
+/// Where the templates of a block's rows are counted, by the number of the row's field.
+struct KnownTemplates<'b> {
+    /// For the level that a row of the template had last.
+    places: Vec<Option<(&'b str, usize)>>,
+}
+
+impl<'b> KnownTemplates<'b> {
+    fn new(rows: &Rows) -> Self {
+        Self { places: vec![None; rows.field_values().first().map_or(0, FieldValues::len)] }
+    }
+
+    fn place(
+        &mut self,
+        fields: RowFields<'b>,
+        level: &'b str,
+        table: &mut Table,
+    ) -> Result<usize, QueryError> {
+        let number = fields.numbers().first().copied().unwrap_or(FieldValues::ABSENT);
+        let known = self.places.get_mut(number as usize);
+        if let Some(Some((of_level, place))) = known
+            && *of_level == level
+        {
+            return Ok(*place);
+        }
+        let template = fields.get(0).unwrap_or_default();
+        let place = if template::may_be_long(template) {
+            let mut template = template.to_owned();
+            template::cut_template(&mut template);
+            table.place_of(level, &template)?
+        } else {
+            table.place_of(level, template)?
+        };
+        if let Some(known) = known {
+            *known = Some((level, place));
+        }
+        Ok(place)
+    }
 }
 
 /// What was counted so far.
@@ -138,39 +192,50 @@ impl Table {
         }
     }
 
+    /// Counts a line.
     fn count(&mut self, time: Timestamp, line: &[u8], level: &str) -> Result<(), QueryError> {
         let mut text = std::mem::take(&mut self.template);
         template::write_template(line, &mut text);
-        let place = match self.place(level, &text) {
-            Some(place) => place,
-            None if self.found.len() < self.templates_max => self.add(level, &text)?,
-            None => match self.place(LEVEL_UNKNOWN, template::CAPTURE) {
-                Some(place) => place,
-                None => self.add(LEVEL_UNKNOWN, template::CAPTURE)?,
-            },
-        };
+        let place = self.place_of(level, &text)?;
         self.template = text;
+        self.add(place, time)
+    }
+
+    /// Counts a line whose template has that place.
+    fn add(&mut self, place: usize, time: Timestamp) -> Result<(), QueryError> {
         let nanos = time.as_nanos();
         let step = nanos.saturating_sub(nanos.rem_euclid(self.step_nanos));
         if let Some(found) = self.found.get_mut(place) {
-            let before = found.samples.len();
-            *found.samples.entry(step).or_default() += 1;
-            self.budget.take((found.samples.len() - before) * SAMPLE_BYTES)?;
+            let before = found.samples.steps();
+            found.samples.add(step);
+            self.budget.take(found.samples.steps().saturating_sub(before) * SAMPLE_BYTES)?;
         }
         Ok(())
+    }
+
+    /// The place of a template; when there are too many already, that of `<_>`.
+    fn place_of(&mut self, level: &str, template: &str) -> Result<usize, QueryError> {
+        match self.place(level, template) {
+            Some(place) => Ok(place),
+            None if self.found.len() < self.templates_max => self.insert(level, template),
+            None => match self.place(LEVEL_UNKNOWN, template::CAPTURE) {
+                Some(place) => Ok(place),
+                None => self.insert(LEVEL_UNKNOWN, template::CAPTURE),
+            },
+        }
     }
 
     fn place(&self, level: &str, template: &str) -> Option<usize> {
         self.places.get(level)?.get(template).copied()
     }
 
-    fn add(&mut self, level: &str, template: &str) -> Result<usize, QueryError> {
+    fn insert(&mut self, level: &str, template: &str) -> Result<usize, QueryError> {
         self.budget.take(2 * (template.len() + level.len()) + TEMPLATE_BYTES)?;
         let place = self.found.len();
         self.found.push(Found {
             level: level.to_owned(),
             template: template.to_owned(),
-            samples: Samples::new(),
+            samples: Samples::default(),
         });
         self.places.entry(level.to_owned()).or_default().insert(template.to_owned(), place);
         Ok(place)
@@ -178,17 +243,15 @@ impl Table {
 
     fn finish(self) -> Vec<PatternSeries> {
         let mut found = merge::merge(self.found, SERIES_MAX);
-        found.sort_by(|a, b| {
-            let key = |found: &Found| Reverse(found.lines());
-            key(a).cmp(&key(b)).then_with(|| (&a.template, &a.level).cmp(&(&b.template, &b.level)))
-        });
+        found.sort_by(|a, b| (&a.template, &a.level).cmp(&(&b.template, &b.level)));
+        found.sort_by_cached_key(|found| Reverse(found.lines()));
         found.truncate(SERIES_MAX);
         let series = |found: Found| PatternSeries {
             pattern: found.template,
             level: found.level,
             samples: found
                 .samples
-                .into_iter()
+                .into_steps()
                 .map(|(nanos, lines)| (Timestamp::from_nanos(nanos), lines))
                 .collect(),
         };

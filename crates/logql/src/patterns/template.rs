@@ -8,11 +8,13 @@
 
 use std::ops::Range;
 
+use timberyard_model::fields::ByteSet;
+
 /// What stands for a word that varies.
 pub(super) const CAPTURE: &str = "<_>";
-/// Bytes of a line that are looked at; the rest becomes `<_>`.
-const LINE_BYTES_MAX: usize = 3000;
-/// Words of a line that are looked at; the rest becomes `<_>`.
+/// Bytes of a template, about; the rest becomes `<_>`.
+const TEMPLATE_BYTES_MAX: usize = 3000;
+/// Words of a template; the rest becomes `<_>`.
 const WORDS_MAX: usize = 128;
 /// Bytes of a word that can be told from a value.
 const WORD_BYTES_MAX: usize = 64;
@@ -20,21 +22,51 @@ const WORD_BYTES_MAX: usize = 64;
 /// Puts the template of `line` into `template`.
 pub(super) fn write_template(line: &[u8], template: &mut String) {
     template.clear();
-    let shown = line.get(..LINE_BYTES_MAX).unwrap_or(line);
-    let is_cut = shown.len() < line.len();
+    write_words(line, template);
+    cut(template, WORDS_MAX, TEMPLATE_BYTES_MAX);
+}
+
+/// Appends what becomes of all words of `line`, or of a part of a line between separators.
+pub(super) fn write_words(line: &[u8], template: &mut String) {
     let mut at = 0;
-    for (index, word) in words(shown).enumerate() {
-        push_separator(shown, at..word.start, template);
+    for word in words(line) {
+        push_separator(line, at..word.start, template);
         at = word.end;
-        // The word may go on behind the cut.
-        if index == WORDS_MAX || is_cut && at == shown.len() {
-            template.push_str(CAPTURE);
-            return;
-        }
-        template.push_str(steady_text(shown, &word).unwrap_or(CAPTURE));
+        template.push_str(steady_text(line, &word).unwrap_or(CAPTURE));
     }
-    push_separator(shown, at..shown.len(), template);
-    if is_cut {
+    push_separator(line, at..line.len(), template);
+}
+
+/// Puts one `<_>` in the place of what a template has beyond so many words, or, about, bytes.
+pub(super) fn cut_template(template: &mut String) {
+    cut(template, WORDS_MAX, TEMPLATE_BYTES_MAX);
+}
+
+/// Whether a template may have to be cut.
+pub(super) fn may_be_long(template: &str) -> bool {
+    needs_cut(template, WORDS_MAX, TEMPLATE_BYTES_MAX)
+}
+
+/// Between two words is at least a byte.
+fn needs_cut(template: &str, words_max: usize, bytes_max: usize) -> bool {
+    template.len() > bytes_max.min(2 * words_max - 1)
+}
+
+fn cut(template: &mut String, words_max: usize, bytes_max: usize) {
+    if !needs_cut(template, words_max, bytes_max) {
+        return;
+    }
+    let mut keep = bytes_max;
+    for (index, word) in words(template.as_bytes()).enumerate() {
+        if index == words_max || word.end > bytes_max {
+            keep = keep.min(word.start);
+            break;
+        }
+        // Between two `<_>` has to be a separator.
+        keep = bytes_max.max(word.end + 1);
+    }
+    if keep < template.len() {
+        template.truncate(keep);
         template.push_str(CAPTURE);
     }
 }
@@ -81,8 +113,13 @@ fn separates(line: &[u8], at: usize) -> bool {
     }
 }
 
-fn is_separator(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || b"\"'`()[]{}=,;/|?&".contains(&byte)
+/// Bytes that end a word wherever they stand.
+pub(super) const SEPARATORS: &[u8] = b" \t\n\x0c\r\"'`()[]{}=,;/|?&";
+
+const SEPARATOR_SET: ByteSet = ByteSet::NONE.with(SEPARATORS);
+
+pub(super) fn is_separator(byte: u8) -> bool {
+    SEPARATOR_SET.has(byte)
 }
 
 #[cfg(test)]
@@ -99,6 +136,18 @@ mod tests {
         let mut template = String::new();
         write_template(line, &mut template);
         template
+    }
+
+    fn passes(line: &str, template: &str) -> bool {
+        let filter = LineFilter {
+            operator: LineFilterOperator::MatchesPattern,
+            any_of: vec![LineFilterOperand::Text(template.to_owned())],
+        };
+        let filter = Pipeline::new(&[PipelineStage::LineFilter(filter)]).expect("a line filter");
+        let stream = Labels::default();
+        let mut row = WorkingRow::new(&stream);
+        row.reset(Timestamp::default(), line.as_bytes(), &stream, []);
+        filter.process(&mut row) == Verdict::Keep
     }
 
     #[test]
@@ -132,17 +181,17 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_cut_template_is_a_line_filter_that_its_line_passes(line in "([ab]{0,4}|[0-3]|[ :=/]{0,9}|é){0,30}") {
+            let mut template = template(line.as_bytes());
+            cut(&mut template, 3, 9);
+            assert!(template.len() <= 9 + 1 + CAPTURE.len() && words(template.as_bytes()).count() <= 4);
+            prop_assert!(passes(&line, &template), "{:?} {:?}", template, line);
+        }
+
+        #[test]
         fn a_template_is_a_line_filter_that_its_line_passes(line in "([a-c]|[0-3]|[ :=/<>_\"é]){0,40}") {
             let template = template(line.as_bytes());
-            let filter = LineFilter {
-                operator: LineFilterOperator::MatchesPattern,
-                any_of: vec![LineFilterOperand::Text(template.clone())],
-            };
-            let filter = Pipeline::new(&[PipelineStage::LineFilter(filter)]).expect("a line filter");
-            let stream = Labels::default();
-            let mut row = WorkingRow::new(&stream);
-            row.reset(Timestamp::default(), line.as_bytes(), &stream, []);
-            prop_assert_eq!(filter.process(&mut row), Verdict::Keep, "{:?} {:?}", template, line);
+            prop_assert!(passes(&line, &template), "{:?} {:?}", template, line);
         }
     }
 }

@@ -2,22 +2,18 @@
 //! of the naive engine, and beside that of the same store when it is not asked for fields. With
 //! `TIMBERYARD_TORTURE` set there are many more.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use fastrand::Rng;
 use timberyard_logql::{Engine, QueryRequest};
 use timberyard_model::limits::QueryLimits;
-use timberyard_model::scan::{
-    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
-    SeriesRequest, StreamVolume,
-};
-use timberyard_model::{Labels, TenantId, Timestamp};
+use timberyard_model::scan::Direction;
+use timberyard_model::{TenantId, Timestamp};
 use timberyard_testkit::memory_source::Entry;
 use timberyard_testkit::naive_logql;
 use timberyard_testkit::stored_source::StoredSource;
 
 use crate::differential::same;
-use crate::run::{labels, range_request};
+use crate::run::{labels, range_request, shown_entry};
+use crate::watched_source::Watched;
 
 const STORES: u64 = 40;
 const QUERIES: usize = 100;
@@ -286,74 +282,8 @@ fn query(rng: &mut Rng, family: usize) -> String {
     }
 }
 
-/// The store, asked as it is or never for fields; counts rows that came with fields where they might, and those that
-/// came with lines.
-struct Watched<'s> {
-    source: &'s StoredSource,
-    declines: bool,
-    rows: [AtomicUsize; 2],
-}
-
-impl<'s> Watched<'s> {
-    fn new(source: &'s StoredSource, declines: bool) -> Self {
-        Self { source, declines, rows: Default::default() }
-    }
-}
-
-struct WatchedScan<'s> {
-    scan: Box<dyn BlockStream + 's>,
-    rows: &'s [AtomicUsize; 2],
-}
-
-impl BlockStream for WatchedScan<'_> {
-    fn next_block(&mut self) -> Result<Option<RowBlock>, ScanError> {
-        let block = self.scan.next_block()?;
-        for row in block.iter().flat_map(|block| block.rows.iter()) {
-            assert!(row.fields().is_none() || row.line().is_empty());
-            self.rows[usize::from(row.fields().is_none())].fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(block)
-    }
-
-    fn statistics(&self) -> ScanStatistics {
-        self.scan.statistics()
-    }
-}
-
-impl LogSource for Watched<'_> {
-    fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
-        let mut request = request.clone();
-        if self.declines {
-            request.fields = None;
-            request.metadata_names = None;
-        }
-        let scan = self.source.scan(&request)?;
-        match request.fields {
-            Some(fields) if fields.instead_of_line => Ok(Box::new(WatchedScan { scan, rows: &self.rows })),
-            _ => Ok(scan),
-        }
-    }
-
-    fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
-        self.source.estimate(request)
-    }
-
-    fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
-        self.source.series(request)
-    }
-
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.source.volumes(request)
-    }
-}
-
 fn holds(line: &[u8], needle: &[u8]) -> bool {
     line.windows(needle.len()).any(|window| window == needle)
-}
-
-fn shown(entry: &Entry) -> String {
-    let line = entry.line.escape_ascii();
-    format!("{} {} {:?} {line}\n", entry.timestamp.as_nanos() / 1_000_000, entry.labels, entry.metadata)
 }
 
 #[test]
@@ -397,9 +327,9 @@ fn fields_from_columns_are_those_of_whole_lines() {
             assert!(
                 is_right,
                 "seed {seed}: {query}\nstore    {actual:?}\ndeclined {declined:?}\nnaive    {expected:?}\n{}",
-                entries.iter().map(shown).collect::<String>()
+                entries.iter().map(shown_entry).collect::<String>()
             );
-            let [fields, lines] = watched.rows.map(AtomicUsize::into_inner);
+            let (fields, lines) = watched.rows();
             with_fields += fields;
             with_lines += lines;
         }

@@ -10,4 +10,6 @@ mod metric_queries;
 mod pages;
 mod patterns;
 mod run;
+mod stored_patterns;
 mod tail;
+mod watched_source;

@@ -6,7 +6,7 @@ use timberyard_model::cancellation::Cancellation;
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::scan::Direction;
 use timberyard_model::{Labels, TenantId, Timestamp};
-use timberyard_testkit::memory_source::MemorySource;
+use timberyard_testkit::memory_source::{Entry, MemorySource};
 
 /// Labels from `app=a env=x`.
 pub(crate) fn labels(text: &str) -> Labels {
@@ -111,4 +111,10 @@ pub(crate) fn check_instant(source: &MemorySource, query: &str, at: i64, expecte
 pub(crate) fn check_error(source: &MemorySource, query: &str, expected: &str) {
     let error = run(source, &range_request(query, 100, 100, 0)).expect_err(query).to_string();
     assert!(error.contains(expected), "{query}: {error}");
+}
+
+/// An entry as a failed comparison shows it.
+pub(crate) fn shown_entry(entry: &Entry) -> String {
+    let line = entry.line.escape_ascii();
+    format!("{} {} {:?} {line}\n", entry.timestamp.as_nanos() / 1_000_000, entry.labels, entry.metadata)
 }

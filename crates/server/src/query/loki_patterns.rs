@@ -1,6 +1,6 @@
 //! `/loki/api/v1/patterns`: templates of lines, and how often each comes in each step.
 //!
-//! Exact over any range: every line that the query finds is looked at, within the query's limits. Counts
+//! Exact over any range: every line that the query finds is counted, within the query's limits. Counts
 //! stand at whole seconds, so steps are of whole seconds, too.
 
 use axum::Json;

@@ -22,6 +22,7 @@ mod matches;
 mod narrow;
 mod needle;
 mod nested;
+mod pieced_column;
 mod shapes;
 mod strings;
 mod table;
@@ -42,7 +43,6 @@ pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
 pub(crate) use matches::Matches;
 pub(crate) use narrow::{Narrowed, Narrowing};
 pub(crate) use strings::{Span, Strings};
-pub(crate) use templates::Prehashed;
 
 /// What columns read from a section of this length may spell out to.
 pub(crate) fn column_budget(section_bytes: usize) -> strings::Budget {

@@ -76,22 +76,39 @@ impl<'g> Slot<'g> {
         rows: usize,
         budget: &mut Budget,
     ) -> Result<Matches, Malformed> {
+        if self.surely_keeps(rule, wanted, rows, budget)? {
+            return Ok(Matches::All);
+        }
+        self.column(rows, budget)?.admitted(rule, rows, budget)
+    }
+
+    /// Whether it can be seen without spelling values out that all rows have one that keeps the rule.
+    pub(super) fn surely_keeps(
+        &self,
+        rule: &SlotRule,
+        wanted: bool,
+        rows: usize,
+        budget: &mut Budget,
+    ) -> Result<bool, Malformed> {
+        if rule.is_any() {
+            return Ok(true);
+        }
         if let Some(bytes) = self.blob.as_ref().and_then(Blob::bytes_at_most)
             && rule.may_be_empty
             && bytes.is_within(&rule.first)
             && bytes.is_within(&rule.rest)
         {
-            return Ok(Matches::All);
+            return Ok(true);
         }
         if !wanted && self.opened().is_none() && rows > 0 {
             let plain = self.blob.as_ref().ok_or(NO_COLUMN)?.plain(budget)?;
             if Column::is_surely_admitted(&plain, rule) {
-                return Ok(Matches::All);
+                return Ok(true);
             }
             let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
-            return self.column.get_or_init(|| column).admitted(rule, rows, budget);
+            return Ok(self.column.get_or_init(|| column).surely_keeps(rule));
         }
-        self.column(rows, budget)?.admitted(rule, rows, budget)
+        Ok(self.column(rows, budget)?.surely_keeps(rule))
     }
 
     fn test(&self, test: Test<'_>, rows: usize, budget: &mut Budget) -> Result<Matches, Malformed> {
@@ -243,6 +260,25 @@ impl<'g> Filled<'g> {
 
     fn open_slots(&self, budget: &mut Budget) -> Result<(), Malformed> {
         self.slots.iter().try_for_each(|slot| slot.column(self.rows, budget).map(|_| ()))
+    }
+
+    /// Whether each of its slots, all open, holds nothing but numbers.
+    pub(super) fn has_only_numbers(&self) -> bool {
+        let is_number =
+            |slot: &Slot<'_>| slot.opened().is_some_and(|column| column.surely_keeps(&SlotRule::ONLY_DIGITS));
+        self.slots.iter().all(is_number)
+    }
+
+    /// Literals with the same text in the place of each value.
+    pub(super) fn with_values(&self, value: &[u8]) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.template.bytes().len() + self.template.slots() * value.len());
+        for (place, literal) in self.template.literals().enumerate() {
+            if place > 0 {
+                text.extend_from_slice(value);
+            }
+            text.extend_from_slice(literal);
+        }
+        text
     }
 
     /// Literals and values in turn.

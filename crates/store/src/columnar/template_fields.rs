@@ -7,6 +7,7 @@ use timberyard_model::fields::{FieldLayout, FieldPlace, FieldReader, FieldTest, 
 
 use super::column::{Column, Values};
 use super::matches::Matches;
+use super::pieced_column::PiecedColumn;
 use super::strings::{Budget, Strings};
 use super::table::Filled;
 use crate::codec::Malformed;
@@ -64,6 +65,7 @@ impl TemplateFields {
             passing = passing.and(match self.place(test.field) {
                 FieldPlace::Absent => all_or_none((test.accepts)(None)),
                 FieldPlace::Text(text) => all_or_none((test.accepts)(Some(text))),
+                FieldPlace::Pieces(_) => Matches::All,
                 FieldPlace::Slot(slot, form) => {
                     let mut accepts = |raw: &[u8]| {
                         text.clear();
@@ -90,7 +92,7 @@ impl TemplateFields {
 
     /// The columns of all fields; values go into `values`, by field.
     pub(super) fn columns<'f>(
-        &self,
+        &'f self,
         filled: &'f Filled<'_>,
         reader: &dyn FieldReader,
         values: &mut [FieldValues],
@@ -113,6 +115,9 @@ impl TemplateFields {
                     }
                     Values::Each(column) => FieldColumn::Each { column, raw: Vec::new(), form: *form },
                 },
+                FieldPlace::Pieces(pieces) => {
+                    FieldColumn::Pieced(PiecedColumn::open(pieces, &self.slots, filled, reader, budget)?)
+                }
             });
         }
         Ok(columns)
@@ -171,6 +176,8 @@ pub(super) enum FieldColumn<'f> {
     Known { known: &'f Strings, ids: &'f [u32], numbers: Vec<u32>, form: ValueForm },
     /// Each row has its own.
     Each { column: &'f Column, raw: Vec<u8>, form: ValueForm },
+    /// It is put together.
+    Pieced(PiecedColumn<'f>),
 }
 
 impl FieldColumn<'_> {
@@ -199,6 +206,7 @@ impl FieldColumn<'_> {
                 budget.spend(raw.len())?;
                 values.add(|text| reader.read(*form, raw, text))
             }
+            Self::Pieced(column) => column.number(row, reader, values, budget)?,
         })
     }
 }

@@ -9,10 +9,10 @@
 
 use std::collections::HashMap;
 
+use timberyard_model::prehashed::Prehashed;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::strings::Span;
-use super::templates::Prehashed;
 use super::tokenize::{Line, Part, Reading, SLOTS_MAX};
 use super::words::{low_bytes, stands_at, word_at};
 

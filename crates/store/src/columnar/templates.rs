@@ -1,32 +1,7 @@
 //! A template: what lines have in common.
 
-use std::hash::BuildHasherDefault;
-use std::hash::Hasher;
-
 use super::strings::Span;
 use crate::codec::{Malformed, Reader, put_varint};
-
-/// For keys that are good hashes already, or, as labels, hash as one number.
-pub(crate) type Prehashed = BuildHasherDefault<Identity>;
-
-/// A key that is already a good hash.
-#[derive(Default)]
-pub(crate) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        // Only u64 keys are ever hashed.
-        debug_assert!(false);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
 
 /// The literal parts of a template: one more than it has slots.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use timberyard_model::Labels;
 use timberyard_model::counting::{CountedCell, Cuts};
+use timberyard_model::prehashed::Prehashed;
 use timberyard_model::scan::{ScanError, ScanStatistics, SeriesRequest, StreamVolume};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -16,7 +17,6 @@ use super::day_plan::DayPlan;
 use super::query::Query;
 use super::snapshot::Snapshot;
 use super::unit::{PassedRow, Seen, UnitReader};
-use crate::columnar::Prehashed;
 use crate::core::Core;
 use crate::segment::PAIR_BYTES;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use timberyard_model::level::DETECTED_LEVEL;
+use timberyard_model::prehashed::Prehashed;
 use timberyard_model::{Labels, RowRef, Timestamp};
 
 use super::counts::CountsBuilder;
@@ -11,7 +12,7 @@ use super::index::{BlockEntry, CountsEntry, Group, GroupStream};
 use super::metadata::MetadataBuilder;
 use super::metadata_size::MetadataSizes;
 use crate::codec::{Malformed, put_varint};
-use crate::columnar::{Prehashed, Strings, encode_numbers};
+use crate::columnar::{Strings, encode_numbers};
 
 /// A block has no more rows than this, however short they are.
 const BLOCK_ROWS_MAX: usize = 1 << 17;

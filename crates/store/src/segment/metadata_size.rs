@@ -4,9 +4,8 @@
 
 use std::collections::HashSet;
 
+use timberyard_model::prehashed::Prehashed;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
-
-use crate::columnar::Prehashed;
 
 /// Adds up the texts of a group's streams as rows come.
 #[derive(Default)]

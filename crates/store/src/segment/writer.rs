@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use timberyard_model::batch::UniqueKey;
+use timberyard_model::prehashed::Prehashed;
 use timberyard_model::{Labels, RowRef, TenantId};
 
 use super::block_builder::{BuiltGroup, GroupBuilder};
@@ -15,7 +16,6 @@ use super::index::{Group, SegmentIndex};
 use super::keys::KeysBuilder;
 use super::label_index::LabelIndex;
 use crate::codec::{Malformed, checksum};
-use crate::columnar::Prehashed;
 use crate::disk::{Disk, DiskFile, Syncs, create_directories_with};
 use crate::error::StoreError;
 use crate::paths::Paths;

@@ -115,7 +115,9 @@ impl FieldReader for JsonMembers {
                 FieldPlace::Absent => {}
                 // It may be null, and then a later member of that name counts.
                 FieldPlace::Slot(_, ValueForm::Bare) => is_sure = false,
-                FieldPlace::Slot(_, ValueForm::Quoted) | FieldPlace::Text(_) => return,
+                FieldPlace::Slot(_, ValueForm::Quoted) | FieldPlace::Text(_) | FieldPlace::Pieces(_) => {
+                    return;
+                }
             }
             let (raw, form) = match value {
                 Value::Text(raw) => (raw, ValueForm::Quoted),

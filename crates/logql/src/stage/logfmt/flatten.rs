@@ -88,7 +88,7 @@ impl FieldReader for LogfmtPairs {
                 Some(FieldPlace::Text(_)) if pair.value.is_empty() && !self.keep_empty => {}
                 Some(place) => match &fields[field] {
                     FieldPlace::Absent => fields[field] = place,
-                    FieldPlace::Text(_) => {}
+                    FieldPlace::Text(_) | FieldPlace::Pieces(_) => {}
                     // The first may turn out to be no value, and then the second counts.
                     FieldPlace::Slot(..) => is_sure = false,
                 },
