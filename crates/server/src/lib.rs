@@ -17,6 +17,7 @@ pub mod limits;
 mod lingering_body;
 pub mod metrics;
 pub mod observe;
+pub mod openapi;
 pub mod operations;
 mod patient_io;
 pub mod query;

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
-use crate::{admin, error_response, ingest, limits, metrics, observe, query, security_headers};
+use crate::{admin, error_response, ingest, limits, metrics, observe, openapi, query, security_headers};
 
 /// All routes with all rules.
 pub fn router(state: SharedState) -> Router {
@@ -20,7 +20,9 @@ pub fn router(state: SharedState) -> Router {
         .route("/metrics", get(metrics::get))
         .route("/ready", get(admin::readiness::ready))
         .route("/readiness", get(admin::readiness::readiness))
-        .route("/liveness", get(admin::readiness::liveness));
+        .route("/liveness", get(admin::readiness::liveness))
+        .route("/openapi.json", get(openapi::json))
+        .route("/openapi", get(openapi::html));
 
     // Need a key that may push.
     let push = Router::new()

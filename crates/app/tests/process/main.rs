@@ -6,6 +6,7 @@ mod logql;
 mod start;
 mod terminal;
 
+mod api_document;
 mod bad_input;
 mod change66;
 mod command_line;

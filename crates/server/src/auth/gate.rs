@@ -19,7 +19,7 @@ use crate::error_response::ErrorResponse;
 use crate::state::{ServerState, SharedState};
 
 /// Paths that need no key, whatever the settings say.
-const OPEN_PATHS: [&str; 4] = ["/ready", "/health", "/readiness", "/liveness"];
+const OPEN_PATHS: [&str; 6] = ["/ready", "/health", "/readiness", "/liveness", "/openapi", "/openapi.json"];
 
 /// Without keys: refuses a `Host` that is not a loopback name (a rebound name), and WebSockets and writes
 /// that come from a stranger's page.

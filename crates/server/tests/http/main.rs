@@ -11,6 +11,7 @@ mod loki_explore;
 mod loki_push;
 mod loki_query;
 mod loki_tail;
+mod openapi;
 mod otlp;
 mod rates;
 mod rules;

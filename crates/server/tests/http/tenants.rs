@@ -55,6 +55,8 @@ const ASKED: &[(&str, &str)] = &[
     ("/ready", ""),
     ("/readiness", ""),
     ("/liveness", ""),
+    ("/openapi.json", ""),
+    ("/openapi", ""),
     ("/admin/keys", ""),
     ("/admin/config", ""),
 ];

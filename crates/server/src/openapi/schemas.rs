@@ -1,0 +1,121 @@
+//! Shapes of JSON bodies that are sent, and of errors.
+
+use serde_json::{Value, json};
+
+/// All of them, by name.
+pub(super) fn schemas() -> Value {
+    let pairs = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let event = json!({
+        "type": "object",
+        "required": ["event_id", "event_type", "event_name"],
+        "properties": {
+            "event_id": { "type": "string" },
+            "event_type": { "type": "string" },
+            "event_name": { "type": "string" },
+            "session_id": { "type": "string" },
+            "user_id": { "type": "string" },
+            "timestamp": { "type": "string", "format": "date-time" },
+            "properties": { "type": "object" },
+        },
+    });
+    json!({
+        "Error": {
+            "description": "What is wrong: a stable word, and a sentence that names the thing and the limit.",
+            "type": "object",
+            "properties": {
+                "error": {},
+                "message": { "type": "string" },
+                "status": {},
+            },
+        },
+        "LokiPush": {
+            "type": "object",
+            "required": ["streams"],
+            "properties": { "streams": { "type": "array", "items": {
+                "type": "object",
+                "required": ["stream", "values"],
+                "properties": {
+                    "stream": pairs,
+                    "values": { "type": "array", "items": {
+                        "description": "nanoseconds since 1970, line, and structured metadata if there is any",
+                        "type": "array",
+                        "prefixItems": [{ "type": "string" }, { "type": "string" }, pairs],
+                        "minItems": 2,
+                        "maxItems": 3,
+                    } },
+                },
+            } } },
+        },
+        "Entries": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["message"],
+                "properties": {
+                    "message": { "type": "string" },
+                    "level": { "type": "string" },
+                    "source": { "type": "string" },
+                    "session_id": { "type": "string" },
+                    "client_id": { "type": "string" },
+                },
+            },
+        },
+        "OtlpLogs": {
+            "description": "ExportLogsServiceRequest of opentelemetry-proto",
+            "type": "object",
+            "properties": { "resourceLogs": { "type": "array", "items": { "type": "object" } } },
+        },
+        "LogPulseStreams": {
+            "type": "object",
+            "required": ["streams"],
+            "properties": { "streams": { "type": "array", "items": {
+                "type": "object",
+                "required": ["labels", "entries"],
+                "properties": {
+                    "labels": pairs,
+                    "entries": { "type": "array", "items": {
+                        "type": "object",
+                        "required": ["line"],
+                        "properties": {
+                            "ts": { "type": "string", "format": "date-time" },
+                            "line": { "type": "string" },
+                        },
+                    } },
+                },
+            } } },
+        },
+        "LogStreamLog": {
+            "type": "object",
+            "required": ["service", "level", "message"],
+            "properties": {
+                "service": { "type": "string" },
+                "level": { "type": "string" },
+                "message": { "type": "string" },
+                "timestamp": { "type": "string", "format": "date-time" },
+            },
+        },
+        "Event": event,
+        "Events": {
+            "type": "object",
+            "required": ["events"],
+            "properties": { "events": { "type": "array", "items": event } },
+        },
+        "NewKey": {
+            "type": "object",
+            "required": ["name", "scopes"],
+            "additionalProperties": false,
+            "properties": {
+                "name": { "type": "string" },
+                "tenants": { "type": "string" },
+                "scopes": { "type": "string", "examples": ["push,read"] },
+                "labels": { "type": "string", "examples": ["{app=\"web\"}"] },
+                "expires_in_seconds": { "type": "integer", "minimum": 1 },
+            },
+        },
+        "Rotation": {
+            "type": "object",
+            "additionalProperties": false,
+            "properties": { "overlap_seconds": { "type": "integer", "minimum": 0 } },
+        },
+    })
+}
