@@ -129,6 +129,7 @@ pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
             // `config::check` has refused a name that no tenant can have.
             audit_tenant: TenantId::new(&auth.audit_tenant).ok().filter(|_| auth.audit),
         },
+        multi_tenant_queries: auth.multi_tenant_queries,
         allowed_origins: settings.cors_origins(),
         // `config::check` has refused those that do not parse.
         trusted_proxies: settings.trusted_proxies.iter().filter_map(|block| block.parse().ok()).collect(),

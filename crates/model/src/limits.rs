@@ -131,6 +131,23 @@ impl Default for RecordLimits {
     }
 }
 
+impl QueryLimits {
+    /// What both allow.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            entries_max: self.entries_max.min(other.entries_max),
+            series_max: self.series_max.min(other.series_max),
+            points_max: self.points_max.min(other.points_max),
+            timeout_seconds: self.timeout_seconds.min(other.timeout_seconds),
+            memory_bytes_max: self.memory_bytes_max.min(other.memory_bytes_max),
+            text_bytes_max: self.text_bytes_max.min(other.text_bytes_max),
+            depth_max: self.depth_max.min(other.depth_max),
+            tails_max: self.tails_max.min(other.tails_max),
+        }
+    }
+}
+
 impl Default for QueryLimits {
     fn default() -> Self {
         Self {

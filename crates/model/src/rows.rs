@@ -111,6 +111,15 @@ impl Rows {
         self
     }
 
+    /// The same rows in streams of other labels, which `relabel` gives each; those of two streams have to differ.
+    #[must_use]
+    pub fn relabelled(mut self, relabel: impl Fn(&Labels) -> Labels) -> Self {
+        for labels in &mut self.streams {
+            *labels = relabel(labels);
+        }
+        self
+    }
+
     /// Bytes of all lines together.
     pub fn line_bytes(&self) -> u64 {
         self.rows.iter().map(|row| u64::from(row.line.len)).sum()

@@ -172,6 +172,20 @@ impl AddAssign for SkippedBlocks {
     }
 }
 
+impl AddAssign for ScanEstimate {
+    fn add_assign(&mut self, other: Self) {
+        self.streams += other.streams;
+        self.segments_total += other.segments_total;
+        self.segments += other.segments;
+        self.blocks += other.blocks;
+        self.blocks_skipped += other.blocks_skipped;
+        self.stored_bytes += other.stored_bytes;
+        self.stored_rows += other.stored_rows;
+        self.memory_rows += other.memory_rows;
+        self.memory_bytes += other.memory_bytes;
+    }
+}
+
 impl AddAssign for ScanStatistics {
     fn add_assign(&mut self, other: Self) {
         self.segments_total += other.segments_total;

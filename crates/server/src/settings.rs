@@ -24,6 +24,8 @@ pub struct ServerSettings {
     pub discover_service_name: bool,
     /// Whether records get `detected_level` as structured metadata.
     pub detect_level: bool,
+    /// Whether a query may name several tenants (`X-Scope-OrgID: a|b`).
+    pub multi_tenant_queries: bool,
     /// Bounds on requests, records, queries and rates at start; `ServerState::limits` has those in force.
     pub limits: Limits,
     /// The same for single tenants.
@@ -77,6 +79,7 @@ impl Default for ServerSettings {
             node_id: "timberyard-0".into(),
             discover_service_name: true,
             detect_level: true,
+            multi_tenant_queries: true,
             limits: Limits::default(),
             tenant_limits: BTreeMap::new(),
             load: LoadLimits::default(),

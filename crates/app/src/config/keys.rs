@@ -130,6 +130,11 @@ pub(crate) const KEYS: &[Key] = &[
         "whether requests need a key; when not said, they do as soon as there is a secret or key"
     ),
     key!(auth.anonymous, Switch, "serve addresses that are not loopback without any key"),
+    key!(
+        auth.multi_tenant_queries,
+        Switch,
+        "answer queries that name several tenants in X-Scope-OrgID from all of them"
+    ),
     key!(secret auth.secret, OptionalText, "secret that signs CLIENT.SIGNATURE keys"),
     key!(secret auth.api_key, OptionalText, "a key"),
     key!(secret auth.api_keys, Texts, "more keys"),

@@ -89,6 +89,8 @@ pub(crate) struct AuthSettings {
     pub(crate) enabled: Option<bool>,
     /// Whether an address that is not loopback may be served without any key.
     pub(crate) anonymous: bool,
+    /// Whether a query may name several tenants.
+    pub(crate) multi_tenant_queries: bool,
     /// The secret that signs `CLIENT.SIGNATURE` keys.
     pub(crate) secret: Option<String>,
     /// One key.
@@ -116,6 +118,7 @@ impl Default for AuthSettings {
         Self {
             enabled: None,
             anonymous: false,
+            multi_tenant_queries: true,
             secret: None,
             api_key: None,
             api_keys: Vec::new(),

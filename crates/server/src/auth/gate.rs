@@ -8,7 +8,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use timberyard_model::TenantId;
+use timberyard_model::{Limits, TenantId};
 
 use super::audit::AuditEvent;
 use super::credentials::offered_keys;
@@ -20,6 +20,27 @@ use crate::state::{ServerState, SharedState};
 
 /// Paths that need no key, whatever the settings say.
 const OPEN_PATHS: [&str; 6] = ["/ready", "/health", "/readiness", "/liveness", "/openapi", "/openapi.json"];
+
+/// Questions that are answered from all tenants that a request names.
+const MANY_TENANTS_PATHS: [&str; 15] = [
+    "/loki/api/v1/query_range",
+    "/loki/api/v1/query",
+    "/loki/api/v1/labels",
+    "/loki/api/v1/label",
+    "/loki/api/v1/label/{name}/values",
+    "/loki/api/v1/series",
+    "/loki/api/v1/index/stats",
+    "/loki/api/v1/index/volume",
+    "/loki/api/v1/index/volume_range",
+    "/loki/api/v1/detected_labels",
+    "/loki/api/v1/detected_fields",
+    "/loki/api/v1/detected_field/{name}/values",
+    "/loki/api/v1/patterns",
+    "/loki/api/v1/format_query",
+    "/timberyard/api/v1/explain",
+];
+/// Tenants that a request may name.
+const TENANTS_MAX: usize = 100;
 
 /// Without keys: refuses a `Host` that is not a loopback name (a rebound name), and WebSockets and writes
 /// that come from a stranger's page.
@@ -117,20 +138,37 @@ fn identify(
         ));
     };
     let named = headers.get("x-scope-orgid").filter(|value| !value.is_empty());
-    let tenant = match named {
-        Some(value) => TenantId::new(&String::from_utf8_lossy(value.as_bytes()))
-            .map_err(|error| ErrorResponse::bad_request("invalid_tenant", error.to_string()))?,
-        None => holder.tenants.first(),
+    let tenants = match named {
+        Some(value) => tenants_of(&String::from_utf8_lossy(value.as_bytes()))?,
+        None => vec![holder.tenants.first()],
     };
-    if !holder.tenants.allows(&tenant) {
-        return Err(forbidden(format!("this key may not name tenant `{tenant}`")));
+    for tenant in &tenants {
+        if !holder.tenants.allows(tenant) {
+            return Err(forbidden(format!("this key may not name tenant `{tenant}`")));
+        }
+        if state.audit.is_in(tenant) && !holder.scopes.admin {
+            let message = format!("tenant `{tenant}` holds the audit log, which needs the admin scope");
+            return Err(forbidden(message));
+        }
     }
-    if state.audit.is_in(&tenant) && !holder.scopes.admin {
-        return Err(forbidden(format!("tenant `{tenant}` holds the audit log, which needs the admin scope")));
+    let Some(tenant) = tenants.first().cloned() else {
+        return Err(ErrorResponse::bad_request("invalid_tenant", "no org id"));
+    };
+    let mut limits = Arc::clone(state.limits.load().of(&tenant));
+    let mut read_together = None;
+    if tenants.len() > 1 {
+        if !state.settings.multi_tenant_queries || !reads_many(request) {
+            return Err(ErrorResponse::bad_request("invalid_tenant", "multiple org IDs present"));
+        }
+        for other in &tenants {
+            let query = limits.query.and(&state.limits.load().of(other).query);
+            limits = Arc::new(Limits { query, ..Limits::clone(&limits) });
+        }
+        read_together = Some(tenants.into());
     }
-    let limits = Arc::clone(state.limits.load().of(&tenant));
     Ok(Identity {
         tenant,
+        read_together,
         tenants: holder.tenants,
         client: holder.client,
         scopes: holder.scopes,
@@ -138,6 +176,28 @@ fn identify(
         address,
         limits,
     })
+}
+
+/// Tenants with `|` between, sorted, each once.
+fn tenants_of(names: &str) -> Result<Vec<TenantId>, ErrorResponse> {
+    let tenants: Result<Vec<TenantId>, _> =
+        names.split('|').take(TENANTS_MAX + 1).map(TenantId::new).collect();
+    let mut tenants =
+        tenants.map_err(|error| ErrorResponse::bad_request("invalid_tenant", error.to_string()))?;
+    if tenants.len() > TENANTS_MAX {
+        let message =
+            format!("a request names more than {TENANTS_MAX} tenants, the most that are read together");
+        return Err(ErrorResponse::bad_request("invalid_tenant", message));
+    }
+    tenants.sort_unstable();
+    tenants.dedup();
+    Ok(tenants)
+}
+
+/// Whether it is a question that is answered from several tenants.
+fn reads_many(request: &Request) -> bool {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    path.is_some_and(|path| MANY_TENANTS_PATHS.contains(&path))
 }
 
 /// Takes the ticket out of the URL of a WebSocket, and gives who it was for.

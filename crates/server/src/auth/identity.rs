@@ -18,6 +18,8 @@ use crate::state::SharedState;
 pub struct Identity {
     /// Whose logs are written and read.
     pub tenant: TenantId,
+    /// The tenants whose logs are read together, sorted, when that is more than one; `tenant` is the first of them.
+    pub read_together: Option<Arc<[TenantId]>>,
     /// Which tenants single records may name instead (log-go's `org_id`).
     pub tenants: TenantAccess,
     /// The key's name, or the client of an HMAC key; `None` without authentication.
@@ -28,7 +30,7 @@ pub struct Identity {
     pub labels: Option<KeyLabels>,
     /// Where they are.
     pub address: Option<IpAddr>,
-    /// The tenant's limits, the same for as long as the request takes.
+    /// The tenant's limits, of several tenants what all of them allow to queries; the same for as long as the request takes.
     pub limits: Arc<Limits>,
 }
 

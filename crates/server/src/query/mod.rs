@@ -22,6 +22,7 @@ mod loki_reply;
 mod loki_rows;
 pub mod loki_rules;
 pub mod loki_tail;
+mod many_tenants;
 mod ordered_rows;
 mod plain_parameters;
 pub mod run;

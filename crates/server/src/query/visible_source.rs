@@ -9,6 +9,7 @@ use timberyard_model::scan::{
     BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
 };
 
+use super::many_tenants::ManyTenants;
 use crate::auth::{Identity, KeyLabels};
 
 /// What passes a key's labels, and nothing else.
@@ -20,7 +21,10 @@ struct LabelledSource {
 impl Identity {
     /// The source as they may see it.
     pub(crate) fn visible(&self, source: &Arc<dyn LogSource>) -> Arc<dyn LogSource> {
-        let source = Arc::clone(source);
+        let source = match &self.read_together {
+            None => Arc::clone(source),
+            Some(tenants) => Arc::new(ManyTenants::new(Arc::clone(source), Arc::clone(tenants))),
+        };
         match &self.labels {
             None => source,
             Some(labels) => Arc::new(LabelledSource { source, labels: labels.clone() }),

@@ -157,3 +157,62 @@ async fn errors_say_nothing_of_another_tenant() {
     let answer = server.request(Method::POST, "/api/v1/ingest", &headers, event).await;
     assert_eq!(answer.status, 201, "an id is taken within its tenant only: {}", answer.text());
 }
+
+async fn json_of(server: &TestServer, tenants: &str, path: &str, question: &str) -> serde_json::Value {
+    let answer = ask(server, tenants, path, question, "app").await;
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    serde_json::from_str(&answer.text()).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_query_may_be_about_several_tenants() {
+    let server = TestServer::new();
+    store(&server, "other", SECRET).await;
+    store(&server, "own", OWN).await;
+    let all = "query=%7Bapp%3D~%22.%2Bcode%22%7D";
+    let lines = json_of(&server, "own|other|own", "/loki/api/v1/query_range", all).await;
+    let streams = lines["data"]["result"].as_array().expect("streams");
+    let mut of: Vec<(&str, &str)> = streams
+        .iter()
+        .map(|stream| (&stream["stream"]["__tenant_id__"], &stream["stream"]["app"]))
+        .map(|(tenant, app)| (tenant.as_str().expect("a text"), app.as_str().expect("a text")))
+        .collect();
+    of.sort_unstable();
+    assert_eq!(of, [("other", SECRET), ("own", OWN)]);
+    let one = "query=%7Bapp%3D~%22.%2Bcode%22%2C__tenant_id__%3D%22own%22%7D";
+    let lines = json_of(&server, "own|other", "/loki/api/v1/query_range", one).await;
+    assert_eq!(lines["data"]["result"].as_array().map(Vec::len), Some(1));
+    let counts = "query=sum%20by%20(__tenant_id__)(count_over_time(%7Bapp%3D~%22.%2Bcode%22%7D%5B24h%5D))";
+    let counts = json_of(&server, "own|other", "/loki/api/v1/query", counts).await;
+    assert_eq!(counts["data"]["result"].as_array().map(Vec::len), Some(2), "{counts}");
+    let names = json_of(&server, "own|other", "/loki/api/v1/labels", "").await;
+    assert!(names["data"].as_array().expect("names").contains(&json!("__tenant_id__")), "{names}");
+    let values = "/loki/api/v1/label/__tenant_id__/values";
+    assert_eq!(json_of(&server, "own|other", values, "").await["data"], json!(["other", "own"]));
+    let values = json_of(&server, "own|other", "/loki/api/v1/label/app/values", "").await;
+    assert!(values["data"].as_array().expect("values").contains(&json!(SECRET)));
+    let series =
+        json_of(&server, "own|other", "/loki/api/v1/series", &all.replace("query", "match%5B%5D")).await;
+    assert_eq!(series["data"].as_array().map(Vec::len), Some(2), "{series}");
+    let stats = json_of(&server, "own|other", "/loki/api/v1/index/stats", all).await;
+    assert_eq!((&stats["streams"], &stats["entries"]), (&json!(2), &json!(2)));
+}
+
+#[tokio::test]
+async fn several_tenants_are_refused_where_one_is_meant() {
+    let server = TestServer::new();
+    for path in ["/loki/api/v1/delete", "/v1/logs", "/loki/api/v1/rules", "/query"] {
+        let answer = ask(&server, "own|other", path, "query=%7Bapp%3D%22x%22%7D", "app").await;
+        let text = answer.text();
+        assert!(answer.status == 400 && text.contains("multiple org IDs present"), "{path}: {text}");
+    }
+    let headers = [("x-scope-orgid", "a|b"), ("content-type", "application/json")];
+    let push = json!({ "streams": [] }).to_string();
+    let answer = server.request(Method::POST, "/loki/api/v1/push", &headers, push).await;
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(ask(&server, "own|", "/loki/api/v1/labels", "", "").await.status, 400);
+    assert_eq!(ask(&server, "own|own", "/v1/logs", "", "").await.status, 200);
+    let single = TestServer::with(|settings| settings.multi_tenant_queries = false);
+    let answer = ask(&single, "own|other", "/loki/api/v1/labels", "", "").await;
+    assert!(answer.text().contains("multiple org IDs present"), "{}", answer.text());
+}
