@@ -54,6 +54,17 @@ impl Column {
         depth: usize,
         budget: &mut Budget,
     ) -> Result<Self, Malformed> {
+        Self::open_apart(reader, None, count, depth, budget)
+    }
+
+    /// The same where the values lie apart from the beginning of the column.
+    pub(super) fn open_apart<'r>(
+        reader: &mut Reader<'r>,
+        apart: Option<&mut Reader<'r>>,
+        count: usize,
+        depth: usize,
+        budget: &mut Budget,
+    ) -> Result<Self, Malformed> {
         if count == 0 {
             return Ok(Self::Constant(Vec::new()));
         }
@@ -65,15 +76,19 @@ impl Column {
                 if fixed > DIGITS_MAX {
                     return Err(Malformed("a number has too many digits"));
                 }
-                Ok(Self::Digits { fixed, numbers: integer::decode(reader, count)? })
+                Ok(Self::Digits { fixed, numbers: integer::decode(values(reader, apart), count)? })
             }
-            HEX => Ok(Self::Hex(Hex::open(reader, count)?)),
+            HEX => {
+                let shape = reader.bytes()?.to_vec();
+                Ok(Self::Hex(Hex::open(shape, values(reader, apart), count)?))
+            }
             DICTIONARY => {
                 let size = reader.bounded(count)?;
                 let mut known = Strings::default();
                 for _ in 0..size {
                     known.push(reader.bytes()?);
                 }
+                let reader = values(reader, apart);
                 let ids = integer::decode_places(reader, count, size, "a value is not in its dictionary")?;
                 Ok(Self::Dictionary { known, ids })
             }
@@ -81,8 +96,9 @@ impl Column {
                 let size = reader.bounded(count + 1)?;
                 let templates: Vec<Template> =
                     (0..size).map(|_| Template::parse(reader)).collect::<Result<_, _>>()?;
+                let reader = values(reader, apart);
                 let ids = integer::decode_places(reader, count, size, "a template does not exist")?;
-                let mut table = Table::new(templates, ids)?;
+                let mut table = Table::of(templates, ids)?;
                 for filled in &mut table.templates {
                     for _ in 0..filled.template.slots() {
                         filled.slots.push(Slot::open(Self::open(reader, filled.rows, depth + 1, budget)?));
@@ -91,6 +107,7 @@ impl Column {
                 Ok(Self::Nested(table))
             }
             RAW => {
+                let reader = values(reader, apart);
                 let mut end = 0_u64;
                 let ends = integer::decode(reader, count)?
                     .into_iter()
@@ -170,11 +187,15 @@ impl Column {
     }
 }
 
+/// Where the values of a column are: apart, or behind its beginning.
+fn values<'r, 'b>(reader: &'r mut Reader<'b>, apart: Option<&'r mut Reader<'b>>) -> &'r mut Reader<'b> {
+    apart.unwrap_or(reader)
+}
+
 const NO_SUCH_VALUE: Malformed = Malformed("a column has fewer values than it should");
 
 impl Hex {
-    fn open(reader: &mut Reader<'_>, count: usize) -> Result<Self, Malformed> {
-        let shape = reader.bytes()?.to_vec();
+    fn open(shape: Vec<u8>, reader: &mut Reader<'_>, count: usize) -> Result<Self, Malformed> {
         let places: Vec<u32> =
             (0_u32..).zip(&shape).filter(|(_, byte)| **byte == 0).map(|(place, _)| place).collect();
         if places.is_empty() || !places.len().is_multiple_of(2) {
@@ -182,6 +203,11 @@ impl Hex {
         }
         let packed = reader.take((places.len() / 2).saturating_mul(count))?.to_vec();
         Ok(Self { shape, places, packed })
+    }
+
+    /// Whether nothing stands between the digits.
+    pub(super) fn is_all_digits(&self) -> bool {
+        self.places.len() == self.shape.len()
     }
 
     /// Bytes of one value in `packed`.
@@ -194,7 +220,7 @@ impl Hex {
         let width = self.width();
         let packed = self.packed.get(index * width..(index + 1) * width).ok_or(NO_SUCH_VALUE)?;
         let start = out.len();
-        if self.places.len() == self.shape.len() {
+        if self.is_all_digits() {
             out.extend(packed.iter().flat_map(|byte| HEX_PAIRS[*byte as usize]));
             return Ok(());
         }

@@ -14,7 +14,7 @@
 //! The form is chosen by looking at the values; a guess that does not hold for all of them is given up.
 
 use super::distinct::Distinct;
-use super::frame::{CLASS_DIGIT, CLASS_HEX_LETTER, classes};
+use super::frame::{CLASS_DIGIT, CLASS_HEX_LETTER, Stamp, classes};
 use super::hex;
 use super::integer;
 use super::nested::Nested;
@@ -59,6 +59,7 @@ pub(super) struct PlainEncoder {
 impl ColumnEncoder {
     /// Appends the column of these values, and gives the kinds of bytes they have: all of them, and possibly more.
     pub(crate) fn encode(&mut self, text: &[u8], values: &[Span], out: &mut Vec<u8>) -> u8 {
+        self.nested.forget_stamps();
         let Some(first) = values.first() else { return 0 };
         if let Some(classes) = constant(text, *first, values, out) {
             return classes;
@@ -69,6 +70,11 @@ impl ColumnEncoder {
             encoded = self.nested.encode(text, values, &mut self.plain, out);
         }
         encoded.unwrap_or_else(|| raw(text, values, &mut self.plain.ids, out))
+    }
+
+    /// Of each slot of the column encoded last, template after template, if it is nested.
+    pub(super) fn slot_stamps(&self) -> &[Stamp] {
+        self.nested.stamps()
     }
 }
 

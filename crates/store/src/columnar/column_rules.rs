@@ -5,7 +5,6 @@ use memchr::{memchr, memchr2};
 use timberyard_model::fields::{ByteSet, SlotRule};
 
 use super::column::{Column, Values};
-use super::column_encoder::DIGITS;
 use super::matches::Matches;
 use super::strings::{Budget, Strings};
 use super::table::{Filled, Slot};
@@ -80,10 +79,8 @@ fn bytes_within(text: &[u8], allowed: &ByteSet) -> ByteSet {
 
 impl Column {
     /// Whether it can be seen from a column that is not opened yet that all its values keep the rule.
-    pub(super) fn is_surely_admitted(plain: &[u8], rule: &SlotRule) -> bool {
-        plain.first() == Some(&DIGITS)
-            && ByteSet::DIGITS.is_within(&rule.first)
-            && ByteSet::DIGITS.is_within(&rule.rest)
+    pub(super) fn are_digits_admitted(rule: &SlotRule) -> bool {
+        ByteSet::DIGITS.is_within(&rule.first) && ByteSet::DIGITS.is_within(&rule.rest)
     }
 
     /// Whether it can be seen without spelling values out that all of them keep the rule.

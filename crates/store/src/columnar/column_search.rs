@@ -1,31 +1,15 @@
 //! Which values of a column pass a test, found in the column's form: once for each word of a dictionary, in packed
 //! digits, or in all values at once.
 
-use super::column::{Column, Hex, spell_number};
-use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, RAW};
+use super::column::{Column, Hex};
+use super::digit_search::{hex_with, test_numbers};
 use super::hex::NIBBLE;
 use super::matches::Matches;
 use super::needle::{Piece, Test};
 use super::strings::{Budget, Strings};
-use crate::codec::{Malformed, Reader};
+use crate::codec::Malformed;
 
 impl Column {
-    /// Whether a value of a column that is not opened yet could hold the piece; never wrong when it says no.
-    pub(super) fn may_hold(plain: &[u8], piece: Piece<'_>) -> bool {
-        match plain.first() {
-            Some(&DIGITS) => piece.bytes().iter().all(u8::is_ascii_digit),
-            Some(&HEX) => match Reader::new(&plain[1..]).bytes() {
-                Ok(shape) => piece.len() <= shape.len() && hex_may_hold(shape, piece),
-                Err(_) => true,
-            },
-            // Their values lie there as they are.
-            Some(&(CONSTANT | DICTIONARY | RAW)) if !piece.ignores_case() => {
-                memchr::memmem::find(plain, piece.bytes()).is_some()
-            }
-            _ => true,
-        }
-    }
-
     /// Which values pass the test.
     pub(crate) fn test(
         &self,
@@ -36,7 +20,7 @@ impl Column {
         match self {
             Self::Constant(value) => Ok(if test.passes(value) { Matches::All } else { Matches::None }),
             Self::Digits { .. } if !test.piece().bytes().iter().all(u8::is_ascii_digit) => Ok(Matches::None),
-            Self::Digits { fixed, numbers } => Ok(test_digits(*fixed, numbers, test)),
+            Self::Digits { fixed, numbers } => Ok(test_numbers(*fixed, numbers, test)),
             Self::Hex(hex) => self.test_hex(hex, test, count, budget),
             Self::Dictionary { known, ids } => {
                 let passes: Vec<bool> = known.iter().map(|value| test.passes(value)).collect();
@@ -47,7 +31,7 @@ impl Column {
             }
             Self::Nested(table) => match test {
                 Test::Contains(needle) => table.search(needle, budget),
-                _ => self.test_each(test, count, budget),
+                _ => table.test_values(test, budget),
             },
             Self::Raw(strings) => match test {
                 Test::Contains(needle) => Ok(needle.search(&strings.bytes, &strings.ends)),
@@ -78,6 +62,9 @@ impl Column {
             return Ok(whole_hex(hex, piece, count));
         }
         if let Test::Contains(needle) = test {
+            if let Some(found) = hex_with(hex, piece, count) {
+                return Ok(found);
+            }
             let values: Strings = self.spell(count, budget)?;
             return Ok(needle.search(&values.bytes, &values.ends));
         }
@@ -85,7 +72,8 @@ impl Column {
     }
 }
 
-fn hex_may_hold(shape: &[u8], piece: Piece<'_>) -> bool {
+/// Whether values of this shape could hold the piece; never wrong when it says no.
+pub(super) fn hex_may_hold(shape: &[u8], piece: Piece<'_>) -> bool {
     let folds = piece.ignores_case();
     let in_shape = |byte: u8| shape.iter().any(|s| *s == byte || folds && s.to_ascii_lowercase() == byte);
     piece.bytes().iter().all(|byte| NIBBLE[*byte as usize] != 0xff || in_shape(*byte))
@@ -116,21 +104,4 @@ fn whole_hex(hex: &Hex, wanted: Piece<'_>, count: usize) -> Matches {
         from = at + 1;
     }
     Matches::from_rows(rows)
-}
-
-fn test_digits(fixed: usize, numbers: &[u64], test: Test<'_>) -> Matches {
-    let mut digits = [0; 20];
-    if let Test::Equals(piece) = test {
-        // One number decides, unless its text is not how the column writes it.
-        let wanted = std::str::from_utf8(piece.bytes()).ok().and_then(|text| text.parse::<u64>().ok());
-        return match wanted {
-            Some(wanted) if spell_number(wanted, fixed, &mut digits) == piece.bytes() => {
-                Matches::from_rows(numbers.iter().map(|number| *number == wanted).collect())
-            }
-            _ => Matches::None,
-        };
-    }
-    Matches::from_rows(
-        numbers.iter().map(|number| test.passes(spell_number(*number, fixed, &mut digits))).collect(),
-    )
 }

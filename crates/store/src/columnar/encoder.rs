@@ -2,15 +2,17 @@
 
 use zstd::bulk::Compressor;
 
+use super::blob::Blob;
 use super::classes::Classes;
 use super::column_encoder::ColumnEncoder;
 use super::frame::{Frame, Stamp};
+use super::group::VERSION;
 use super::integer;
 use super::strings::{Span, Strings};
 use super::template_tree::{Found, TemplateTree};
 use super::templates::Template;
 use super::tokenize::{Line, Reading};
-use crate::codec::put_varint;
+use crate::codec::{checksum, put_u64, put_varint};
 
 /// Columns smaller than this lie together in the head.
 pub(super) const OWN_FRAME_BYTES: usize = 4096;
@@ -28,6 +30,8 @@ pub(crate) struct Encoder {
     filled: Vec<Filled>,
     /// The template of each line.
     ids: Vec<u32>,
+    /// How many lines each template has.
+    rows: Vec<u64>,
     parts: Vec<Span>,
     spare_columns: Vec<Vec<Span>>,
     columns: ColumnEncoder,
@@ -50,6 +54,7 @@ impl Encoder {
             tree: TemplateTree::default(),
             filled: Vec::new(),
             ids: Vec::new(),
+            rows: Vec::new(),
             parts: Vec::new(),
             spare_columns: Vec::new(),
             columns: ColumnEncoder::default(),
@@ -70,20 +75,29 @@ impl Encoder {
             start = end;
         }
 
-        let Self { filled, ids, columns, compressor, head, frames, blob, .. } = self;
+        let Self { filled, ids, rows, columns, compressor, head, frames, blob, .. } = self;
         put_varint(head, lines.len() as u64);
         put_varint(head, text.len() as u64);
         put_varint(head, filled.len() as u64);
-        filled.iter().for_each(|filled| filled.template.write(head));
+        rows.clear();
+        rows.resize(filled.len(), 0);
+        ids.iter().for_each(|id| rows[*id as usize] += 1);
+        for (filled, rows) in filled.iter().zip(rows.iter()) {
+            put_varint(head, *rows);
+            filled.template.write(head);
+        }
         integer::encode(ids, blob);
         let mut places = Places { compressor, head, frames };
-        places.place(blob, Stamp::default)?;
+        places.place(blob, None)?;
         for values in filled.iter().flat_map(|filled| &filled.columns) {
             blob.clear();
             let classes = columns.encode(text, values, blob);
-            places.place(blob, || Stamp::of(classes, values))?;
+            places.place(blob, Some((classes, values, columns.slot_stamps())))?;
         }
+        let start = out.len();
+        out.push(VERSION);
         Frame::write(compressor, head, out)?;
+        put_u64(out, checksum(&out[start..]));
         out.extend_from_slice(frames);
         Ok(())
     }
@@ -140,16 +154,22 @@ struct Places<'e> {
 }
 
 impl Places<'_> {
-    /// Puts a column into the head, or into a frame of its own with its stamp in the head.
-    fn place(&mut self, blob: &[u8], stamp: impl FnOnce() -> Stamp) -> std::io::Result<()> {
+    /// Puts a column into the head, or into a frame of its own with its outline in the head: that of values of these
+    /// kinds, and of a nested column's slots. The numbers of templates have no outline.
+    fn place(&mut self, blob: &[u8], outline: Option<(u8, &[Span], &[Stamp])>) -> std::io::Result<()> {
         if blob.len() < OWN_FRAME_BYTES {
             put_varint(self.head, blob.len() as u64 + 1);
-            self.head.extend_from_slice(blob);
+            Blob::write_small(blob, outline.map_or(&[], |(_, _, slots)| slots), self.head);
             Ok(())
         } else {
             put_varint(self.head, 0);
-            stamp().write(self.head);
-            Frame::write(self.compressor, blob, self.frames)
+            let outlined = match outline {
+                Some((classes, values, slots)) => {
+                    Blob::write_outline(blob, Stamp::of(classes, values), slots, self.head)
+                }
+                None => Blob::write_outline(&[], Stamp::default(), &[], self.head),
+            };
+            Frame::write_apart(self.compressor, &blob[outlined..], self.head, self.frames)
         }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn ask_fields(
     let (table, budget) = group.parts();
     let reader = &*request.reader;
     let mut templates = Vec::with_capacity(table.templates.len());
-    for (filled, wanted) in table.templates.iter().zip(table.wanted(&passing)) {
+    for (filled, wanted) in table.templates.iter().zip(table.wanted(&passing, budget)?) {
         let worthwhile = wanted && filled.rows >= ROWS_MIN;
         templates.push(if worthwhile { TemplateFields::new(filled, reader, budget)? } else { None });
     }
@@ -78,7 +78,7 @@ pub(crate) fn ask_fields(
                 None => Matches::All,
             });
         }
-        passing = passing.and(table.in_order(&each));
+        passing = passing.and(table.in_order(&each, budget)?);
     }
     if !request.instead_of_line || passing == Matches::None {
         return Ok((passing, fields));
@@ -100,7 +100,8 @@ impl GroupFields {
         let width = reader.labels().len();
         self.values.resize_with(width, FieldValues::default);
         let mut columns: Vec<Option<(&Matches, Vec<FieldColumn<'_>>)>> = Vec::with_capacity(templates.len());
-        for ((filled, template), wanted) in table.templates.iter().zip(templates).zip(table.wanted(passing)) {
+        let wanted = table.wanted(passing, budget)?;
+        for ((filled, template), wanted) in table.templates.iter().zip(templates).zip(wanted) {
             columns.push(match template {
                 Some(template) if wanted => {
                     Some((template.holds(), template.columns(filled, reader, &mut self.values, budget)?))
@@ -111,7 +112,7 @@ impl GroupFields {
         self.answered = vec![false; table.len()];
         self.numbers = vec![FieldValues::ABSENT; table.len() * width];
         let mut next = vec![0_usize; columns.len()];
-        for (row, id) in table.ids.iter().enumerate() {
+        for (row, id) in table.ids(budget)?.iter().enumerate() {
             let value = next[*id as usize];
             next[*id as usize] += 1;
             if let Some((holds, columns)) = &mut columns[*id as usize]

@@ -1,5 +1,4 @@
-//! Where the bytes of a column are: among the small ones, or in a compressed frame of their own with a stamp that
-//! tells what cannot be in it.
+//! Compressed bytes of a group, and stamps, which tell what cannot be among the values of a column.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -7,10 +6,9 @@ use std::cell::RefCell;
 use timberyard_model::fields::ByteSet;
 use zstd::bulk::{Compressor, Decompressor};
 
-use super::column_encoder::CONSTANT;
 use super::needle::Piece;
 use super::strings::{Budget, Span};
-use crate::codec::{Malformed, Reader, put_varint};
+use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
 
 const STORED: u8 = 0;
 const ZSTD: u8 = 1;
@@ -24,20 +22,14 @@ pub(super) struct Stamp {
     len_max: u32,
 }
 
-/// The bytes of a column.
-pub(super) enum Blob<'g> {
-    /// Small columns lie in the group's head.
-    Small(&'g [u8]),
-    /// Larger ones in a frame.
-    Framed(Stamp, Frame<'g>),
-}
-
 /// Compressed or stored bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Frame<'g> {
     kind: u8,
     plain_len: usize,
     bytes: &'g [u8],
+    /// Of the bytes, unless somebody else has checked them.
+    checksum: Option<u64>,
 }
 
 /// The kind of decimal digits.
@@ -82,6 +74,16 @@ impl Stamp {
         Self { classes, len_max: values.iter().map(|value| value.len).max().unwrap_or(0) }
     }
 
+    /// Of decimal numbers.
+    pub(super) fn of_digits(len_max: u32) -> Self {
+        Self { classes: CLASS_DIGIT, len_max }
+    }
+
+    /// Whether a value could hold the piece; never wrong when it says no.
+    pub(super) fn may_hold(self, piece: Piece<'_>) -> bool {
+        piece.len() <= self.len_max as usize && self.has_classes_of(piece)
+    }
+
     fn has_classes_of(self, piece: Piece<'_>) -> bool {
         if !piece.ignores_case() {
             return classes(piece.bytes()) & !self.classes == 0;
@@ -95,7 +97,8 @@ impl Stamp {
         put_varint(out, u64::from(self.len_max));
     }
 
-    fn bytes_at_most(self) -> ByteSet {
+    /// Bytes that include all of the values'.
+    pub(super) fn bytes_at_most(self) -> ByteSet {
         let kinds = (0..CLASS_BYTES.len()).filter(|bit| self.classes >> bit & 1 == 1);
         kinds.fold(ByteSet::NONE, |bytes, bit| bytes.or(CLASS_BYTES[bit]))
     }
@@ -105,43 +108,8 @@ impl Stamp {
     }
 }
 
-impl Blob<'_> {
-    /// The value of a column that has only one, when that can be seen here.
-    pub(super) fn constant(&self) -> Result<Option<&[u8]>, Malformed> {
-        match self {
-            Self::Small(bytes) if bytes.first() == Some(&CONSTANT) => {
-                Ok(Some(Reader::new(&bytes[1..]).bytes()?))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Bytes that include all of the values', when that is known without looking at them.
-    pub(super) fn bytes_at_most(&self) -> Option<ByteSet> {
-        match self {
-            Self::Small(_) => None,
-            Self::Framed(stamp, _) => Some(stamp.bytes_at_most()),
-        }
-    }
-
-    /// Whether a value could hold the piece; never wrong when it says no.
-    pub(super) fn may_hold(&self, piece: Piece<'_>) -> bool {
-        match self {
-            Self::Small(_) => true,
-            Self::Framed(stamp, _) => piece.len() <= stamp.len_max as usize && stamp.has_classes_of(piece),
-        }
-    }
-
-    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'_, [u8]>, Malformed> {
-        match self {
-            Self::Small(bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::Framed(_, frame) => frame.plain(budget),
-        }
-    }
-}
-
 impl<'g> Frame<'g> {
-    /// Appends `plain`, compressed where that makes it smaller.
+    /// Appends `plain` with what is needed to read it, compressed where that makes it smaller.
     pub(super) fn write(
         compressor: &mut Compressor<'_>,
         plain: &[u8],
@@ -176,10 +144,48 @@ impl<'g> Frame<'g> {
         if kind > ZSTD || (kind == STORED && plain_len != len) {
             return Err(Malformed("a frame has no such kind"));
         }
-        Ok(Self { kind, plain_len, bytes: reader.take(len)? })
+        Ok(Self { kind, plain_len, bytes: reader.take(len)?, checksum: None })
     }
 
+    /// Appends `plain` to `out`, compressed where that makes it smaller, and what is needed to read it to `head`.
+    pub(super) fn write_apart(
+        compressor: &mut Compressor<'_>,
+        plain: &[u8],
+        head: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> std::io::Result<()> {
+        let start = out.len();
+        out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
+        let len = compressor.compress_to_buffer(plain, &mut out[start..])?;
+        let is_smaller = len < plain.len();
+        out.truncate(start + if is_smaller { len } else { 0 });
+        if !is_smaller {
+            out.extend_from_slice(plain);
+        }
+        head.push(if is_smaller { ZSTD } else { STORED });
+        put_varint(head, plain.len() as u64);
+        put_varint(head, (out.len() - start) as u64);
+        put_u64(head, checksum(&out[start..]));
+        Ok(())
+    }
+
+    /// A frame that `head` says how to read; its bytes are the next of `frames`.
+    pub(super) fn read_apart(head: &mut Reader<'g>, frames: &mut Reader<'g>) -> Result<Self, Malformed> {
+        let kind = head.byte()?;
+        let plain_len = head.bounded(u32::MAX as usize)?;
+        let len = head.bounded(u32::MAX as usize)?;
+        let checksum = Some(head.u64()?);
+        if kind > ZSTD || (kind == STORED && plain_len != len) {
+            return Err(Malformed("a frame has no such kind"));
+        }
+        Ok(Self { kind, plain_len, bytes: frames.take(len)?, checksum })
+    }
+
+    /// The bytes before compression, after the checksum was compared.
     pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Malformed> {
+        if self.checksum.is_some_and(|expected| checksum(self.bytes) != expected) {
+            return Err(Malformed("a frame's checksum does not hold"));
+        }
         if self.kind == STORED {
             return Ok(Cow::Borrowed(self.bytes));
         }

@@ -1,31 +1,35 @@
 //! The bytes of a group, opened: searched and spelled out.
 //!
 //! ```text
-//! group      frame of the head, then the frames of the large columns in order
-//! head       rows varint   bytes of all lines varint   templates varint, templates
+//! group      version u8 (2), frame of the head, checksum of all that u64, then the bytes of large columns' frames in order
+//! head       rows varint   bytes of all lines varint   templates varint, of each rows varint and template
 //!            column of template numbers, columns of each template's slots in order
-//! column     1 + length varint, bytes      or 0, stamp: the next frame
+//! column     1 + length varint, bytes, of a nested column stamps of slots      or 0, stamp, outline string, stamps of slots, frame without its bytes
 //! stamp      kinds of bytes u8, length of the longest value varint
-//! frame      kind u8 (0 stored, 1 zstd)   length varint   length as stored varint   bytes
+//! frame      kind u8 (0 stored, 1 zstd)   length varint   length as stored varint   checksum u64   bytes
 //! ```
 
 use std::borrow::Cow;
 
+use super::blob::Blob;
 use super::encoder::OWN_FRAME_BYTES;
-use super::frame::{Blob, Frame, Stamp};
+use super::frame::{Frame, Stamp};
 use super::integer;
 use super::matches::Matches;
 use super::needle::Needle;
 use super::strings::{Budget, Strings};
 use super::table::{Slot, Table};
 use super::templates::Template;
-use crate::codec::{Malformed, Reader};
+use crate::codec::{Malformed, Reader, checksum};
 
+/// The first byte of a group that is written today.
+pub(super) const VERSION: u8 = 2;
 /// Rows that a group may have: each costs some memory even when it is empty.
 const ROWS_MAX: usize = 1 << 24;
 
 /// The bytes of a group with its head decompressed.
 pub(crate) struct GroupBytes<'b> {
+    is_outlined: bool,
     head: Cow<'b, [u8]>,
     frames: &'b [u8],
     bytes_max: usize,
@@ -45,8 +49,25 @@ impl<'b> GroupBytes<'b> {
     pub(crate) fn read(group: &'b [u8], bytes_max: usize) -> Result<Self, Malformed> {
         let mut budget = Budget(budget_of(bytes_max));
         let mut frames = Reader::new(group);
-        let head = Frame::read(&mut frames)?.plain(&mut budget)?;
-        Ok(Self { head, frames: frames.rest(), bytes_max, budget })
+        let is_outlined = Self::checks_itself(group);
+        if is_outlined {
+            frames.byte()?;
+        }
+        let head = Frame::read(&mut frames)?;
+        if is_outlined {
+            let checked = group.len() - frames.rest().len();
+            if frames.u64()? != checksum(&group[..checked]) {
+                return Err(Malformed("the checksum of a head does not hold"));
+            }
+        }
+        let head = head.plain(&mut budget)?;
+        Ok(Self { is_outlined, head, frames: frames.rest(), bytes_max, budget })
+    }
+
+    /// Whether what is read of a group is compared with checksums inside of it. Groups of version 1, which begin with the
+    /// kind of a frame, have none.
+    pub(crate) fn checks_itself(group: &[u8]) -> bool {
+        group.first() == Some(&VERSION)
     }
 }
 
@@ -60,12 +81,19 @@ impl<'g> Group<'g> {
         let rows = head.bounded(ROWS_MAX)?;
         let text_bytes = head.bounded(bytes_max)?;
         let templates = head.bounded(rows + 1)?;
-        let templates: Vec<Template> =
-            (0..templates).map(|_| Template::parse(&mut head)).collect::<Result<_, _>>()?;
-        let ids = next_blob(&mut head, &mut frames)?;
-        let ids = &ids.plain(&mut budget)?;
-        let ids = integer::decode_places(&mut Reader::new(ids), rows, templates.len(), NO_TEMPLATE)?;
-        let mut table = Table::new(templates, ids)?;
+        let mut table = if bytes.is_outlined {
+            let template = |_| Ok((head.bounded(rows)?, Template::parse(&mut head)?));
+            let templates: Vec<_> = (0..templates).map(template).collect::<Result<_, _>>()?;
+            let templates = templates.into_iter().map(|(rows, template)| (template, rows)).collect();
+            Table::new(templates, rows, outlined_blob(&mut head, &mut frames)?)?
+        } else {
+            let templates: Vec<Template> =
+                (0..templates).map(|_| Template::parse(&mut head)).collect::<Result<_, _>>()?;
+            let ids = next_blob(&mut head, &mut frames)?.plain(&mut budget)?;
+            let ids = integer::decode_places(&mut Reader::new(&ids), rows, templates.len(), NO_TEMPLATE)?;
+            Table::of(templates, ids)?
+        };
+        let next_blob = if bytes.is_outlined { outlined_blob } else { next_blob };
         for filled in &mut table.templates {
             for _ in 0..filled.template.slots() {
                 filled.slots.push(Slot::closed(next_blob(&mut head, &mut frames)?));
@@ -121,9 +149,18 @@ fn budget_of(bytes_max: usize) -> usize {
 
 const NO_TEMPLATE: &str = "a template does not exist";
 
+/// The next column of a group of version 1.
 fn next_blob<'g>(head: &mut Reader<'g>, frames: &mut Reader<'g>) -> Result<Blob<'g>, Malformed> {
     match head.bounded(OWN_FRAME_BYTES)? {
-        0 => Ok(Blob::Framed(Stamp::read(head)?, Frame::read(frames)?)),
-        len => Ok(Blob::Small(head.take(len - 1)?)),
+        0 => Ok(Blob::framed(Stamp::read(head)?, Frame::read(frames)?)),
+        len => Ok(Blob::small(head.take(len - 1)?)),
+    }
+}
+
+/// The next column of a group.
+fn outlined_blob<'g>(head: &mut Reader<'g>, frames: &mut Reader<'g>) -> Result<Blob<'g>, Malformed> {
+    match head.bounded(OWN_FRAME_BYTES)? {
+        0 => Blob::read_outlined(head, frames),
+        len => Blob::read_small(head, len - 1),
     }
 }

@@ -6,11 +6,13 @@
 //! Invariants: any bytes come back as they were; a search finds exactly the lines that hold the needle; decoding
 //! hostile bytes is an error, within the memory it is allowed.
 
+mod blob;
 mod classes;
 mod column;
 mod column_encoder;
 mod column_rules;
 mod column_search;
+mod digit_search;
 mod distinct;
 mod encoder;
 mod fields;

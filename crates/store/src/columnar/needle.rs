@@ -148,6 +148,26 @@ impl<'n> Test<'n> {
         }
     }
 
+    /// Whether a value with these bytes at its ends could pass.
+    pub(crate) fn may_pass_between(self, first: &[u8], last: &[u8]) -> bool {
+        let may_begin = |piece: Piece<'_>| {
+            let len = piece.len().min(first.len());
+            piece.up_to(len).is(&first[..len])
+        };
+        let may_end = |piece: Piece<'_>| {
+            let len = piece.len().min(last.len());
+            piece.from(piece.len() - len).is(&last[last.len() - len..])
+        };
+        match self {
+            Self::Contains(_) => true,
+            Self::Prefix(piece) => may_begin(piece),
+            Self::Suffix(piece) => may_end(piece),
+            Self::Equals(piece) => {
+                piece.len() >= first.len().max(last.len()) && may_begin(piece) && may_end(piece)
+            }
+        }
+    }
+
     /// The bytes that a passing value has.
     pub(crate) fn piece(self) -> Piece<'n> {
         match self {

@@ -7,7 +7,7 @@ use super::classes::Classes;
 use super::column_encoder::{
     CONSTANT, DICTIONARY, DIGITS, DIGITS_MAX, FEW, NESTED, PlainEncoder, RAW, SAMPLE, distinct,
 };
-use super::frame::{CLASS_DIGIT, classes};
+use super::frame::{CLASS_DIGIT, Stamp, classes};
 use super::integer::{self, Bounds};
 use super::shapes::{Blotted, Shapes};
 use super::strings::Span;
@@ -39,6 +39,8 @@ pub(super) struct Nested {
     /// The template of each value.
     ids: Vec<u32>,
     runs: Vec<Run>,
+    /// Of each slot of what was encoded last.
+    stamps: Vec<Stamp>,
 }
 
 /// A template with its values.
@@ -94,13 +96,26 @@ impl Nested {
             template.literals().for_each(|literal| found |= classes(literal));
         }
         integer::encode(&self.ids, out);
-        found |= plain.encode_plain(text, &self.whole, out);
+        let classes = plain.encode_plain(text, &self.whole, out);
+        self.stamps.push(Stamp::of(classes, &self.whole));
+        found |= classes;
         for filled in &templates[1..] {
             for slot in 0..filled.template.slots() {
-                found |= filled.encode_slot(slot, text, &self.shapes, &mut self.runs, plain, out);
+                let classes = filled.encode_slot(slot, text, &self.shapes, &mut self.runs, plain, out);
+                self.stamps.push(filled.slot_stamp(slot, classes));
+                found |= classes;
             }
         }
         Some(found)
+    }
+
+    /// Of each slot of what was encoded last, template after template.
+    pub(super) fn stamps(&self) -> &[Stamp] {
+        &self.stamps
+    }
+
+    pub(super) fn forget_stamps(&mut self) {
+        self.stamps.clear();
     }
 
     fn clear(&mut self) {
@@ -199,6 +214,15 @@ impl Filled {
         for (slot, run) in self.slots.iter_mut().zip(runs) {
             slot.len_min = slot.len_min.min(run.len);
             slot.len_max = slot.len_max.max(run.len);
+        }
+    }
+
+    /// The stamp of a slot whose values have these kinds of bytes.
+    fn slot_stamp(&self, number: usize, classes: u8) -> Stamp {
+        match self.slots.get(number) {
+            Some(slot) if slot.holds_words => Stamp::of(classes, &slot.words),
+            Some(slot) => Stamp::of_digits(slot.len_max),
+            None => Stamp::default(),
         }
     }
 

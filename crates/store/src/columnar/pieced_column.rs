@@ -200,7 +200,7 @@ impl StretchColumn<'_> {
                 Ok(*number)
             }
             Source::Nested { table, column, numbers } => {
-                let id = *table.ids.get(row).ok_or(NO_VALUE)? as usize;
+                let id = *table.ids(budget)?.get(row).ok_or(NO_VALUE)? as usize;
                 let number = numbers.get_mut(id).ok_or(NO_VALUE)?;
                 if *number == UNREAD {
                     let filled = table.templates.get(id).ok_or(NO_VALUE)?;

@@ -8,8 +8,10 @@ use std::cell::OnceCell;
 
 use timberyard_model::fields::SlotRule;
 
+use super::blob::Blob;
 use super::column::Column;
-use super::frame::Blob;
+use super::frame::Stamp;
+use super::integer;
 use super::matches::Matches;
 use super::needle::{Needle, Test};
 use super::strings::{Budget, Strings};
@@ -20,8 +22,11 @@ use crate::codec::{Malformed, Reader};
 /// Rows that are templates filled with values.
 pub(crate) struct Table<'g> {
     pub(super) templates: Vec<Filled<'g>>,
-    /// The template of each row.
-    pub(super) ids: Vec<u32>,
+    rows: usize,
+    /// The template of each row, read when rows of single templates are asked for.
+    ids: OnceCell<Vec<u32>>,
+    /// Where they are read from.
+    ids_blob: Option<Blob<'g>>,
     /// Which of its template's rows each row is.
     ranks: OnceCell<Vec<u32>>,
 }
@@ -52,9 +57,7 @@ impl<'g> Slot<'g> {
         if let Some(column) = self.column.get() {
             return Ok(column);
         }
-        let blob = self.blob.as_ref().ok_or(NO_COLUMN)?;
-        let plain = blob.plain(budget)?;
-        let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
+        let column = self.blob.as_ref().ok_or(NO_COLUMN)?.open(rows, budget)?;
         Ok(self.column.get_or_init(|| column))
     }
 
@@ -93,20 +96,16 @@ impl<'g> Slot<'g> {
         if rule.is_any() {
             return Ok(true);
         }
-        if let Some(bytes) = self.blob.as_ref().and_then(Blob::bytes_at_most)
+        if let Some(bytes) = self.blob.as_ref().and_then(Blob::stamp).map(Stamp::bytes_at_most)
             && rule.may_be_empty
             && bytes.is_within(&rule.first)
             && bytes.is_within(&rule.rest)
         {
             return Ok(true);
         }
-        if !wanted && self.opened().is_none() && rows > 0 {
-            let plain = self.blob.as_ref().ok_or(NO_COLUMN)?.plain(budget)?;
-            if Column::is_surely_admitted(&plain, rule) {
-                return Ok(true);
-            }
-            let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
-            return Ok(self.column.get_or_init(|| column).surely_keeps(rule));
+        let is_digits = self.blob.as_ref().is_some_and(Blob::is_digits);
+        if !wanted && self.opened().is_none() && is_digits && Column::are_digits_admitted(rule) {
+            return Ok(true);
         }
         Ok(self.column(rows, budget)?.surely_keeps(rule))
     }
@@ -116,71 +115,114 @@ impl<'g> Slot<'g> {
             return column.test(test, rows, budget);
         }
         let blob = self.blob.as_ref().ok_or(NO_COLUMN)?;
-        if !blob.may_hold(test.piece()) {
-            return Ok(Matches::None);
+        if blob.may_pass(test)? {
+            self.column(rows, budget)?.test(test, rows, budget)
+        } else {
+            Ok(Matches::None)
         }
-        let plain = blob.plain(budget)?;
-        if !Column::may_hold(&plain, test.piece()) {
-            return Ok(Matches::None);
-        }
-        let column = Column::open(&mut Reader::new(&plain), rows, 0, budget)?;
-        self.column.get_or_init(|| column).test(test, rows, budget)
     }
 }
 
 const NO_COLUMN: Malformed = Malformed("a column is missing");
+const NO_TEMPLATE: Malformed = Malformed("a template does not exist");
 
 impl<'g> Table<'g> {
-    /// Rows of these templates, still without columns.
-    pub(super) fn new(templates: Vec<Template>, ids: Vec<u32>) -> Result<Self, Malformed> {
-        let mut templates: Vec<Filled<'g>> =
-            templates.into_iter().map(|template| Filled { template, rows: 0, slots: Vec::new() }).collect();
+    /// Rows of these templates, still without columns; where they are, nobody has looked yet.
+    pub(super) fn new(
+        templates: Vec<(Template, usize)>,
+        rows: usize,
+        ids: Blob<'g>,
+    ) -> Result<Self, Malformed> {
+        let table = Self::without_ids(templates, rows)?;
+        Ok(Self { ids_blob: Some(ids), ..table })
+    }
+
+    /// Rows with these templates, still without columns.
+    pub(super) fn of(templates: Vec<Template>, ids: Vec<u32>) -> Result<Self, Malformed> {
+        let mut templates: Vec<(Template, usize)> =
+            templates.into_iter().map(|template| (template, 0)).collect();
         for id in &ids {
-            templates.get_mut(*id as usize).ok_or(Malformed("a template does not exist"))?.rows += 1;
+            templates.get_mut(*id as usize).ok_or(NO_TEMPLATE)?.1 += 1;
         }
-        Ok(Self { templates, ids, ranks: OnceCell::new() })
+        let table = Self::without_ids(templates, ids.len())?;
+        Ok(Self { ids: OnceCell::from(ids), ..table })
+    }
+
+    fn without_ids(templates: Vec<(Template, usize)>, rows: usize) -> Result<Self, Malformed> {
+        let filled = |(template, rows)| Filled { template, rows, slots: Vec::new() };
+        let templates: Vec<Filled<'g>> = templates.into_iter().map(filled).collect();
+        if templates.iter().map(|filled| filled.rows).sum::<usize>() != rows {
+            return Err(Malformed("templates have not as many rows as there are"));
+        }
+        Ok(Self { templates, rows, ids: OnceCell::new(), ids_blob: None, ranks: OnceCell::new() })
     }
 
     /// How many rows there are.
     pub(crate) fn len(&self) -> usize {
-        self.ids.len()
+        self.rows
+    }
+
+    /// The template of each row.
+    pub(super) fn ids(&self, budget: &mut Budget) -> Result<&[u32], Malformed> {
+        if let Some(ids) = self.ids.get() {
+            return Ok(ids);
+        }
+        let plain = self.ids_blob.as_ref().ok_or(NO_COLUMN)?.plain(budget)?;
+        budget.spend(self.rows * size_of::<u32>())?;
+        let mut reader = Reader::new(&plain);
+        let ids = integer::decode_places(&mut reader, self.rows, self.templates.len(), NO_TEMPLATE.0)?;
+        let mut rows = vec![0; self.templates.len()];
+        ids.iter().for_each(|id| rows[*id as usize] += 1);
+        if !self.templates.iter().map(|filled| filled.rows).eq(rows) {
+            return Err(Malformed("a template has not as many rows as it says"));
+        }
+        Ok(self.ids.get_or_init(|| ids))
     }
 
     /// Rows that have the needle anywhere.
     pub(crate) fn search(&self, needle: &Needle, budget: &mut Budget) -> Result<Matches, Malformed> {
         let each: Vec<Matches> =
             self.templates.iter().map(|filled| filled.search(needle, budget)).collect::<Result<_, _>>()?;
-        Ok(self.in_order(&each))
+        self.in_order(&each, budget)
+    }
+
+    /// Rows that pass a test of the whole row.
+    pub(super) fn test_values(&self, test: Test<'_>, budget: &mut Budget) -> Result<Matches, Malformed> {
+        let each: Vec<Matches> =
+            self.templates.iter().map(|filled| filled.test_values(test, budget)).collect::<Result<_, _>>()?;
+        self.in_order(&each, budget)
     }
 
     /// Which templates have rows among these.
-    pub(super) fn wanted(&self, rows: &Matches) -> Vec<bool> {
-        match rows {
+    pub(super) fn wanted(&self, rows: &Matches, budget: &mut Budget) -> Result<Vec<bool>, Malformed> {
+        Ok(match rows {
             Matches::None => vec![false; self.templates.len()],
             Matches::All => self.templates.iter().map(|filled| filled.rows > 0).collect(),
             Matches::Some(rows) => {
                 let mut wanted = vec![false; self.templates.len()];
-                for (passes, id) in rows.iter().zip(&self.ids) {
+                for (passes, id) in rows.iter().zip(self.ids(budget)?) {
                     wanted[*id as usize] |= passes;
                 }
                 wanted
             }
-        }
+        })
     }
 
     /// From matches by template to matches by row.
-    pub(super) fn in_order(&self, each: &[Matches]) -> Matches {
-        if each.iter().all(|matches| *matches == Matches::None) {
-            return Matches::None;
+    pub(super) fn in_order(&self, each: &[Matches], budget: &mut Budget) -> Result<Matches, Malformed> {
+        let of_rows = || self.templates.iter().zip(each).filter(|(filled, _)| filled.rows > 0);
+        if of_rows().all(|(_, matches)| *matches == Matches::None) {
+            return Ok(Matches::None);
         }
-        if each.iter().all(|matches| *matches == Matches::All) {
-            return Matches::All;
+        if of_rows().all(|(_, matches)| *matches == Matches::All) {
+            return Ok(Matches::All);
         }
-        let rows = self.ids.iter().zip(self.ranks());
-        Matches::from_rows(rows.map(|(id, rank)| each[*id as usize].has(*rank as usize)).collect())
+        let ids = self.ids(budget)?;
+        let rows = ids.iter().zip(self.ranks(ids));
+        Ok(Matches::from_rows(rows.map(|(id, rank)| each[*id as usize].has(*rank as usize)).collect()))
     }
 
-    fn ranks(&self) -> &[u32] {
+    fn ranks(&self, ids: &[u32]) -> &[u32] {
         self.ranks.get_or_init(|| {
             let mut next = vec![0_u32; self.templates.len()];
             let rank = |id: &u32| {
@@ -188,15 +230,16 @@ impl<'g> Table<'g> {
                 next[*id as usize] += 1;
                 rank
             };
-            self.ids.iter().map(rank).collect()
+            ids.iter().map(rank).collect()
         })
     }
 
-    /// Appends the text of one row to `out`; of a table whose columns are all open.
+    /// Appends the text of one row to `out`; of a table whose columns, and templates of rows, are all read.
     #[inline]
     pub(super) fn append(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        let id = *self.ids.get(row).ok_or(NO_ROW)?;
-        let rank = *self.ranks().get(row).ok_or(NO_ROW)?;
+        let ids = self.ids.get().ok_or(NO_ROW)?;
+        let id = *ids.get(row).ok_or(NO_ROW)?;
+        let rank = *self.ranks(ids).get(row).ok_or(NO_ROW)?;
         self.templates.get(id as usize).ok_or(NO_ROW)?.append(rank as usize, out)
     }
 
@@ -210,7 +253,8 @@ impl<'g> Table<'g> {
         if *matches == Matches::None {
             return Ok(());
         }
-        for (filled, wanted) in self.templates.iter().zip(self.wanted(matches)) {
+        self.ids(budget)?;
+        for (filled, wanted) in self.templates.iter().zip(self.wanted(matches, budget)?) {
             if wanted {
                 filled.open_slots(budget)?;
             }
@@ -256,6 +300,28 @@ impl<'g> Filled<'g> {
             found = found.or(passing);
         }
         Ok(found)
+    }
+
+    /// Rows that pass a test of the whole row; spelled out only where the literals at their ends allow it.
+    fn test_values(&self, test: Test<'_>, budget: &mut Budget) -> Result<Matches, Malformed> {
+        let mut literals = self.template.literals();
+        let first = literals.next().unwrap_or_default();
+        let last = literals.last().unwrap_or(first);
+        if self.rows == 0 || !test.may_pass_between(first, last) {
+            return Ok(Matches::None);
+        }
+        if let ([slot], [], []) = (&*self.slots, first, last) {
+            return slot.test(test, self.rows, budget);
+        }
+        self.open_slots(budget)?;
+        let (mut rows, mut row) = (Vec::with_capacity(self.rows), Vec::new());
+        for rank in 0..self.rows {
+            row.clear();
+            self.append(rank, &mut row)?;
+            budget.spend(row.len())?;
+            rows.push(test.passes(&row));
+        }
+        Ok(Matches::from_rows(rows))
     }
 
     fn open_slots(&self, budget: &mut Budget) -> Result<(), Malformed> {

@@ -182,7 +182,9 @@ impl Block {
         let (rows, lines);
         let mut line_bytes = 0;
         if wanted.looks_at_lines() {
-            entry.line_frame.check(stored_lines)?;
+            if !GroupBytes::checks_itself(stored_lines) {
+                entry.line_frame.check(stored_lines)?;
+            }
             let bytes = GroupBytes::read(stored_lines, entry.line_frame.raw as usize)?;
             let mut group = LineGroup::open(&bytes)?;
             if group.len() != entry.rows as usize {

@@ -13,8 +13,8 @@ use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put
 pub(super) const MAGIC: &[u8; 8] = b"TMBRSEG\n";
 pub(super) const TRAILER_BYTES: usize = 64;
 const TRAILER_MAGIC: &[u8; 4] = b"TSEG";
-/// What is written.
-const VERSION: u32 = 2;
+/// What is written. Up to 2, groups of lines have no outlines.
+const VERSION: u32 = 3;
 /// Without counts of minutes and sizes of metadata.
 const OLDEST_VERSION: u32 = 1;
 

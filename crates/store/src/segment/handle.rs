@@ -308,12 +308,14 @@ pub(crate) struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// Reads and decodes one block of a group, every row of it.
+    /// Reads, checks and decodes one block of a group, every row of it.
     pub(crate) fn block(&self, group: &Group, entry: &BlockEntry) -> Result<Block, StoreError> {
-        let block = self.narrowed_block(group, entry, &Wanted::ALL)?;
-        block.rows().ok_or_else(|| {
-            StoreError::corrupt(&self.path, format!("block at byte {} is empty", entry.offset))
-        })
+        let corrupt =
+            |what| StoreError::corrupt(&self.path, format!("block at byte {}: {what}", entry.offset));
+        let stored = self.bytes(entry.offset, entry.stored_bytes() as usize)?;
+        entry.check(&stored).map_err(|error| corrupt(error.0))?;
+        let block = Block::decode(entry, &stored, &Wanted::ALL, group.streams.len());
+        block.map_err(|error| corrupt(error.0))?.rows().ok_or_else(|| corrupt("it is empty"))
     }
 
     /// Reads and decodes what is wanted of one block of a group.

@@ -8,6 +8,7 @@ use timberyard_model::{TimeRange, Timestamp};
 use super::frame::Frame;
 use super::label_index::{LabelIndex, Posting};
 use super::stream_table::StreamTable;
+use crate::codec::{Malformed, Reader};
 
 /// What is known of a segment without reading a row. Readers share all but the label sets that they put together.
 pub(crate) struct SegmentIndex {
@@ -66,6 +67,15 @@ pub(crate) struct BlockEntry {
 }
 
 impl BlockEntry {
+    /// Compares all that the file has of the block with its checksums.
+    pub(crate) fn check(&self, stored: &[u8]) -> Result<(), Malformed> {
+        let mut reader = Reader::new(stored);
+        for frame in [self.row_frame, self.line_frame, self.metadata_frame] {
+            frame.check(reader.take(frame.stored as usize)?)?;
+        }
+        reader.end()
+    }
+
     /// Bytes of the block in the file.
     pub(crate) fn stored_bytes(&self) -> u64 {
         let frames = [self.row_frame, self.line_frame, self.metadata_frame];

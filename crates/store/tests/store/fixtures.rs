@@ -1,8 +1,9 @@
 //! Data directories that older versions of this program wrote are still read.
 //!
 //! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats, `formats-2` a manifest
-//! in version 2, with deletions, `formats-3` segments in version 2, with counts of minutes. A new version of a format gets a fixture of its own (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old
-//! fixture is never written again.
+//! in version 2, with deletions, `formats-3` segments in version 2, with counts of minutes, `formats-4` segments in
+//! version 3, with outlines of columns. A new version of a format gets a fixture of its own
+//! (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old fixture is never written again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -162,6 +163,72 @@ fn counted_batch() -> LogBatch {
         equal_entries: EqualEntries::Keep,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+    }
+}
+
+/// Enough lines for columns of all forms to have frames of their own.
+fn outlined_batch() -> LogBatch {
+    let mut rows = RowsBuilder::default();
+    let mut random = fastrand::Rng::with_seed(4);
+    for row in 0..6_000 {
+        let stream = rows.stream(&Labels::from_pairs([("service_name", "api")]));
+        let (id, count) = (random.u64(..), random.u32(..9_000));
+        let path = match row % 3 {
+            0 => format!("/v1/sessions/{:08x}", id as u32),
+            1 => format!("/v1/orders/{count}/items/{}", row % 70),
+            _ => format!("/{}", (0..12).map(|_| random.lowercase()).collect::<String>()),
+        };
+        let word = format!("word-{}", (b'a' + random.u8(..26)) as char).repeat(1 + random.usize(..3));
+        let line = format!("trace={id:016x} path={path} took {count} ms user={word}");
+        rows.push(stream, Timestamp::from_nanos(NOW + row), line.as_bytes(), []).expect("fits");
+    }
+    LogBatch {
+        tenant: TenantId::default(),
+        received_at: Timestamp::from_nanos(NOW),
+        equal_entries: EqualEntries::Keep,
+        rows: rows.finish(),
+        unique_keys: Vec::new(),
+    }
+}
+
+#[test]
+fn the_fixture_with_outlines_of_columns_is_read_and_searched() {
+    // Blocks as large as they are by default.
+    let large = StoreOptions {
+        disk_reserve_bytes: 0,
+        log_bytes_max: 32 << 10,
+        log_segment_bytes: 4 << 10,
+        ..StoreOptions::default()
+    };
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-4").exists() {
+        let store = Store::open(&fixture("formats-4"), large.clone(), decoder()).expect("opens");
+        append(&store, &Arc::new(outlined_batch())).expect("appended");
+        store.close().expect("closed");
+        drop(store);
+        std::fs::remove_file(fixture("formats-4").join("LOCK")).expect("removed");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    copy(&fixture("formats-4"), directory.path());
+    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let store = Store::open(directory.path(), large, decoder()).expect("opens");
+    let mut plain = PlainStore::default();
+    plain.append(&outlined_batch());
+    let tenant = TenantId::default();
+    let rows = plain.rows(&tenant, |_| true);
+    assert_eq!(everything(&store, &tenant), rows);
+    let line = String::from_utf8(rows[4_000].line.clone()).expect("text");
+    let nowhere = ["zzyvanowhere", "00000000deadbeef", "sessions/0/x", "-aword-b", "12345 ms"];
+    for needle in nowhere.into_iter().chain(line.split([' ', '='])).chain([&line[5..40]]) {
+        let any_of = vec![LinePattern::Literal(needle.as_bytes().into())];
+        let mut request = ScanRequest::all(tenant.clone(), TimeRange::ALL);
+        request.line_filters = vec![LineFilter { negated: false, any_of }];
+        let mut blocks = store.scan(&request).expect("the scan starts");
+        let mut found = 0;
+        while let Some(block) = blocks.next_block().expect("the scan goes on") {
+            found += block.rows.len();
+        }
+        let has_needle = |line: &[u8]| line.windows(needle.len()).any(|at| at == needle.as_bytes());
+        assert_eq!(found, rows.iter().filter(|row| has_needle(&row.line)).count(), "{needle}");
     }
 }
 

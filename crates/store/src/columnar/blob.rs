@@ -1,0 +1,204 @@
+//! Where the bytes of a column are: a small column lies in the head of its group, of a large one only its *outline*,
+//! what it tells of its values without reading them; the rest is a frame.
+//!
+//! ```text
+//! outline    of digits and hex: all before the numbers or packed digits       of a dictionary: all before the numbers
+//!            of a nested column: the templates                                 of a raw column: its form
+//! ```
+
+use std::borrow::Cow;
+
+use super::column::Column;
+use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, NESTED, RAW};
+use super::column_search::hex_may_hold;
+use super::frame::{Frame, Stamp};
+use super::needle::{Needle, Piece, Test};
+use super::strings::Budget;
+use super::templates::Template;
+use super::ways::ways;
+use crate::codec::{Malformed, Reader, put_bytes, put_varint};
+
+/// The longest outline; a large column with a longer one has none.
+const OUTLINE_BYTES_MAX: usize = 1 << 15;
+
+/// The bytes of a column.
+pub(super) struct Blob<'g> {
+    /// All of a small column; the outline of a large one, or nothing.
+    beginning: &'g [u8],
+    /// Of each slot of a nested column, template after template; none when that is not known.
+    slots: Vec<Stamp>,
+    rest: Option<Rest<'g>>,
+}
+
+/// What a large column has beside its outline.
+struct Rest<'g> {
+    stamp: Stamp,
+    frame: Frame<'g>,
+}
+
+impl<'g> Blob<'g> {
+    /// A small column of which no more is known.
+    pub(super) fn small(bytes: &'g [u8]) -> Self {
+        Self { beginning: bytes, slots: Vec::new(), rest: None }
+    }
+
+    /// A large column without an outline.
+    pub(super) fn framed(stamp: Stamp, frame: Frame<'g>) -> Self {
+        Self { beginning: &[], slots: Vec::new(), rest: Some(Rest { stamp, frame }) }
+    }
+
+    /// Appends to `head` what [`Blob::read_outlined`] reads; gives how many bytes of the column that includes.
+    pub(super) fn write_outline(column: &[u8], stamp: Stamp, slots: &[Stamp], head: &mut Vec<u8>) -> usize {
+        let len = outline_len(column).ok().filter(|len| *len <= OUTLINE_BYTES_MAX).unwrap_or_default();
+        stamp.write(head);
+        put_bytes(head, column.get(..len).unwrap_or_default());
+        write_slots(if len > 0 { slots } else { &[] }, head);
+        len
+    }
+
+    /// Appends a small column to `head`, as [`Blob::read_small`] reads it.
+    pub(super) fn write_small(column: &[u8], slots: &[Stamp], head: &mut Vec<u8>) {
+        head.extend_from_slice(column);
+        if column.first() == Some(&NESTED) {
+            write_slots(slots, head);
+        }
+    }
+
+    /// Reads a small column of so many bytes from the head.
+    pub(super) fn read_small(head: &mut Reader<'g>, len: usize) -> Result<Self, Malformed> {
+        let beginning = head.take(len)?;
+        let is_nested = beginning.first() == Some(&NESTED);
+        let slots = if is_nested { read_slots(head)? } else { Vec::new() };
+        Ok(Self { beginning, slots, rest: None })
+    }
+
+    /// Reads a large column from the head; its frame is the next one.
+    pub(super) fn read_outlined(head: &mut Reader<'g>, frames: &mut Reader<'g>) -> Result<Self, Malformed> {
+        let stamp = Stamp::read(head)?;
+        let beginning = head.bytes()?;
+        let slots = read_slots(head)?;
+        Ok(Self { beginning, slots, rest: Some(Rest { stamp, frame: Frame::read_apart(head, frames)? }) })
+    }
+
+    /// Opens the column of `count` values.
+    pub(super) fn open(&self, count: usize, budget: &mut Budget) -> Result<Column, Malformed> {
+        let mut beginning = Reader::new(self.beginning);
+        let Some(rest) = &self.rest else { return Column::open(&mut beginning, count, 0, budget) };
+        let plain = rest.frame.plain(budget)?;
+        let mut values = Reader::new(&plain);
+        if self.beginning.is_empty() {
+            Column::open(&mut values, count, 0, budget)
+        } else {
+            Column::open_apart(&mut beginning, Some(&mut values), count, 0, budget)
+        }
+    }
+
+    /// All bytes of a column that is not outlined.
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Malformed> {
+        self.rest.as_ref().map_or(Ok(Cow::Borrowed(self.beginning)), |rest| rest.frame.plain(budget))
+    }
+
+    /// The value of a column that has only one, when that can be seen here.
+    pub(super) fn constant(&self) -> Result<Option<&[u8]>, Malformed> {
+        match self.beginning {
+            [CONSTANT, string @ ..] => Ok(Some(Reader::new(string).bytes()?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether all values are decimal numbers, as far as that can be seen here.
+    pub(super) fn is_digits(&self) -> bool {
+        self.beginning.first() == Some(&DIGITS)
+    }
+
+    /// Bytes that include all of the values', when that is known without looking at them.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.rest.as_ref().map(|rest| rest.stamp)
+    }
+
+    /// Whether a value could pass; never wrong when it says no. Reads no frame.
+    pub(super) fn may_pass(&self, test: Test<'_>) -> Result<bool, Malformed> {
+        let piece = test.piece();
+        if self.stamp().is_some_and(|stamp| !stamp.may_hold(piece)) {
+            return Ok(false);
+        }
+        match test {
+            Test::Contains(needle) if !self.slots.is_empty() => {
+                nested_may_hold(self.beginning, &self.slots, needle)
+            }
+            _ => Ok(may_hold(self.beginning, self.rest.is_none(), piece)),
+        }
+    }
+}
+
+fn write_slots(slots: &[Stamp], head: &mut Vec<u8>) {
+    put_varint(head, slots.len() as u64);
+    slots.iter().for_each(|slot| slot.write(head));
+}
+
+fn read_slots(head: &mut Reader<'_>) -> Result<Vec<Stamp>, Malformed> {
+    (0..head.count()?).map(|_| Stamp::read(head)).collect()
+}
+
+/// How many bytes of a column tell of its values without being them.
+fn outline_len(column: &[u8]) -> Result<usize, Malformed> {
+    let mut reader = Reader::new(column);
+    match reader.byte()? {
+        CONSTANT => drop(reader.take(column.len() - 1)?),
+        DIGITS => drop(reader.byte()?),
+        HEX => drop(reader.bytes()?),
+        DICTIONARY => {
+            for _ in 0..reader.count()? {
+                reader.bytes()?;
+            }
+        }
+        NESTED => {
+            for _ in 0..reader.count()? {
+                Template::parse(&mut reader)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(column.len() - reader.rest().len())
+}
+
+/// Whether a value could hold the piece, by the beginning of a column, which may be all of it.
+pub(super) fn may_hold(beginning: &[u8], is_all: bool, piece: Piece<'_>) -> bool {
+    match beginning.first() {
+        Some(&DIGITS) => piece.bytes().iter().all(u8::is_ascii_digit),
+        Some(&HEX) => match Reader::new(&beginning[1..]).bytes() {
+            Ok(shape) => piece.len() <= shape.len() && hex_may_hold(shape, piece),
+            Err(_) => true,
+        },
+        // Their values lie there as they are.
+        Some(&(CONSTANT | DICTIONARY)) if !piece.ignores_case() => {
+            memchr::memmem::find(beginning, piece.bytes()).is_some()
+        }
+        Some(&RAW) if is_all && !piece.ignores_case() => {
+            memchr::memmem::find(beginning, piece.bytes()).is_some()
+        }
+        _ => true,
+    }
+}
+
+/// Whether a value of a nested column with these templates and slots could hold the needle.
+fn nested_may_hold(outline: &[u8], slots: &[Stamp], needle: &Needle) -> Result<bool, Malformed> {
+    let mut reader = Reader::new(outline);
+    reader.byte()?;
+    let mut slots = slots.iter();
+    for _ in 0..reader.count()? {
+        let template = Template::parse(&mut reader)?;
+        let stamps: Vec<&Stamp> = slots.by_ref().take(template.slots()).collect();
+        if template.literals().any(|literal| needle.find(literal).is_some()) {
+            return Ok(true);
+        }
+        let may_pass = |(slot, test): &(usize, Test<'_>)| {
+            stamps.get(*slot).is_none_or(|stamp| stamp.may_hold(test.piece()))
+        };
+        match ways(&template, needle) {
+            Some(ways) if !ways.iter().any(|way| way.iter().all(may_pass)) => {}
+            _ => return Ok(true),
+        }
+    }
+    Ok(false)
+}
