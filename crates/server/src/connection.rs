@@ -1,8 +1,9 @@
 //! One connection, from its first byte to its last: the TLS handshake where TLS is spoken, then HTTP/1.1.
 //!
-//! Every wait is bounded: the handshake and the head of a request by `stall_seconds_max`, writing by
-//! `unread_seconds_max`. Nothing here knows what is asked or answered.
+//! Every wait is bounded: the handshake and the head of a request by `stall_seconds_max`, that for a further request by
+//! `idle_seconds_max`, writing by `unread_seconds_max`. Nothing here knows what is asked or answered.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::client_address::PeerAddress;
+use crate::head_watch::HeadWatch;
 use crate::lingering_body::LingeringBody;
 use crate::patient_io::PatientIo;
 use crate::state::SharedState;
@@ -44,18 +46,27 @@ async fn answer<S>(stream: S, peer: PeerAddress, routes: Router, state: &SharedS
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let watch = HeadWatch::default();
+    let watched = watch.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        watched.head_came();
         request.extensions_mut().insert(peer);
-        routes.clone().oneshot(LingeringBody::around(request))
+        let answer = routes.clone().oneshot(LingeringBody::around(request));
+        let watched = watched.clone();
+        async move { Ok::<_, Infallible>(watched.around(answer.await?)) }
     });
     // The head is part of the request: it has no more time than the whole.
     let load = &state.settings.load;
     let head_seconds_max =
         load.stall_seconds_max.min(state.limits.load().everybody().request.timeout_seconds);
+    let (unread, head) =
+        (Duration::from_secs(load.unread_seconds_max), Duration::from_secs(head_seconds_max));
+    let stream = PatientIo::new(stream, unread, watch, head);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(head_seconds_max))
-        .serve_connection(PatientIo::new(stream, Duration::from_secs(load.unread_seconds_max)), service)
+        // Counts from the end of the answer before.
+        .header_read_timeout(Duration::from_secs(load.idle_seconds_max.max(head_seconds_max)))
+        .serve_connection(stream, service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {

@@ -12,6 +12,7 @@ mod connection;
 pub mod content_type;
 pub mod deletions;
 pub mod error_response;
+mod head_watch;
 pub mod ingest;
 pub mod limits;
 mod lingering_body;

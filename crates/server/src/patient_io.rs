@@ -1,7 +1,7 @@
-//! A connection whose other end must take what is written within a time limit.
+//! A connection whose other end must take what is written, and send the heads of its requests, within time limits.
 //!
 //! A reader that takes nothing at all for that long is gone or hostile; without the limit each one would
-//! hold a connection and an answer for ever.
+//! hold a connection and an answer for ever. The same goes for a head that comes byte by byte.
 
 use std::future::Future;
 use std::io;
@@ -14,19 +14,34 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
+use crate::head_watch::HeadWatch;
+
 /// A connection with patience for its reader.
 pub(crate) struct PatientIo<S> {
     stream: TokioIo<S>,
     patience: Duration,
     stalled: Pin<Box<Sleep>>,
     is_stalled: bool,
+    watch: HeadWatch,
+    head_patience: Duration,
+    head_due: Pin<Box<Sleep>>,
 }
 
 impl<S> PatientIo<S> {
-    /// Writes fail with `TimedOut` when nothing could be written for as long as `patience`.
-    pub(crate) fn new(stream: S, patience: Duration) -> Self {
+    /// Writes fail with `TimedOut` when nothing could be written for as long as `patience`, reads when a head has not
+    /// arrived for as long as `head_patience`.
+    pub(crate) fn new(stream: S, patience: Duration, watch: HeadWatch, head_patience: Duration) -> Self {
         let stalled = Box::pin(tokio::time::sleep(patience));
-        Self { stream: TokioIo::new(stream), patience, stalled, is_stalled: false }
+        let head_due = Box::pin(tokio::time::sleep(head_patience));
+        Self {
+            stream: TokioIo::new(stream),
+            patience,
+            stalled,
+            is_stalled: false,
+            watch,
+            head_patience,
+            head_due,
+        }
     }
 
     /// Passes on what a write came to, and looks at the clock while it comes to nothing.
@@ -51,7 +66,19 @@ impl<S: AsyncRead + Unpin> Read for PatientIo<S> {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if outcome.is_ready() {
+            if self.watch.bytes_came() {
+                let due = Instant::now() + self.head_patience;
+                self.head_due.as_mut().reset(due);
+            }
+            return outcome;
+        }
+        if self.watch.awaits_head() && self.head_due.as_mut().poll(cx).is_ready() {
+            let message = format!("head did not arrive within {} s", self.head_patience.as_secs());
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));
+        }
+        Poll::Pending
     }
 }
 

@@ -47,8 +47,10 @@ pub struct LoadLimits {
     pub queries_max: usize,
     /// Queries waiting for one that runs to end; further ones get 429.
     pub queries_waiting_max: usize,
-    /// Seconds for the head of a request to arrive, and for a connection to be idle.
+    /// Seconds for the head of a request to arrive once it has begun, and for the first one of a connection.
     pub stall_seconds_max: u64,
+    /// Seconds that a connection may wait for its next request.
+    pub idle_seconds_max: u64,
     /// Seconds after which a reader that takes nothing of what is written to it is given up.
     pub unread_seconds_max: u64,
     /// Seconds that requests have to end when the server stops.
@@ -64,6 +66,7 @@ impl Default for LoadLimits {
             queries_max: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2),
             queries_waiting_max: 256,
             stall_seconds_max: 30,
+            idle_seconds_max: 120,
             unread_seconds_max: 120,
             drain_seconds_max: 10,
         }

@@ -325,7 +325,12 @@ pub(crate) const KEYS: &[Key] = &[
     key!(
         limits.load.stall_seconds_max at load.stall_seconds_max,
         U64(Seconds),
-        "for the head of a request to arrive, and for a connection to be idle"
+        "for the head of a request to arrive once it has begun, and for the first one of a connection"
+    ),
+    key!(
+        limits.load.idle_seconds_max at load.idle_seconds_max,
+        U64(Seconds),
+        "that a connection may wait for its next request"
     ),
     key!(
         limits.load.unread_seconds_max at load.unread_seconds_max,

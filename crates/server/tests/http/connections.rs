@@ -144,6 +144,53 @@ async fn a_head_that_does_not_end_is_given_up() {
     served.stop().await;
 }
 
+/// Sends a question and reads its answer, which leaves the connection open.
+async fn ask_once(connection: &mut TcpStream) {
+    connection.write_all(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("writable");
+    let mut bytes = vec![0; 4096];
+    let read = connection.read(&mut bytes).await.expect("readable");
+    assert!(bytes[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&bytes[..read]));
+}
+
+#[tokio::test]
+async fn a_connection_may_wait_longer_for_its_next_request_than_a_head_may_take() {
+    let served = Served::with(|settings| {
+        settings.load.stall_seconds_max = 1;
+        settings.load.idle_seconds_max = 60;
+    })
+    .await;
+    let mut connection = served.connect().await;
+    ask_once(&mut connection).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    ask_once(&mut connection).await;
+    // The head of the second one, byte by byte, ends it.
+    let began = std::time::Instant::now();
+    let slowly = async {
+        loop {
+            if connection.write_all(b"G").await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), slowly).await.expect("the server gives it up");
+    assert!(began.elapsed() >= Duration::from_millis(900), "{:?}", began.elapsed());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_a_next_request_is_given_up() {
+    let served = Served::with(|settings| {
+        settings.load.stall_seconds_max = 1;
+        settings.load.idle_seconds_max = 2;
+    })
+    .await;
+    let mut connection = served.connect().await;
+    ask_once(&mut connection).await;
+    assert_eq!(read_to_end(&mut connection).await, "");
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn a_body_that_does_not_end_is_given_up() {
     let served = Served::with(|settings| settings.limits.request.timeout_seconds = 1).await;
