@@ -10,6 +10,7 @@ mod config_command;
 mod data;
 mod data_directory;
 mod demoted_labels_file;
+mod descriptors;
 mod failure;
 mod key_file;
 mod keys;

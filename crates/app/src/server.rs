@@ -14,6 +14,7 @@ use crate::allocator;
 use crate::cli::{Role, ServerArguments, SettingsArguments};
 use crate::config::{Configuration, Settings, Sources};
 use crate::data_directory;
+use crate::descriptors;
 use crate::failure::Failure;
 use crate::maintenance::Maintenance;
 use crate::settings_source::{SettingsSource, reload_on, reload_signal};
@@ -40,7 +41,9 @@ pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot start threads: {error}")))?;
     let source = SettingsSource::new(arguments.settings.clone(), &configuration);
-    let result = runtime.block_on(serve(&configuration.settings, source));
+    let mut settings = configuration.settings;
+    settings.load.connections_max = descriptors::connections_max(settings.load.connections_max);
+    let result = runtime.block_on(serve(&settings, source));
     // A store that is still replaying is not waited for: it has acknowledged nothing.
     runtime.shutdown_background();
     result

@@ -54,7 +54,7 @@ impl FromRequest<SharedState> for WireBody {
         let limits = &identity.limits.request;
         let compression = compression_of(&parts.headers)?;
         refuse_announced_size(&parts.headers, limits.body_bytes_max)?;
-        let mut held = state.body_budget.share();
+        let mut held = state.body_budget.share(&identity.tenant);
         let reading = read(body, limits.body_bytes_max, &mut held);
         let bytes = tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading)
             .await

@@ -12,7 +12,7 @@ use crate::start::settings;
 use crate::terminal::timberyard;
 
 /// All files under a folder whose names end so.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -105,7 +105,7 @@ fn there(server: &ServerProcess, writer: Writer, round: &str) -> Vec<String> {
 
 #[test]
 fn after_kill_9_every_acknowledged_line_is_there_once() {
-    let rounds = if torture() { 25 } else { 3 };
+    let rounds = if torture() { 1000 } else { 20 };
     let mut random = fastrand::Rng::with_seed(9);
     // A small head and log, so that segments are written while the killing goes on.
     let mut server = settings()

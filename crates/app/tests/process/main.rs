@@ -13,6 +13,7 @@ mod command_line;
 mod deletions;
 mod disk;
 mod durability;
+mod faults;
 mod grafana;
 mod hostile_queries;
 mod keys;
