@@ -221,7 +221,7 @@ fn a_thousand_active_connections_are_answered_beside_ten_thousand_idle_ones() {
     });
 }
 
-fn resident_mebibytes(process: u32) -> u64 {
+pub(crate) fn resident_mebibytes(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024

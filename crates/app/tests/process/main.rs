@@ -18,6 +18,7 @@ mod grafana;
 mod hostile_queries;
 mod keys;
 mod label_demotion;
+mod load;
 mod loggo;
 mod logpulse;
 mod logstream;
