@@ -11,6 +11,8 @@ mod documents;
 mod env_file;
 mod environment;
 mod error;
+#[cfg(test)]
+mod fuzz_targets;
 mod keys;
 mod lookup;
 mod origin;
