@@ -10,6 +10,9 @@ use super::{Configuration, Sources};
 const ROUNDS: usize = 700;
 const ROUNDS_OF_TORTURE: usize = 100_000;
 
+/// A function that takes any bytes.
+type Target = fn(&[u8]);
+
 fn fuzz_yaml(data: &[u8]) {
     load(data, |file| Sources { file: Some(file), ..Sources::default() });
 }
@@ -54,7 +57,7 @@ fn mutated(sample: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
 #[test]
 fn no_reader_of_settings_panics_on_its_corpus_or_on_mutations_of_it() {
     let rounds = if std::env::var_os("TIMBERYARD_TORTURE").is_some() { ROUNDS_OF_TORTURE } else { ROUNDS };
-    let targets: [(&str, fn(&[u8])); 2] =
+    let targets: [(&str, Target); 2] =
         [("configuration_yaml", fuzz_yaml), ("configuration_env", fuzz_env_file)];
     for (name, target) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
