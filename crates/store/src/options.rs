@@ -84,7 +84,7 @@ impl Default for StoreOptions {
             block_bytes: 4 << 20,
             segments_synced_singly_max: 16,
             segment_bytes_max: 512 << 20,
-            index_cache_bytes_max: 64 << 20,
+            index_cache_bytes_max: 256 << 20,
             read_threads: 1,
         }
     }

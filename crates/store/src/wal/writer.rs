@@ -22,6 +22,9 @@ pub(crate) struct SealedFile {
     pub(crate) end_sequence: u64,
 }
 
+/// Zeros written behind a small group in a file that is new, so that the groups after it go where something is already.
+const WRITTEN_AHEAD_BYTES: usize = 128 << 10;
+
 #[derive(Debug, Default)]
 struct Files {
     /// Oldest first.
@@ -120,6 +123,9 @@ struct CurrentFile {
     salt: u64,
     bytes: u64,
     position: u64,
+    /// Up to where the file was written since it was made: behind it writing costs the file system more, which has to note that
+    /// there is something now.
+    written_end: u64,
     directory_synced: bool,
 }
 
@@ -184,6 +190,15 @@ impl LogWriter {
             put_record(&mut self.buffer, current.salt, sequence, group, payload);
             sequence += 1;
         }
+        let bytes = self.buffer.len();
+        let end = current.position + bytes as u64;
+        if end > current.written_end {
+            if bytes < WRITTEN_AHEAD_BYTES {
+                let ahead = (end + WRITTEN_AHEAD_BYTES as u64).min(current.bytes);
+                self.buffer.resize((ahead - current.position) as usize, 0);
+            }
+            current.written_end = current.position + self.buffer.len() as u64;
+        }
         let path = &current.path;
         current
             .file
@@ -195,7 +210,7 @@ impl LogWriter {
             self.disk.sync_directory(&directory).map_err(|error| StoreError::io(&directory, error))?;
             current.directory_synced = true;
         }
-        current.position += self.buffer.len() as u64;
+        current.position = end;
         self.next_sequence = sequence;
         // One huge batch must not keep its memory for ever.
         self.buffer.shrink_to(self.segment_bytes as usize);
@@ -234,6 +249,7 @@ impl LogWriter {
             salt: header.salt,
             bytes,
             position: HEADER_BYTES as u64,
+            written_end: if recycled.is_some() { bytes } else { HEADER_BYTES as u64 },
             directory_synced: false,
         })
     }

@@ -240,6 +240,9 @@ fn check_labels(store: &Store, request: &SeriesRequest, streams: &BTreeSet<Label
         let narrow = SeriesRequest { memory_bytes_max: 1, ..request.clone() };
         assert_eq!(store.series(&narrow), Err(ScanError::Memory { limit: 1 }));
         assert_eq!(store.labels(&narrow, &LabelQuestion::All), Err(ScanError::Memory { limit: 1 }));
+        if store.volumes(request).is_ok_and(|volumes| !volumes.is_empty()) {
+            assert_eq!(store.volumes(&narrow), Err(ScanError::Memory { limit: 1 }));
+        }
     }
 }
 
