@@ -13,7 +13,7 @@ use super::column::Column;
 use super::frame::Stamp;
 use super::integer;
 use super::matches::Matches;
-use super::needle::{Needle, Test};
+use super::needle::{Needle, Piece, Test};
 use super::strings::{Budget, Strings};
 use super::templates::Template;
 use super::ways::ways;
@@ -283,7 +283,11 @@ impl<'g> Filled<'g> {
         if self.template.literals().any(|literal| needle.find(literal).is_some()) {
             return Ok(Matches::All);
         }
-        let Some(ways) = ways(&self.template, needle) else {
+        let may_hold = |slot: usize, piece: Piece<'_>| {
+            let blob = self.slots.get(slot).and_then(|slot| slot.blob.as_ref());
+            blob.is_none_or(|blob| blob.may_hold(piece))
+        };
+        let Some(ways) = ways(&self.template, needle, &may_hold) else {
             let rows = self.spell_all(budget)?;
             return Ok(needle.search(&rows.bytes, &rows.ends));
         };

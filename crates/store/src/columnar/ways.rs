@@ -13,28 +13,42 @@ const WAYS_MAX: usize = 64;
 /// One way to lay a needle along a template: every test must pass on its slot.
 pub(super) type Way<'n> = Vec<(usize, Test<'n>)>;
 
-/// All ways, or `None` when there are more than is worth testing.
-pub(super) fn ways<'n>(template: &Template, needle: &'n Needle) -> Option<Vec<Way<'n>>> {
+/// All ways, or `None` when there are more than is worth testing. Ways in which a slot would have to hold a piece that, as
+/// `may_hold` says, it cannot are left out; what a slot cannot hold, it cannot hold as a part of more either.
+pub(super) fn ways<'n>(
+    template: &Template,
+    needle: &'n Needle,
+    may_hold: &dyn Fn(usize, Piece<'n>) -> bool,
+) -> Option<Vec<Way<'n>>> {
     let whole = needle.piece();
     let mut laying = Laying {
+        may_hold,
         literals: template.literals().map(|literal| whole.folded(literal)).collect(),
         way: Vec::new(),
         ways: Vec::new(),
     };
     for slot in 0..template.slots() {
         // It begins in the literal before the slot, and goes on into it.
-        let before = laying.literals[slot].clone();
-        for len in 1..=before.len().min(whole.len().saturating_sub(1)) {
-            if before.ends_with(&whole.bytes()[..len]) {
-                laying.follow(slot, whole.from(len))?;
+        if let Some(last) = laying.literals[slot].last().copied() {
+            for len in 1..=laying.literals[slot].len().min(whole.len().saturating_sub(1)) {
+                let (begun, rest) = (whole.up_to(len).bytes(), whole.from(len));
+                if begun.last() == Some(&last) && laying.literals[slot].ends_with(begun) {
+                    laying.follow(slot, rest)?;
+                }
             }
         }
         // It begins in the slot's value, and ends there or goes on into what comes after.
-        laying.ways.push(vec![(slot, Test::Contains(needle))]);
+        if may_hold(slot, whole) {
+            laying.ways.push(vec![(slot, Test::Contains(needle))]);
+        }
         let after = laying.literals[slot + 1].first().copied();
+        let is_last = slot + 1 == template.slots();
         for len in 1..whole.len() {
-            if after.is_some_and(|byte| byte != whole.bytes()[len]) {
+            if after.map_or(is_last, |byte| byte != whole.bytes()[len]) {
                 continue;
+            }
+            if !may_hold(slot, whole.up_to(len)) {
+                break;
             }
             laying.way.push((slot, Test::Suffix(whole.up_to(len))));
             laying.after_slot(slot, whole.from(len))?;
@@ -46,6 +60,7 @@ pub(super) fn ways<'n>(template: &Template, needle: &'n Needle) -> Option<Vec<Wa
 }
 
 struct Laying<'t, 'n> {
+    may_hold: &'t dyn Fn(usize, Piece<'n>) -> bool,
     literals: Vec<Cow<'t, [u8]>>,
     way: Way<'n>,
     ways: Vec<Way<'n>>,
@@ -61,10 +76,15 @@ impl<'n> Laying<'_, 'n> {
         if slot + 1 >= self.literals.len() {
             return Some(());
         }
-        self.way.push((slot, Test::Prefix(rest)));
-        self.ways.push(self.way.clone());
-        self.way.pop();
+        if (self.may_hold)(slot, rest) {
+            self.way.push((slot, Test::Prefix(rest)));
+            self.ways.push(self.way.clone());
+            self.way.pop();
+        }
         for len in 0..rest.len() {
+            if !(self.may_hold)(slot, rest.up_to(len)) {
+                break;
+            }
             self.way.push((slot, Test::Equals(rest.up_to(len))));
             self.after_slot(slot, rest.from(len))?;
             self.way.pop();
