@@ -35,6 +35,8 @@ pub(crate) struct Measured {
     pub(crate) ingested: Ingested,
     /// From the start of the process on the data until it was ready.
     pub(crate) restart_seconds: f64,
+    /// CPU seconds from the restart until the server has nothing left to do: compaction that the shutdown left.
+    pub(crate) settling_cpu_seconds: f64,
     pub(crate) questions: Vec<Timed>,
     /// Resident memory after the questions, at its peak.
     pub(crate) question_bytes_peak: u64,
@@ -92,7 +94,8 @@ fn measure(plan: &Plan, workload: Workload, lines: usize, tell: &impl Fn(&str)) 
     let (line_bytes, streams) = (load.line_bytes, load.streams);
     drop(load);
 
-    let (restart_seconds, questions, question_bytes_peak) = answer(plan, workload, lines, &data, tell)?;
+    let (restart_seconds, settling_cpu_seconds, questions, question_bytes_peak) =
+        answer(plan, workload, lines, &data, tell)?;
     Ok(Measured {
         workload: workload.to_string(),
         lines,
@@ -101,6 +104,7 @@ fn measure(plan: &Plan, workload: Workload, lines: usize, tell: &impl Fn(&str)) 
         yardstick,
         ingested,
         restart_seconds,
+        settling_cpu_seconds,
         questions,
         question_bytes_peak,
     })
@@ -112,10 +116,11 @@ fn answer(
     lines: usize,
     data: &Path,
     tell: &impl Fn(&str),
-) -> Result<(f64, Vec<Timed>, u64), String> {
+) -> Result<(f64, f64, Vec<Timed>, u64), String> {
     let questions = questions(workload);
     let truths = truths(workload, lines, plan.seed, &questions);
     let server = Server::start(&plan.binary, data)?;
+    let settling_cpu_seconds = server.settle()?;
     let mut timed = Vec::with_capacity(questions.len());
     for (question, truth) in questions.iter().zip(&truths) {
         let cost = ask::ask(&server, question, truth)?;
@@ -124,5 +129,5 @@ fn answer(
     }
     let (restart_seconds, peak) = (server.start_seconds, server.resident_bytes_peak()?);
     server.stop()?;
-    Ok((restart_seconds, timed, peak))
+    Ok((restart_seconds, settling_cpu_seconds, timed, peak))
 }

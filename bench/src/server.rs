@@ -20,6 +20,10 @@ use ureq::Agent;
 
 /// How long a start or a stop may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Longer than the server pauses between two looks at what there is to do.
+const IDLE: Duration = Duration::from_secs(7);
+/// What an idle server may use in that time.
+const IDLE_CPU_SECONDS_MAX: f64 = 0.05;
 
 /// A running server. Killed when dropped without [`Server::stop`].
 pub(crate) struct Server {
@@ -76,6 +80,24 @@ impl Server {
         let clock = clock_getcpuclockid(self.pid()).map_err(|e| format!("CPU clock of the server: {e}"))?;
         let time = clock.now().map_err(|e| format!("CPU clock of the server: {e}"))?;
         Ok(time.num_nanoseconds() as f64 / 1e9)
+    }
+
+    /// Waits until it has nothing left to do, such as compaction, and says how many CPU seconds it used until then, all
+    /// that it used since its start.
+    pub(crate) fn settle(&self) -> Result<f64, String> {
+        let started = Instant::now();
+        let mut before = self.cpu_seconds()?;
+        loop {
+            std::thread::sleep(IDLE);
+            let now = self.cpu_seconds()?;
+            if now - before < IDLE_CPU_SECONDS_MAX {
+                return Ok(now);
+            }
+            if started.elapsed() > PATIENCE {
+                return Err("server does not come to rest".to_owned());
+            }
+            before = now;
+        }
     }
 
     /// The largest resident set so far, in bytes.
