@@ -66,15 +66,31 @@ pub fn write_value(out: &mut Vec<u8>, value: f64) {
         out.extend_from_slice(b"NaN");
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else if value.abs() < EXACT_INTEGERS_END && value.fract() == 0.0 && value.to_bits() != NEGATIVE_ZERO {
+        // Most values are counts, and a whole number is written in a third of the time.
+        let _ = write!(out, "{}", value as i64);
     } else {
         // Writing to a vector does not fail.
         let _ = write!(out, "{value}");
     }
 }
 
+/// Below this every whole number is a float of its own.
+const EXACT_INTEGERS_END: f64 = (1_u64 << 53) as f64;
+/// The bits of `-0.0`, which is written with its sign.
+const NEGATIVE_ZERO: u64 = 1 << 63;
+
 /// Appends a time as seconds with up to three decimals, the precision of Prometheus.
 pub fn write_seconds(out: &mut Vec<u8>, time: Timestamp) {
-    let _ = write!(out, "{}", time.as_millis() as f64 / 1000.0);
+    let millis = time.as_millis();
+    let (seconds, rest) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
+    let _ = write!(out, "{}{seconds}", if millis < 0 { "-" } else { "" });
+    match rest {
+        0 => {}
+        rest if rest % 100 == 0 => drop(write!(out, ".{}", rest / 100)),
+        rest if rest % 10 == 0 => drop(write!(out, ".{:02}", rest / 10)),
+        rest => drop(write!(out, ".{rest:03}")),
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +132,10 @@ mod tests {
             (1.0, "1"),
             (0.1, "0.1"),
             (-0.0, "-0"),
+            (0.0, "0"),
+            (-3.0, "-3"),
+            (9_007_199_254_740_991.0, "9007199254740991"),
+            (1e16, "10000000000000000"),
             (1e21, "1000000000000000000000"),
             (1.5e-7, "0.00000015"),
             (f64::NAN, "NaN"),
@@ -133,5 +153,7 @@ mod tests {
         assert_eq!(seconds(1_793_491_200_000_000_000), "1793491200");
         assert_eq!(seconds(1_793_491_200_123_999_999), "1793491200.123");
         assert_eq!(seconds(1_500_000_000), "1.5");
+        assert_eq!(seconds(1_050_000_000), "1.05");
+        assert_eq!(seconds(-5_000_000), "-0.005");
     }
 }
