@@ -167,7 +167,7 @@ mod tests {
             .require(Arc::new(Recorder { refuse: true, ..Recorder::default() }))
             .offer(SinkDriver::start(Arc::clone(&extra) as Arc<dyn Sink>, 1 << 20));
         let hub = TailHub::new(1);
-        let mut tail = hub.subscribe(TenantId::default(), Vec::new()).expect("first");
+        let mut tail = hub.subscribe(TenantId::default(), Vec::new(), 9).expect("first");
         let intake = Intake::new(broker, hub, 1 << 20);
         assert!(matches!(intake.submit(one_row()).await, Err(SinkError::Full(_))));
         intake.close().await;
@@ -184,7 +184,7 @@ mod tests {
             .require(Arc::clone(&store) as Arc<dyn Sink>)
             .offer(SinkDriver::start(Arc::clone(&slow) as Arc<dyn Sink>, 1 << 20));
         let hub = TailHub::new(1);
-        let mut tail = hub.subscribe(TenantId::default(), Vec::new()).expect("first");
+        let mut tail = hub.subscribe(TenantId::default(), Vec::new(), 9).expect("first");
         let intake = Intake::new(broker, hub, 1 << 20);
         let receipt = intake.submit(one_row()).await.expect("stored");
         assert_eq!(receipt, Receipt { rows: 1, line_bytes: 5 });

@@ -66,17 +66,21 @@ impl TailHub {
         Arc::new(Self { subscriptions: RwLock::default(), subscriptions_max, missed_rows: Arc::default() })
     }
 
-    /// Listens to the streams of a tenant that pass all matchers, from now on.
+    /// Listens to the streams of a tenant that pass all matchers, from now on. The tenant may have `own_max` tails.
     pub fn subscribe(
         self: &Arc<Self>,
         tenant: TenantId,
         matchers: Vec<LabelMatcher>,
+        own_max: usize,
     ) -> Result<TailSubscription, TooManyTails> {
         let unread = Unread { matchers, events: VecDeque::new(), bytes: 0, missed_rows: 0, closed: false };
         let queue = Arc::new(Queue { tenant, unread: Mutex::new(unread), ready: Notify::new() });
         let mut subscriptions = self.subscriptions.write().unwrap_or_else(PoisonError::into_inner);
         if subscriptions.len() >= self.subscriptions_max {
             return Err(TooManyTails(self.subscriptions_max));
+        }
+        if subscriptions.iter().filter(|other| other.tenant == queue.tenant).count() >= own_max {
+            return Err(TooManyTails(own_max));
         }
         subscriptions.push(Arc::clone(&queue));
         Ok(TailSubscription { hub: Arc::clone(self), queue })
@@ -228,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn deleted_rows_are_not_shown_to_who_has_not_read_them_yet() {
         let hub = TailHub::new(1);
-        let mut tail = hub.subscribe(TenantId::default(), Vec::new()).expect("first");
+        let mut tail = hub.subscribe(TenantId::default(), Vec::new(), 9).expect("first");
         hub.publish(&batch("web", 2, 10));
         hub.publish(&batch("api", 3, 10));
         let api = RowSelector {
@@ -248,8 +252,8 @@ mod tests {
     async fn a_slow_reader_is_told_what_it_missed_and_only_of_its_streams() {
         let hub = TailHub::new(1);
         let matchers = vec![LabelMatcher::equal("app", "api")];
-        let mut tail = hub.subscribe(TenantId::default(), matchers).expect("first");
-        assert_eq!(hub.subscribe(TenantId::default(), Vec::new()).expect_err("second"), TooManyTails(1));
+        let mut tail = hub.subscribe(TenantId::default(), matchers, 9).expect("first");
+        assert_eq!(hub.subscribe(TenantId::default(), Vec::new(), 9).expect_err("second"), TooManyTails(1));
 
         hub.publish(&batch("web", 5, 10));
         hub.publish(&batch("api", 1, 7 << 20));
@@ -266,5 +270,15 @@ mod tests {
         assert!(tail.next().await.is_none());
         drop(tail);
         assert_eq!(hub.subscriptions(), 0);
+    }
+
+    #[test]
+    fn a_tenant_has_a_bound_of_its_own() {
+        let hub = TailHub::new(3);
+        let other = TenantId::new("other").expect("valid");
+        let _first = hub.subscribe(TenantId::default(), Vec::new(), 1).expect("first");
+        let refused = hub.subscribe(TenantId::default(), Vec::new(), 1).expect_err("second");
+        assert_eq!(refused, TooManyTails(1));
+        hub.subscribe(other, Vec::new(), 1).expect("another tenant's first");
     }
 }

@@ -35,7 +35,7 @@ pub async fn get(
     filter.matchers = identity.with_own_labels(filter.matchers);
     let tail = state
         .tail_hub
-        .subscribe(identity.tenant.clone(), filter.matchers.clone())
+        .subscribe(identity.tenant.clone(), filter.matchers.clone(), identity.limits.query.tails_max)
         .map_err(|error| ErrorResponse::overloaded(error.to_string(), 1))?;
     let stream = Stream { identity, filter, tail };
     Ok(open(&state, upgrade, move |session| stream.run(session)))

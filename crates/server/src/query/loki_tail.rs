@@ -78,9 +78,10 @@ pub async fn get(
         ErrorResponse::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", message)
     })?;
     let matchers = filter.matchers().to_vec();
-    let subscription = state.tail_hub.subscribe(identity.tenant.clone(), matchers).map_err(|full| {
-        ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tails", full.to_string())
-    })?;
+    let subscription =
+        state.tail_hub.subscribe(identity.tenant.clone(), matchers, limits.tails_max).map_err(|full| {
+            ErrorResponse::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tails", full.to_string())
+        })?;
     let past = QueryRequest {
         tenant: identity.tenant.clone(),
         expression,
