@@ -16,6 +16,7 @@ pub mod label_values;
 pub mod labels;
 pub mod level;
 pub mod limits;
+pub mod literal_search;
 pub mod matcher;
 pub mod pattern;
 pub mod prehashed;

@@ -1,6 +1,6 @@
 //! `|= "text"`, `!~ "expression"`, `|> "<_> pattern"`, `|= ip("10.0.0.0/8")`
 
-use memchr::memmem::Finder;
+use timberyard_model::literal_search::LiteralSearch;
 use timberyard_model::pattern::Pattern;
 
 use super::ip::IpMatcher;
@@ -15,7 +15,7 @@ pub(crate) struct LineFilterStage {
 }
 
 enum Search {
-    Literal(Box<Finder<'static>>),
+    Literals(LiteralSearch),
     Expression(Pattern),
     Pattern(PatternExpression),
     Ip(IpMatcher),
@@ -24,7 +24,7 @@ enum Search {
 impl Search {
     fn is_in(&self, line: &[u8]) -> bool {
         match self {
-            Self::Literal(finder) => finder.find(line).is_some(),
+            Self::Literals(literals) => literals.is_any_in(line),
             Self::Expression(pattern) => pattern.is_match(line),
             Self::Pattern(expression) => expression.accepts(line),
             Self::Ip(matcher) => matcher.is_in(line),
@@ -35,8 +35,22 @@ impl Search {
 impl LineFilterStage {
     /// Fails on what the operator cannot search for.
     pub(crate) fn new(filter: &LineFilter) -> Result<Self, String> {
-        let any_of =
-            filter.any_of.iter().map(|operand| search(filter.operator, operand)).collect::<Result<_, _>>()?;
+        let mut any_of = Vec::new();
+        let mut literals = Vec::new();
+        for operand in &filter.any_of {
+            match (filter.operator, operand) {
+                (
+                    LineFilterOperator::Contains | LineFilterOperator::NotContains,
+                    LineFilterOperand::Text(text),
+                ) => {
+                    literals.push(text.as_bytes());
+                }
+                (operator, operand) => any_of.push(search(operator, operand)?),
+            }
+        }
+        if !literals.is_empty() {
+            any_of.push(Search::Literals(LiteralSearch::new(literals)));
+        }
         Ok(Self { negated: filter.operator.is_negated(), any_of })
     }
 }
@@ -45,7 +59,7 @@ fn search(operator: LineFilterOperator, operand: &LineFilterOperand) -> Result<S
     use LineFilterOperator::{Contains, Matches, MatchesPattern, NotContains, NotMatches, NotMatchesPattern};
     Ok(match (operator, operand) {
         (Contains | NotContains, LineFilterOperand::Text(text)) => {
-            Search::Literal(Box::new(Finder::new(text.as_bytes()).into_owned()))
+            Search::Literals(LiteralSearch::new([text.as_bytes()]))
         }
         (Contains | NotContains, LineFilterOperand::Ip(range)) => Search::Ip(IpMatcher::parse(range)?),
         (Matches | NotMatches, LineFilterOperand::Text(expression)) => {

@@ -12,6 +12,10 @@ use crate::codec::Malformed;
 /// the beginning is, and the lines that have it are looked at whole.
 const NEEDLE_BYTES_MAX: usize = 256;
 
+/// Of a filter with more alternatives than this columns are not asked: each is laid along every template, while whole lines are looked
+/// through for all of them at once.
+const ALTERNATIVES_MAX: usize = 16;
+
 /// Line filters as questions to columns, made once a scan.
 pub(crate) struct Narrowing {
     filters: Vec<Question>,
@@ -46,7 +50,10 @@ impl Narrowing {
     pub(crate) fn new(filters: &[LineFilter]) -> Self {
         let question = |filter: &LineFilter| Question {
             negated: filter.negated,
-            any_of: filter.any_of.iter().map(Alternative::new).collect(),
+            any_of: match filter.any_of.len() {
+                0..=ALTERNATIVES_MAX => filter.any_of.iter().map(Alternative::new).collect(),
+                _ => vec![Alternative::UNKNOWN],
+            },
         };
         Self { filters: filters.iter().map(question).collect() }
     }
@@ -95,6 +102,9 @@ impl Question {
 }
 
 impl Alternative {
+    /// Of which columns say nothing.
+    const UNKNOWN: Self = Self { all_of: Vec::new(), suffices: false };
+
     fn new(pattern: &LinePattern) -> Self {
         match pattern {
             LinePattern::Literal(bytes) => Self::of(vec![vec![Literal::from(&**bytes)]], true),

@@ -1,6 +1,6 @@
 //! Line filters, prepared once a scan or deletion.
 
-use memchr::memmem::Finder;
+use timberyard_model::literal_search::LiteralSearch;
 use timberyard_model::matcher::{LineFilter, LinePattern};
 use timberyard_model::pattern::Pattern;
 
@@ -14,24 +14,23 @@ pub(crate) struct LineFilters {
 
 struct Filter {
     negated: bool,
-    any_of: Vec<Prepared>,
-}
-
-enum Prepared {
-    Literal(Box<Finder<'static>>),
-    Regex(Pattern),
+    literals: LiteralSearch,
+    expressions: Vec<Pattern>,
 }
 
 impl LineFilters {
     pub(crate) fn new(asked: &[LineFilter]) -> Self {
-        let prepare = |pattern: &LinePattern| match pattern {
-            LinePattern::Literal(bytes) => Prepared::Literal(Box::new(Finder::new(bytes).into_owned())),
-            LinePattern::Regex(pattern) => Prepared::Regex(pattern.clone()),
+        let prepare = |filter: &LineFilter| {
+            let (mut literals, mut expressions) = (Vec::new(), Vec::new());
+            for pattern in &filter.any_of {
+                match pattern {
+                    LinePattern::Literal(bytes) => literals.push(&**bytes),
+                    LinePattern::Regex(pattern) => expressions.push(pattern.clone()),
+                }
+            }
+            Filter { negated: filter.negated, literals: LiteralSearch::new(literals), expressions }
         };
-        let filters = asked.iter().map(|filter| Filter {
-            negated: filter.negated,
-            any_of: filter.any_of.iter().map(prepare).collect(),
-        });
+        let filters = asked.iter().map(prepare);
         Self { narrowing: Narrowing::new(asked), filters: filters.collect() }
     }
 
@@ -43,10 +42,8 @@ impl LineFilters {
     /// Whether a line passes all filters.
     pub(crate) fn accept(&self, line: &[u8]) -> bool {
         self.filters.iter().all(|filter| {
-            let found = filter.any_of.iter().any(|pattern| match pattern {
-                Prepared::Literal(finder) => finder.find(line).is_some(),
-                Prepared::Regex(pattern) => pattern.is_match(line),
-            });
+            let found = filter.literals.is_any_in(line)
+                || filter.expressions.iter().any(|pattern| pattern.is_match(line));
             found != filter.negated
         })
     }
