@@ -150,8 +150,6 @@ pub struct SkippedBlocks {
     pub by_time: u64,
     /// No row is of a stream that passes, or deletions hide all that are.
     pub by_labels: u64,
-    /// No row can pass the filters, as an index of words tells.
-    pub by_words: u64,
     /// Their rows were counted without being read.
     pub by_counts: u64,
 }
@@ -159,7 +157,7 @@ pub struct SkippedBlocks {
 impl SkippedBlocks {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.by_time + self.by_labels + self.by_words + self.by_counts
+        self.by_time + self.by_labels + self.by_counts
     }
 }
 
@@ -167,7 +165,6 @@ impl AddAssign for SkippedBlocks {
     fn add_assign(&mut self, other: Self) {
         self.by_time += other.by_time;
         self.by_labels += other.by_labels;
-        self.by_words += other.by_words;
         self.by_counts += other.by_counts;
     }
 }

@@ -94,7 +94,7 @@ fn write_scan(out: &mut Vec<u8>, scan: &ScanStatistics) {
         concat!(
             r#"{{"segments":{{"total":{},"read":{},"damaged":{}}},"#,
             r#""blocks":{{"read":{},"ruledOutByStamps":{},"ruledOutByFilters":{},"#,
-            r#""skippedByTime":{},"skippedByLabels":{},"skippedByWords":{},"skippedByCounts":{}}},"#,
+            r#""skippedByTime":{},"skippedByLabels":{},"skippedByCounts":{}}},"#,
             r#""bytes":{{"read":{},"decompressed":{}}},"rows":{{"scanned":{},"decoded":{},"matched":{}}}}}"#
         ),
         scan.segments_total,
@@ -105,7 +105,6 @@ fn write_scan(out: &mut Vec<u8>, scan: &ScanStatistics) {
         scan.blocks_filtered_out,
         skipped.by_time,
         skipped.by_labels,
-        skipped.by_words,
         skipped.by_counts,
         scan.compressed_bytes,
         scan.decompressed_bytes,
@@ -159,7 +158,7 @@ mod tests {
                 segments_total: 7,
                 segments_read: 4,
                 rows_matched: 3,
-                blocks_skipped: SkippedBlocks { by_words: 5, ..SkippedBlocks::default() },
+                blocks_skipped: SkippedBlocks { by_labels: 5, ..SkippedBlocks::default() },
                 ..ScanStatistics::default()
             },
         };
@@ -172,7 +171,7 @@ mod tests {
         assert_eq!(json["ingester"]["store"]["totalChunksRef"], 0);
         assert_eq!(json["cache"]["labelResult"]["requests"], 0);
         assert_eq!(json["index"]["postFilterChunks"], 4);
-        assert_eq!(json["timberyard"]["blocks"]["skippedByWords"], 5);
+        assert_eq!(json["timberyard"]["blocks"]["skippedByLabels"], 5);
         assert_eq!(json["timberyard"]["rows"]["matched"], 3);
     }
 }

@@ -56,7 +56,6 @@ impl QueryMetrics {
             ("ruled_out_by_filters", scan.blocks_filtered_out),
             ("skipped_by_time", skipped.by_time),
             ("skipped_by_labels", skipped.by_labels),
-            ("skipped_by_words", skipped.by_words),
             ("skipped_by_counts", skipped.by_counts),
         ] {
             self.blocks.get_or_create(&BlockLabels { outcome }).inc_by(blocks);
