@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use super::column::Column;
 use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, NESTED, RAW};
 use super::column_search::hex_may_hold;
-use super::frame::{Frame, Stamp};
+use super::frame::{Frame, Stamp, longest_outside};
 use super::needle::{Needle, Piece, Test};
 use super::strings::Budget;
 use super::templates::Template;
@@ -193,6 +193,13 @@ pub(super) fn may_hold(beginning: &[u8], is_all: bool, piece: Piece<'_>) -> bool
 
 /// Whether a value of a nested column with these templates and slots could hold the needle.
 fn nested_may_hold(outline: &[u8], slots: &[Stamp], needle: &Needle) -> Result<bool, Malformed> {
+    // Bytes of kinds that no slot has lie in literals, side by side here even where a value between them is empty.
+    let in_slots = slots.iter().fold(0, |kinds, stamp| kinds | stamp.kinds());
+    let piece = needle.piece();
+    let in_literals = longest_outside(in_slots, piece.bytes());
+    if !piece.ignores_case() && memchr::memmem::find(outline, in_literals).is_none() {
+        return Ok(false);
+    }
     let mut reader = Reader::new(outline);
     reader.byte()?;
     let mut slots = slots.iter();

@@ -68,7 +68,17 @@ pub(super) fn classes(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |classes, byte| classes | class(*byte))
 }
 
+/// The longest stretch of bytes of none of these kinds.
+pub(super) fn longest_outside(kinds: u8, bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| class(*byte) & kinds != 0).max_by_key(|stretch| stretch.len()).unwrap_or_default()
+}
+
 impl Stamp {
+    /// One bit for each kind of bytes that values have.
+    pub(super) fn kinds(self) -> u8 {
+        self.classes
+    }
+
     /// Of values with these kinds of bytes.
     pub(super) fn of(classes: u8, values: &[Span]) -> Self {
         Self { classes, len_max: values.iter().map(|value| value.len).max().unwrap_or(0) }
