@@ -76,11 +76,17 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// A copy of a fixture to write to, once it was verified.
+fn undamaged_copy(name: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    copy(&fixture(name), directory.path());
+    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    directory
+}
+
 #[test]
 fn the_fixture_of_version_1_is_read() {
-    let directory = tempfile::tempdir().expect("a directory");
-    copy(&fixture("formats-1"), directory.path());
-    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let directory = undamaged_copy("formats-1");
     let store = Store::open(directory.path(), options(), decoder()).expect("opens");
     let statistics = store.statistics();
     assert_eq!((statistics.segments, statistics.head_rows), (4, 80));
@@ -122,9 +128,7 @@ fn the_fixture_with_deletions_is_read() {
     if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-2").exists() {
         write_fixture();
     }
-    let directory = tempfile::tempdir().expect("a directory");
-    copy(&fixture("formats-2"), directory.path());
-    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let directory = undamaged_copy("formats-2");
     let store = Store::open(directory.path(), options(), decoder()).expect("opens");
     let listed = store.deletions(&TenantId::default());
     assert_eq!(listed.iter().map(|deletion| deletion.is_carried_out).collect::<Vec<_>>(), [true, false]);
@@ -207,9 +211,7 @@ fn the_fixture_with_outlines_of_columns_is_read_and_searched() {
         drop(store);
         std::fs::remove_file(fixture("formats-4").join("LOCK")).expect("removed");
     }
-    let directory = tempfile::tempdir().expect("a directory");
-    copy(&fixture("formats-4"), directory.path());
-    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let directory = undamaged_copy("formats-4");
     let store = Store::open(directory.path(), large, decoder()).expect("opens");
     let mut plain = PlainStore::default();
     plain.append(&outlined_batch());
@@ -241,9 +243,7 @@ fn the_fixture_with_counts_of_minutes_is_read() {
         drop(store);
         std::fs::remove_file(fixture("formats-3").join("LOCK")).expect("removed");
     }
-    let directory = tempfile::tempdir().expect("a directory");
-    copy(&fixture("formats-3"), directory.path());
-    assert_eq!(verify(directory.path()).expect("verified").damage, []);
+    let directory = undamaged_copy("formats-3");
     let store = Store::open(directory.path(), options(), decoder()).expect("opens");
     let mut plain = PlainStore::default();
     plain.append(&counted_batch());
