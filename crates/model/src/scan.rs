@@ -152,12 +152,14 @@ pub struct SkippedBlocks {
     pub by_labels: u64,
     /// Their rows were counted without being read.
     pub by_counts: u64,
+    /// What lies beside them to tell which texts no line of theirs has says that none passes the line filters.
+    pub by_gates: u64,
 }
 
 impl SkippedBlocks {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.by_time + self.by_labels + self.by_counts
+        self.by_time + self.by_labels + self.by_counts + self.by_gates
     }
 }
 
@@ -166,6 +168,7 @@ impl AddAssign for SkippedBlocks {
         self.by_time += other.by_time;
         self.by_labels += other.by_labels;
         self.by_counts += other.by_counts;
+        self.by_gates += other.by_gates;
     }
 }
 

@@ -94,7 +94,7 @@ fn write_scan(out: &mut Vec<u8>, scan: &ScanStatistics) {
         concat!(
             r#"{{"segments":{{"total":{},"read":{},"damaged":{}}},"#,
             r#""blocks":{{"read":{},"ruledOutByStamps":{},"ruledOutByFilters":{},"#,
-            r#""skippedByTime":{},"skippedByLabels":{},"skippedByCounts":{}}},"#,
+            r#""skippedByTime":{},"skippedByLabels":{},"skippedByCounts":{},"skippedByGates":{}}},"#,
             r#""bytes":{{"read":{},"decompressed":{}}},"rows":{{"scanned":{},"decoded":{},"matched":{}}}}}"#
         ),
         scan.segments_total,
@@ -106,6 +106,7 @@ fn write_scan(out: &mut Vec<u8>, scan: &ScanStatistics) {
         skipped.by_time,
         skipped.by_labels,
         skipped.by_counts,
+        skipped.by_gates,
         scan.compressed_bytes,
         scan.decompressed_bytes,
         scan.rows_scanned,

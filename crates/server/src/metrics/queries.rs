@@ -57,6 +57,7 @@ impl QueryMetrics {
             ("skipped_by_time", skipped.by_time),
             ("skipped_by_labels", skipped.by_labels),
             ("skipped_by_counts", skipped.by_counts),
+            ("skipped_by_gates", skipped.by_gates),
         ] {
             self.blocks.get_or_create(&BlockLabels { outcome }).inc_by(blocks);
         }

@@ -59,7 +59,7 @@ pub(super) struct PlainEncoder {
 impl ColumnEncoder {
     /// Appends the column of these values, and gives the kinds of bytes they have: all of them, and possibly more.
     pub(crate) fn encode(&mut self, text: &[u8], values: &[Span], out: &mut Vec<u8>) -> u8 {
-        self.nested.forget_stamps();
+        self.nested.forget();
         let Some(first) = values.first() else { return 0 };
         if let Some(classes) = constant(text, *first, values, out) {
             return classes;
@@ -75,6 +75,11 @@ impl ColumnEncoder {
     /// Of each slot of the column encoded last, template after template, if it is nested.
     pub(super) fn slot_stamps(&self) -> &[Stamp] {
         self.nested.stamps()
+    }
+
+    /// How many values each template of the column encoded last has, if it is nested.
+    pub(super) fn slot_rows(&self) -> &[usize] {
+        self.nested.rows()
     }
 }
 

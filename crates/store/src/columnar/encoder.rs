@@ -6,6 +6,7 @@ use super::blob::Blob;
 use super::classes::Classes;
 use super::column_encoder::ColumnEncoder;
 use super::frame::{Frame, Stamp};
+use super::gate::{EncodedColumn, GateBuilder};
 use super::group::VERSION;
 use super::integer;
 use super::strings::{Span, Strings};
@@ -35,6 +36,7 @@ pub(crate) struct Encoder {
     parts: Vec<Span>,
     spare_columns: Vec<Vec<Span>>,
     columns: ColumnEncoder,
+    gate: GateBuilder,
     compressor: Compressor<'static>,
     head: Vec<u8>,
     frames: Vec<u8>,
@@ -58,6 +60,7 @@ impl Encoder {
             parts: Vec::new(),
             spare_columns: Vec::new(),
             columns: ColumnEncoder::default(),
+            gate: GateBuilder::default(),
             compressor: Compressor::new(LEVEL)?,
             head: Vec::new(),
             frames: Vec::new(),
@@ -75,7 +78,7 @@ impl Encoder {
             start = end;
         }
 
-        let Self { filled, ids, rows, columns, compressor, head, frames, blob, .. } = self;
+        let Self { filled, ids, rows, columns, gate, compressor, head, frames, blob, .. } = self;
         put_varint(head, lines.len() as u64);
         put_varint(head, text.len() as u64);
         put_varint(head, filled.len() as u64);
@@ -89,10 +92,25 @@ impl Encoder {
         integer::encode(ids, blob);
         let mut places = Places { compressor, head, frames };
         places.place(blob, None)?;
-        for values in filled.iter().flat_map(|filled| &filled.columns) {
-            blob.clear();
-            let classes = columns.encode(text, values, blob);
-            places.place(blob, Some((classes, values, columns.slot_stamps())))?;
+        for (Filled { template, columns: slots }, rows) in filled.iter().zip(rows.iter()) {
+            let mut literals = template.literals();
+            let first = literals.next().unwrap_or_default();
+            gate.begin();
+            if *rows > 0 {
+                gate.literal(first);
+            }
+            for (values, literal) in slots.iter().zip(literals) {
+                blob.clear();
+                let classes = columns.encode(text, values, blob);
+                let stamp = Stamp::of(classes, values);
+                let (slots, slot_rows) = (columns.slot_stamps(), columns.slot_rows());
+                if *rows > 0 {
+                    gate.column(EncodedColumn { blob, count: values.len(), stamp, slots, slot_rows });
+                    gate.literal(literal);
+                }
+                places.place(blob, Some((stamp, slots)))?;
+            }
+            gate.end();
         }
         let start = out.len();
         out.push(VERSION);
@@ -102,9 +120,16 @@ impl Encoder {
         Ok(())
     }
 
+    /// Appends the gate of the group that was encoded last, as large as it may be for so many bytes of lines; nothing if
+    /// there is none worth having.
+    pub(crate) fn write_gate(&mut self, line_bytes: usize, out: &mut Vec<u8>) {
+        self.gate.finish(line_bytes, out);
+    }
+
     /// Forgets everything but the template of whole lines, and keeps the memory for the next group.
     fn clear(&mut self) {
         self.tree.clear();
+        self.gate.clear();
         self.ids.clear();
         self.head.clear();
         self.frames.clear();
@@ -154,19 +179,17 @@ struct Places<'e> {
 }
 
 impl Places<'_> {
-    /// Puts a column into the head, or into a frame of its own with its outline in the head: that of values of these
-    /// kinds, and of a nested column's slots. The numbers of templates have no outline.
-    fn place(&mut self, blob: &[u8], outline: Option<(u8, &[Span], &[Stamp])>) -> std::io::Result<()> {
+    /// Puts a column into the head, or into a frame of its own with its outline in the head: with the stamps of its values,
+    /// and of a nested column's slots. The numbers of templates have no outline.
+    fn place(&mut self, blob: &[u8], outline: Option<(Stamp, &[Stamp])>) -> std::io::Result<()> {
         if blob.len() < OWN_FRAME_BYTES {
             put_varint(self.head, blob.len() as u64 + 1);
-            Blob::write_small(blob, outline.map_or(&[], |(_, _, slots)| slots), self.head);
+            Blob::write_small(blob, outline.map_or(&[], |(_, slots)| slots), self.head);
             Ok(())
         } else {
             put_varint(self.head, 0);
             let outlined = match outline {
-                Some((classes, values, slots)) => {
-                    Blob::write_outline(blob, Stamp::of(classes, values), slots, self.head)
-                }
+                Some((stamp, slots)) => Blob::write_outline(blob, stamp, slots, self.head),
                 None => Blob::write_outline(&[], Stamp::default(), &[], self.head),
             };
             Frame::write_apart(self.compressor, &blob[outlined..], self.head, self.frames)

@@ -79,6 +79,11 @@ impl Stamp {
         self.classes
     }
 
+    /// Of the longest value, in bytes.
+    pub(super) fn len_max(self) -> usize {
+        self.len_max as usize
+    }
+
     /// Of values with these kinds of bytes.
     pub(super) fn of(classes: u8, values: &[Span]) -> Self {
         Self { classes, len_max: values.iter().map(|value| value.len).max().unwrap_or(0) }

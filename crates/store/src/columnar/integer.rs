@@ -107,6 +107,14 @@ pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, 
     Ok(numbers)
 }
 
+/// Passes over `count` numbers.
+pub(super) fn skip(reader: &mut Reader<'_>, count: usize) -> Result<(), Malformed> {
+    reader.byte()?;
+    reader.varint()?;
+    let width = usize::from(reader.byte()?);
+    reader.take(width.saturating_mul(count)).map(|_| ())
+}
+
 /// Reads `count` numbers that are all below `bound`, or says `otherwise`.
 pub(crate) fn decode_places(
     reader: &mut Reader<'_>,

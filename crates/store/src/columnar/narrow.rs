@@ -3,6 +3,7 @@
 use timberyard_model::matcher::{LineFilter, LinePattern};
 use timberyard_model::required_literals::Literal;
 
+use super::gate::GateQuestions;
 use super::group::Group;
 use super::matches::Matches;
 use super::needle::Needle;
@@ -19,6 +20,7 @@ const ALTERNATIVES_MAX: usize = 16;
 /// Line filters as questions to columns, made once a scan.
 pub(crate) struct Narrowing {
     filters: Vec<Question>,
+    gates: GateQuestions,
 }
 
 /// What columns are asked for one filter.
@@ -45,7 +47,7 @@ pub(crate) struct Narrowed {
 
 impl Narrowing {
     /// Asks nothing.
-    pub(crate) const NONE: Self = Self { filters: Vec::new() };
+    pub(crate) const NONE: Self = Self { filters: Vec::new(), gates: GateQuestions::NONE };
 
     pub(crate) fn new(filters: &[LineFilter]) -> Self {
         let question = |filter: &LineFilter| Question {
@@ -55,7 +57,12 @@ impl Narrowing {
                 _ => vec![Alternative::UNKNOWN],
             },
         };
-        Self { filters: filters.iter().map(question).collect() }
+        Self { filters: filters.iter().map(question).collect(), gates: GateQuestions::new(filters) }
+    }
+
+    /// For the gate of a group to answer before the group is opened.
+    pub(crate) fn gates(&self) -> &GateQuestions {
+        &self.gates
     }
 
     /// Whether there is nothing to ask.

@@ -41,6 +41,8 @@ pub(super) struct Nested {
     runs: Vec<Run>,
     /// Of each slot of what was encoded last.
     stamps: Vec<Stamp>,
+    /// Of each of its templates.
+    rows: Vec<usize>,
 }
 
 /// A template with its values.
@@ -98,8 +100,10 @@ impl Nested {
         integer::encode(&self.ids, out);
         let classes = plain.encode_plain(text, &self.whole, out);
         self.stamps.push(Stamp::of(classes, &self.whole));
+        self.rows.push(self.whole.len());
         found |= classes;
         for filled in &templates[1..] {
+            self.rows.push(filled.shapes.len());
             for slot in 0..filled.template.slots() {
                 let classes = filled.encode_slot(slot, text, &self.shapes, &mut self.runs, plain, out);
                 self.stamps.push(filled.slot_stamp(slot, classes));
@@ -114,8 +118,15 @@ impl Nested {
         &self.stamps
     }
 
-    pub(super) fn forget_stamps(&mut self) {
+    /// How many values each template of what was encoded last has.
+    pub(super) fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// Forgets what was encoded last.
+    pub(super) fn forget(&mut self) {
         self.stamps.clear();
+        self.rows.clear();
     }
 
     fn clear(&mut self) {

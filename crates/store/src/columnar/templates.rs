@@ -73,3 +73,34 @@ impl Template {
         Ok(Self { bytes: reader.take(total)?.to_vec(), lens })
     }
 }
+
+/// The literal parts of an encoded template, still where they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Literals<'g> {
+    lens: Reader<'g>,
+    count: usize,
+    bytes: &'g [u8],
+}
+
+impl<'g> Literals<'g> {
+    pub(super) fn parse(reader: &mut Reader<'g>) -> Result<Self, Malformed> {
+        let slots = reader.bounded(super::tokenize::SLOTS_MAX)?;
+        let lens = *reader;
+        let mut total = 0;
+        for _ in 0..=slots {
+            total += reader.bounded(u32::MAX as usize)?;
+        }
+        Ok(Self { lens, count: slots + 1, bytes: reader.take(total)? })
+    }
+
+    /// In their order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'g [u8]> + use<'g> {
+        let Self { mut lens, count, mut bytes } = *self;
+        (0..count).map(move |_| {
+            let len = lens.varint().unwrap_or_default() as usize;
+            let (literal, rest) = bytes.split_at_checked(len).unwrap_or_default();
+            bytes = rest;
+            literal
+        })
+    }
+}

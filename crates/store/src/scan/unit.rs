@@ -12,7 +12,7 @@ use super::day_plan::{DayPlan, PlannedStream, PlannedUnit, UnitPlace, pass_over_
 use super::query::Query;
 use crate::core::Core;
 use crate::equality::RowIdentity;
-use crate::segment::{Block, Decoded, OfRow, RuledOut, SegmentReader, Wanted, WantedFields};
+use crate::segment::{Block, Decoded, Evidence, OfRow, RuledOut, SegmentReader, Wanted, WantedFields};
 
 /// Rows that were handed over and may come again. Forgotten as the scan goes on.
 #[derive(Default)]
@@ -216,14 +216,19 @@ impl UnitReader<'_> {
             Ok(decoded) => decoded,
             Err(error) => return pass_over_damage(self.core, &segment.segment, &error, self.statistics),
         };
+        self.statistics.compressed_bytes += wanted.gate_bytes(entry);
+        if matches!(decoded, Decoded::RuledOut(RuledOut { by: Evidence::Gate, .. })) {
+            self.statistics.blocks_skipped.by_gates += 1;
+            return Ok(());
+        }
         self.statistics.blocks_read += 1;
         self.statistics.compressed_bytes += wanted.stored_bytes(entry);
         let decoded = match decoded {
             Decoded::Rows(decoded) => decoded,
-            Decoded::RuledOut(RuledOut { by_stamps, decompressed_bytes }) => {
-                let reason = match by_stamps {
-                    true => &mut self.statistics.blocks_stamped_out,
-                    false => &mut self.statistics.blocks_filtered_out,
+            Decoded::RuledOut(RuledOut { by, decompressed_bytes }) => {
+                let reason = match by {
+                    Evidence::Stamps => &mut self.statistics.blocks_stamped_out,
+                    _ => &mut self.statistics.blocks_filtered_out,
                 };
                 *reason += 1;
                 self.statistics.decompressed_bytes += decompressed_bytes;

@@ -75,6 +75,11 @@ impl Wanted<'_> {
         Some(WantedFields { tested: fields.tested && !hidden, ..fields })
     }
 
+    /// How many bytes of a gate are read first.
+    pub(crate) fn gate_bytes(&self, entry: &BlockEntry) -> u64 {
+        if self.filters.gates().is_empty() { 0 } else { u64::from(entry.gate.stored) }
+    }
+
     /// How many bytes from a block's start have to be read for that.
     pub(crate) fn stored_bytes(&self, entry: &BlockEntry) -> u64 {
         let rows = u64::from(entry.row_frame.stored);
@@ -107,11 +112,21 @@ pub(crate) enum Decoded {
     RuledOut(RuledOut),
 }
 
+/// What tells of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evidence {
+    /// What lies beside the block.
+    Gate,
+    /// Templates and the stamps of columns, without a look at any value.
+    Stamps,
+    /// Values of columns.
+    Values,
+}
+
 /// How it was seen that no line of a block passes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RuledOut {
-    /// Templates and the stamps of columns told, without a look at any value.
-    pub(crate) by_stamps: bool,
+    pub(crate) by: Evidence,
     /// Bytes that were decompressed for it.
     pub(crate) decompressed_bytes: u64,
 }
@@ -194,8 +209,8 @@ impl Block {
             let narrowed = wanted.filters.ask(&mut group)?;
             if narrowed.matches == Matches::None {
                 let decompressed_bytes = group.decompressed_bytes();
-                let by_stamps = decompressed_bytes == opened;
-                return Ok(Decoded::RuledOut(RuledOut { by_stamps, decompressed_bytes }));
+                let by = if decompressed_bytes == opened { Evidence::Stamps } else { Evidence::Values };
+                return Ok(Decoded::RuledOut(RuledOut { by, decompressed_bytes }));
             }
             rows = RowColumns::decode(entry, stored_rows, streams)?;
             let fields = wanted.fields_beside(metadata.as_ref(), entry);
@@ -203,7 +218,7 @@ impl Block {
             line_bytes = group.decompressed_bytes();
             if lines.passing == Matches::None {
                 let decompressed_bytes = u64::from(entry.row_frame.raw) + line_bytes;
-                return Ok(Decoded::RuledOut(RuledOut { by_stamps: false, decompressed_bytes }));
+                return Ok(Decoded::RuledOut(RuledOut { by: Evidence::Values, decompressed_bytes }));
             }
         } else {
             rows = RowColumns::decode(entry, stored_rows, streams)?;

@@ -187,6 +187,7 @@ impl GroupBuilder {
             row_frame: frames.write(&columns.encode_rows(), out)?,
             line_frame: frames.write_lines(&columns.lines, out)?,
             metadata_frame: frames.write(&columns.metadata.encode(), out)?,
+            gate: frames.write_gate(&columns.lines, out),
         };
         self.blocks.push(entry);
         self.metadata_names.extend(self.columns.metadata.take_names());

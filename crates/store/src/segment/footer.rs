@@ -14,7 +14,9 @@ pub(super) const MAGIC: &[u8; 8] = b"TMBRSEG\n";
 pub(super) const TRAILER_BYTES: usize = 64;
 const TRAILER_MAGIC: &[u8; 4] = b"TSEG";
 /// What is written. Up to 2, groups of lines have no outlines.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// The last without gates.
+const VERSION_WITHOUT_GATES: u32 = 3;
 /// Without counts of minutes and sizes of metadata.
 const OLDEST_VERSION: u32 = 1;
 
@@ -40,6 +42,10 @@ impl Version {
 
     fn has_counts(self) -> bool {
         self.0 > OLDEST_VERSION
+    }
+
+    fn has_gates(self) -> bool {
+        self.0 > VERSION_WITHOUT_GATES
     }
 }
 
@@ -136,6 +142,7 @@ fn put_group(out: &mut Vec<u8>, group: &Group) {
         block.row_frame.put(out);
         block.line_frame.put(out);
         block.metadata_frame.put(out);
+        block.gate.put_plain(out);
     }
     // No group starts at 0: the magic is there.
     put_varint(out, group.counts.map_or(0, |counts| counts.offset));
@@ -218,6 +225,7 @@ fn read_group(reader: &mut Reader<'_>, stream_count: usize, version: Version) ->
             row_frame: Frame::get(reader)?,
             line_frame: Frame::get(reader)?,
             metadata_frame: Frame::get(reader)?,
+            gate: if version.has_gates() { Frame::get_plain(reader)? } else { Frame::default() },
         });
     }
     let offset = if version.has_counts() { reader.varint()? } else { 0 };

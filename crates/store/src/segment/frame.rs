@@ -60,6 +60,18 @@ impl FrameWriter {
         encoder.encode(lines, out).map_err(|_| Malformed("lines do not compress"))?;
         Ok(Frame::of(out, start, lines.bytes.len()))
     }
+
+    /// Appends the gate of the lines that were appended last, as it is; nothing if there is none.
+    pub(crate) fn write_gate(&mut self, lines: &Strings, out: &mut Vec<u8>) -> Frame {
+        let start = out.len();
+        if let Some(encoder) = &mut self.lines {
+            encoder.write_gate(lines.bytes.len(), out);
+        }
+        match out.len() - start {
+            0 => Frame::default(),
+            len => Frame::of(out, start, len),
+        }
+    }
 }
 
 impl Frame {
@@ -99,6 +111,21 @@ impl Frame {
         put_varint(out, u64::from(self.stored));
         put_varint(out, u64::from(self.raw));
         put_u64(out, self.checksum);
+    }
+
+    /// The same for a stretch that is stored as it is, if there is one.
+    pub(crate) fn put_plain(&self, out: &mut Vec<u8>) {
+        put_varint(out, u64::from(self.stored));
+        if self.stored > 0 {
+            put_u64(out, self.checksum);
+        }
+    }
+
+    pub(crate) fn get_plain(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match reader.varint_u32()? {
+            0 => Ok(Self::default()),
+            stored => Ok(Self { stored, raw: stored, checksum: reader.u64()? }),
+        }
     }
 
     pub(crate) fn get(reader: &mut Reader<'_>) -> Result<Self, Malformed> {

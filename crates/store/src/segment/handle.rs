@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use timberyard_model::{TenantId, Timestamp};
 
-use super::block::{Block, Decoded, Wanted};
+use super::block::{Block, Decoded, Evidence, RuledOut, Wanted};
 use super::counts::{Counts, Recount};
 use super::footer::{self, TRAILER_BYTES, Trailer};
 use super::index::{BlockEntry, CountsEntry, Group, SegmentIndex};
 use super::index_cache::IndexCache;
 use super::keys::KeyIndex;
 use crate::codec::{Malformed, checksum};
+use crate::columnar::Gate;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
 use crate::paths::Paths;
@@ -318,17 +319,31 @@ impl SegmentReader {
         block.map_err(|error| corrupt(error.0))?.rows().ok_or_else(|| corrupt("it is empty"))
     }
 
-    /// Reads and decodes what is wanted of one block of a group.
+    /// Reads and decodes what is wanted of one block of a group, unless its gate says that no line passes.
     pub(crate) fn narrowed_block(
         &self,
         group: &Group,
         entry: &BlockEntry,
         wanted: &Wanted<'_>,
     ) -> Result<Decoded, StoreError> {
+        if self.is_barred(entry, wanted)? {
+            return Ok(Decoded::RuledOut(RuledOut { by: Evidence::Gate, decompressed_bytes: 0 }));
+        }
         let stored = self.bytes(entry.offset, wanted.stored_bytes(entry) as usize)?;
         Block::decode(entry, &stored, wanted, group.streams.len()).map_err(|error| {
             StoreError::corrupt(&self.path, format!("block at byte {}: {}", entry.offset, error.0))
         })
+    }
+
+    /// Whether the gate of a block says that no line passes the filters. A damaged gate says nothing: the lines behind it
+    /// may be whole.
+    fn is_barred(&self, entry: &BlockEntry, wanted: &Wanted<'_>) -> Result<bool, StoreError> {
+        if wanted.gate_bytes(entry) == 0 {
+            return Ok(false);
+        }
+        let stored = self.bytes(entry.gate_offset(), entry.gate.stored as usize)?;
+        let gate = entry.gate.check(&stored).and_then(|()| Gate::read(&stored));
+        Ok(gate.is_ok_and(|gate| !wanted.filters.gates().may_pass(&gate)))
     }
 
     /// Reads the counts of a group, if it has any.

@@ -64,13 +64,16 @@ pub(crate) struct BlockEntry {
     pub(crate) row_frame: Frame,
     pub(crate) line_frame: Frame,
     pub(crate) metadata_frame: Frame,
+    /// Empty when it has none.
+    pub(crate) gate: Frame,
 }
 
 impl BlockEntry {
     /// Compares all that the file has of the block with its checksums.
     pub(crate) fn check(&self, stored: &[u8]) -> Result<(), Malformed> {
         let mut reader = Reader::new(stored);
-        for frame in [self.row_frame, self.line_frame, self.metadata_frame] {
+        // No gate has no checksum either.
+        for frame in self.frames().iter().filter(|frame| **frame != Frame::default()) {
             frame.check(reader.take(frame.stored as usize)?)?;
         }
         reader.end()
@@ -78,8 +81,17 @@ impl BlockEntry {
 
     /// Bytes of the block in the file.
     pub(crate) fn stored_bytes(&self) -> u64 {
-        let frames = [self.row_frame, self.line_frame, self.metadata_frame];
-        frames.iter().map(|frame| u64::from(frame.stored)).sum()
+        self.frames().iter().map(|frame| u64::from(frame.stored)).sum()
+    }
+
+    /// Where its gate begins in the file.
+    pub(crate) fn gate_offset(&self) -> u64 {
+        self.offset + self.stored_bytes() - u64::from(self.gate.stored)
+    }
+
+    /// Its parts in the order of the file.
+    fn frames(&self) -> [Frame; 4] {
+        [self.row_frame, self.line_frame, self.metadata_frame, self.gate]
     }
 }
 

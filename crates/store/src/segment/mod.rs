@@ -22,7 +22,7 @@ mod round_trips;
 mod stream_table;
 mod writer;
 
-pub(crate) use block::{Block, Decoded, OfRow, RuledOut, Wanted, WantedFields};
+pub(crate) use block::{Block, Decoded, Evidence, OfRow, RuledOut, Wanted, WantedFields};
 pub(crate) use counts::StreamCounts;
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
 pub(crate) use index::{BlockEntry, Group, GroupStream, PAIR_BYTES, SegmentIndex, StreamSet};

@@ -183,6 +183,7 @@ proptest! {
             row_frame: frame(&sections[0]),
             line_frame: frame(&sections[1]),
             metadata_frame: frame(&sections[2]),
+            gate: Frame::default(),
         };
         if let Ok(Decoded::Rows(block)) = Block::decode(&entry, &sections.concat(), &Wanted::ALL, streams) {
             for row in 0..block.rows() {

@@ -2,7 +2,7 @@
 //!
 //! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats, `formats-2` a manifest
 //! in version 2, with deletions, `formats-3` segments in version 2, with counts of minutes, `formats-4` segments in
-//! version 3, with outlines of columns. A new version of a format gets a fixture of its own
+//! version 3, with outlines of columns, `formats-5` segments in version 4, with gates. A new version of a format gets a fixture of its own
 //! (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old fixture is never written again.
 
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use timberyard_model::counting::Cuts;
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
 use timberyard_model::pattern::Pattern;
 use timberyard_model::rows::RowsBuilder;
-use timberyard_model::scan::{Columns, LogSource, ScanRequest};
+use timberyard_model::scan::{Columns, LogSource, ScanRequest, ScanStatistics};
 use timberyard_model::{Labels, LogBatch, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::{DeletionRequest, Store, StoreError, StoreOptions, verify};
 
-use crate::harness::{PlainStore, append, decoder, everything, small_options};
+use crate::harness::{PlainRow, PlainStore, append, decoder, everything, small_options};
 
 const NOW: i64 = 1_795_132_800_000_000_000;
 const DAY: i64 = 86_400_000_000_000;
@@ -195,24 +195,60 @@ fn outlined_batch() -> LogBatch {
     }
 }
 
-#[test]
-fn the_fixture_with_outlines_of_columns_is_read_and_searched() {
-    // Blocks as large as they are by default.
-    let large = StoreOptions {
+/// Lines of few words, of which every eighth has an id of its own.
+fn gated_batch() -> LogBatch {
+    let mut rows = RowsBuilder::default();
+    let mut random = fastrand::Rng::with_seed(5);
+    for row in 0..6_000 {
+        let stream = rows.stream(&Labels::from_pairs([("service_name", "api")]));
+        let word = ["quick", "lazy", "brown"][random.usize(..3)];
+        let id = random.u128(..);
+        let line = match row % 8 {
+            0 => format!("{{\"trace\":\"{id:032x}\",\"message\":\"{word} fox jumped\"}}"),
+            _ => format!("level=info msg=\"the {word} dog slept {} ms\" n={row}", random.u32(..9_000)),
+        };
+        rows.push(stream, Timestamp::from_nanos(NOW + row), line.as_bytes(), []).expect("fits");
+    }
+    LogBatch {
+        tenant: TenantId::default(),
+        received_at: Timestamp::from_nanos(NOW),
+        equal_entries: EqualEntries::Keep,
+        rows: rows.finish(),
+        unique_keys: Vec::new(),
+    }
+}
+
+/// With blocks as large as they are by default.
+fn large_options() -> StoreOptions {
+    StoreOptions {
         disk_reserve_bytes: 0,
         log_bytes_max: 32 << 10,
         log_segment_bytes: 4 << 10,
         ..StoreOptions::default()
-    };
-    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-4").exists() {
-        let store = Store::open(&fixture("formats-4"), large.clone(), decoder()).expect("opens");
-        append(&store, &Arc::new(outlined_batch())).expect("appended");
-        store.close().expect("closed");
-        drop(store);
-        std::fs::remove_file(fixture("formats-4").join("LOCK")).expect("removed");
     }
+}
+
+/// How many rows have the text, and what it cost to know.
+fn search(store: &Store, text: &str) -> (usize, ScanStatistics) {
+    let any_of = vec![LinePattern::Literal(text.as_bytes().into())];
+    let mut request = ScanRequest::all(TenantId::default(), TimeRange::ALL);
+    request.line_filters = vec![LineFilter { negated: false, any_of }];
+    let mut blocks = store.scan(&request).expect("the scan starts");
+    let mut found = 0;
+    while let Some(block) = blocks.next_block().expect("the scan goes on") {
+        found += block.rows.len();
+    }
+    (found, blocks.statistics())
+}
+
+fn rows_with(rows: &[PlainRow], text: &str) -> usize {
+    rows.iter().filter(|row| row.line.windows(text.len()).any(|at| at == text.as_bytes())).count()
+}
+
+#[test]
+fn the_fixture_with_outlines_of_columns_is_read_and_searched() {
     let directory = undamaged_copy("formats-4");
-    let store = Store::open(directory.path(), large, decoder()).expect("opens");
+    let store = Store::open(directory.path(), large_options(), decoder()).expect("opens");
     let mut plain = PlainStore::default();
     plain.append(&outlined_batch());
     let tenant = TenantId::default();
@@ -221,16 +257,38 @@ fn the_fixture_with_outlines_of_columns_is_read_and_searched() {
     let line = String::from_utf8(rows[4_000].line.clone()).expect("text");
     let nowhere = ["zzyvanowhere", "00000000deadbeef", "sessions/0/x", "-aword-b", "12345 ms"];
     for needle in nowhere.into_iter().chain(line.split([' ', '='])).chain([&line[5..40]]) {
-        let any_of = vec![LinePattern::Literal(needle.as_bytes().into())];
-        let mut request = ScanRequest::all(tenant.clone(), TimeRange::ALL);
-        request.line_filters = vec![LineFilter { negated: false, any_of }];
-        let mut blocks = store.scan(&request).expect("the scan starts");
-        let mut found = 0;
-        while let Some(block) = blocks.next_block().expect("the scan goes on") {
-            found += block.rows.len();
+        assert_eq!(search(&store, needle).0, rows_with(&rows, needle), "{needle}");
+    }
+}
+
+#[test]
+fn the_fixture_with_gates_is_read_and_searched() {
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-5").exists() {
+        let store = Store::open(&fixture("formats-5"), large_options(), decoder()).expect("opens");
+        append(&store, &Arc::new(gated_batch())).expect("appended");
+        store.close().expect("closed");
+        drop(store);
+        std::fs::remove_file(fixture("formats-5").join("LOCK")).expect("removed");
+    }
+    let directory = undamaged_copy("formats-5");
+    let store = Store::open(directory.path(), large_options(), decoder()).expect("opens");
+    let mut plain = PlainStore::default();
+    plain.append(&gated_batch());
+    let tenant = TenantId::default();
+    let rows = plain.rows(&tenant, |_| true);
+    assert_eq!(everything(&store, &tenant), rows);
+    for line in rows[4_000..4_008].iter().map(|row| String::from_utf8(row.line.clone()).expect("text")) {
+        for needle in line.split([' ', '=', '"']).chain([&line[5..40]]).filter(|needle| !needle.is_empty()) {
+            assert_eq!(search(&store, needle).0, rows_with(&rows, needle), "{needle}");
         }
-        let has_needle = |line: &[u8]| line.windows(needle.len()).any(|at| at == needle.as_bytes());
-        assert_eq!(found, rows.iter().filter(|row| has_needle(&row.line)).count(), "{needle}");
+    }
+    for nowhere in ["zzyvanowhere", "9be1c6d2f04a4e7f8d35a7c0e21b64f3", "the quick walnut"] {
+        let (found, statistics) = search(&store, nowhere);
+        assert_eq!(
+            (found, statistics.blocks_read, statistics.blocks_skipped.by_gates),
+            (0, 0, 1),
+            "{nowhere}"
+        );
     }
 }
 
