@@ -9,23 +9,30 @@ use timberyard_model::{Labels, Limits, LogBatch, TenantId, Timestamp};
 
 use crate::compression::{Compression, inflate};
 use crate::context::{DecodeContext, Decoded};
+use crate::datadog::DatadogSource;
+use crate::field_mapping::FieldMapping;
 use crate::json::{JsonKind, JsonReader};
 use crate::level_detection::LevelDetector;
 use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
-use crate::ndjson::NdjsonMapping;
+use crate::splunk_hec::EventSource;
 use crate::{
-    batch_record, change66, json_text, label_text, log_record, loggo, logpulse, logstream, logtopus,
-    loki_push_json, loki_push_proto, metadata_name, ndjson, otlp_json, otlp_proto, received_record, v1_logs,
+    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, json_text, label_text,
+    log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto, metadata_name, ndjson,
+    otlp_json, otlp_proto, received_record, splunk_hec, v1_logs,
 };
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 18] = [
+pub const ALL: [(&str, Target); 23] = [
+    ("alertmanager", fuzz_alertmanager),
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
     ("compression", fuzz_compression),
+    ("datadog", fuzz_datadog),
+    ("elasticsearch", fuzz_elasticsearch),
+    ("firehose", fuzz_firehose),
     ("json", fuzz_json),
     ("label_text", fuzz_label_text),
     ("level_detection", fuzz_level_detection),
@@ -40,6 +47,7 @@ pub const ALL: [(&str, Target); 18] = [
     ("ndjson", fuzz_ndjson),
     ("otlp_json", fuzz_otlp_json),
     ("otlp_proto", fuzz_otlp_proto),
+    ("splunk_hec", fuzz_splunk_hec),
     ("v1_logs", fuzz_v1_logs),
 ];
 
@@ -80,10 +88,29 @@ fn check_batch(batch: &LogBatch, context: &DecodeContext<'_>) {
     assert!(again.rows.iter().eq(batch.rows.iter()));
 }
 
+/// The same of formats whose objects and stack traces are metadata, as long as a line may be.
+fn check_mapped(batch: &LogBatch, context: &DecodeContext<'_>) {
+    let line_bytes_max = context.limits.record.line_bytes_max;
+    for row in batch.rows.iter() {
+        assert!(row.line().len() <= line_bytes_max);
+        assert!(row.labels().get("service_name").is_some());
+        assert!(row.metadata_value("detected_level").is_some());
+    }
+}
+
 fn check_decoded(decoded: &Decoded, context: &DecodeContext<'_>) {
     check_batch(&decoded.batch, context);
     assert!(decoded.rejected.count >= decoded.rejected.described.len() as u64);
     assert_eq!(decoded.rejected.is_empty(), decoded.rejected.grouped().is_empty());
+}
+
+/// Alertmanager's webhooks.
+pub fn fuzz_alertmanager(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(batch) = alertmanager::decode(data, context) {
+            check_mapped(&batch, context);
+        }
+    });
 }
 
 /// Log records: what reads is written again to the same rows.
@@ -123,6 +150,42 @@ impl CapacityBytes for Cow<'_, [u8]> {
             Cow::Owned(bytes) => bytes.capacity(),
         }
     }
+}
+
+/// Datadog's logs, as JSON and as text.
+pub fn fuzz_datadog(data: &[u8]) {
+    with_context(|context| {
+        let source = DatadogSource::default();
+        if let Ok(decoded) = datadog::decode_json(data, &source, context) {
+            check_mapped(&decoded.batch, context);
+        }
+        if let Ok(batch) = datadog::decode_text(data, &source, context) {
+            check_mapped(&batch, context);
+        }
+    });
+}
+
+/// Elasticsearch's bulk bodies: as many answers as actions, as many rows as those that were done.
+pub fn fuzz_elasticsearch(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(bulk) = elasticsearch::decode_bulk(data, None, &FieldMapping::default(), context) {
+            check_mapped(&bulk.batch, context);
+            let done = bulk.items.iter().filter(|item| item.refused.is_none()).count();
+            assert_eq!(done, bulk.batch.rows.len());
+            let answer = elasticsearch::bulk_answer(&bulk.items, "id", 1);
+            let answer: serde_json::Value = serde_json::from_slice(&answer).expect("the answer is JSON");
+            assert_eq!(answer["items"].as_array().map(Vec::len), Some(bulk.items.len()));
+        }
+    });
+}
+
+/// Requests of Amazon Data Firehose.
+pub fn fuzz_firehose(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(request) = firehose::decode(data, None, context) {
+            check_mapped(&request.batch, context);
+        }
+    });
 }
 
 /// The JSON reader: skipping and walking agree, with each other and with serde.
@@ -285,10 +348,8 @@ pub fn fuzz_loki_query_params(data: &[u8]) {
 /// Newline-delimited JSON.
 pub fn fuzz_ndjson(data: &[u8]) {
     with_context(|context| {
-        if let Ok(decoded) = ndjson::decode(data, &NdjsonMapping::default(), context) {
-            for row in decoded.batch.rows.iter() {
-                assert!(row.line().len() <= context.limits.record.line_bytes_max);
-            }
+        if let Ok(decoded) = ndjson::decode(data, &FieldMapping::default(), context) {
+            check_mapped(&decoded.batch, context);
         }
     });
 }
@@ -307,6 +368,19 @@ pub fn fuzz_otlp_proto(data: &[u8]) {
     with_context(|context| {
         if let Ok(decoded) = otlp_proto::decode(data, context) {
             check_decoded(&decoded, context);
+        }
+    });
+}
+
+/// Splunk's events, and the same bytes as raw lines.
+pub fn fuzz_splunk_hec(data: &[u8]) {
+    with_context(|context| {
+        for events in [
+            splunk_hec::decode_events(data, context),
+            splunk_hec::decode_raw(data, &EventSource::default(), context),
+        ] {
+            check_mapped(&events.batch, context);
+            assert!(!events.batch.rows.is_empty() || events.refused.is_some());
         }
     });
 }

@@ -4,13 +4,18 @@
 //! that does not stand in the body, and gives a batch, or an error that names the place. Nothing
 //! here reads a clock, opens a socket or keeps state between calls.
 
+pub mod alertmanager;
 pub mod batch_record;
 pub mod byte_reader;
 pub mod change66;
 pub mod change66_event;
 pub mod compression;
 pub mod context;
+pub mod datadog;
+pub mod elasticsearch;
 pub mod error;
+pub mod field_mapping;
+pub mod firehose;
 pub mod fuzz_targets;
 pub mod json;
 pub mod json_text;
@@ -47,6 +52,7 @@ mod record_batch;
 mod record_fields;
 pub mod row_text;
 pub mod service_name;
+pub mod splunk_hec;
 pub mod tail_cursor;
 pub mod v1_logs;
 

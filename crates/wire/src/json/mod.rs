@@ -179,10 +179,15 @@ impl<'a> JsonReader<'a> {
         self.scan_word(b"null")
     }
 
+    /// Whether nothing but whitespace follows.
+    pub fn is_at_end(&mut self) -> bool {
+        self.skip_whitespace();
+        self.position == self.text.len()
+    }
+
     /// Checks that nothing follows.
     pub fn finish(&mut self) -> Result<()> {
-        self.skip_whitespace();
-        if self.position == self.text.len() { Ok(()) } else { Err(self.unexpected("the end")) }
+        if self.is_at_end() { Ok(()) } else { Err(self.unexpected("the end")) }
     }
 
     #[inline]
