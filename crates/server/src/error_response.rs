@@ -21,6 +21,7 @@ use timberyard_wire::loki_query_params::ParameterError;
 use timberyard_wire::otlp_answer;
 
 use crate::content_type::ContentType;
+use crate::ingest::{elasticsearch, firehose, splunk_hec};
 use crate::operations::OperationError;
 
 /// The word for a query that ran into one of its limits.
@@ -150,6 +151,9 @@ pub async fn render(request: Request, next: Next) -> Response {
     let Some(error) = response.extensions_mut().remove::<ErrorResponse>() else { return response };
     let mut rendered = match form {
         ErrorForm::Protobuf => error.into_protobuf(),
+        ErrorForm::Elasticsearch => elasticsearch::error(&error),
+        ErrorForm::Splunk => splunk_hec::error(&error),
+        ErrorForm::Firehose(request_id) => firehose::error(&error, request_id.as_deref()),
         _ if matches!(
             error.status,
             StatusCode::UNAUTHORIZED
@@ -172,13 +176,17 @@ pub async fn render(request: Request, next: Next) -> Response {
 }
 
 /// How an error looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum ErrorForm {
     Json,
     /// As Loki's.
     Text,
     /// As OTLP's, for what was sent in protobuf.
     Protobuf,
+    Elasticsearch,
+    Splunk,
+    /// With the id of the request.
+    Firehose(Option<String>),
 }
 
 impl ErrorForm {
@@ -188,6 +196,14 @@ impl ErrorForm {
                 ContentType::Protobuf => Self::Protobuf,
                 _ => Self::Json,
             },
+            "/aws/firehose" => {
+                let id = request.headers().get("x-amz-firehose-request-id");
+                Self::Firehose(id.and_then(|id| id.to_str().ok()).map(str::to_owned))
+            }
+            path if path.starts_with("/services/collector") => Self::Splunk,
+            path if path.split('/').any(|part| part.len() > 1 && part.starts_with('_')) => {
+                Self::Elasticsearch
+            }
             path if path.starts_with("/loki/") || path.starts_with("/api/prom/") => Self::Text,
             _ => Self::Json,
         }

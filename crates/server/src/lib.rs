@@ -12,6 +12,7 @@ mod connection;
 pub mod content_type;
 pub mod deletions;
 pub mod error_response;
+pub mod form;
 mod head_watch;
 pub mod ingest;
 pub mod limits;

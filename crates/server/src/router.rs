@@ -22,7 +22,9 @@ pub fn router(state: SharedState) -> Router {
         .route("/readiness", get(admin::readiness::readiness))
         .route("/liveness", get(admin::readiness::liveness))
         .route("/openapi.json", get(openapi::json))
-        .route("/openapi", get(openapi::html));
+        .route("/openapi", get(openapi::html))
+        .route("/services/collector/health", get(ingest::splunk_hec::health))
+        .route("/services/collector/health/1.0", get(ingest::splunk_hec::health));
 
     // Need a key that may push.
     let push = Router::new()
@@ -33,7 +35,37 @@ pub fn router(state: SharedState) -> Router {
         .route("/ingest", post(ingest::logpulse::post))
         .route("/api/ingest", post(ingest::logstream::post))
         .route("/api/v1/ingest", post(ingest::change66::post_event))
-        .route("/api/v1/batch-ingest", post(ingest::change66::post_batch));
+        .route("/api/v1/batch-ingest", post(ingest::change66::post_batch))
+        .route("/timberyard/api/v1/ndjson", post(ingest::ndjson::post))
+        .route("/insert/jsonline", post(ingest::ndjson::post))
+        .route("/services/collector", post(ingest::splunk_hec::post_events))
+        .route("/services/collector/event", post(ingest::splunk_hec::post_events))
+        .route("/services/collector/event/1.0", post(ingest::splunk_hec::post_events))
+        .route("/services/collector/raw", post(ingest::splunk_hec::post_raw))
+        .route("/services/collector/raw/1.0", post(ingest::splunk_hec::post_raw))
+        .route("/services/collector/ack", post(ingest::splunk_hec::post_ack))
+        .route("/api/v2/logs", post(ingest::datadog::post))
+        .route("/v1/input", post(ingest::datadog::post))
+        .route("/api/v1/validate", get(ingest::datadog::validate))
+        .route("/aws/firehose", post(ingest::firehose::post))
+        .route("/alertmanager/webhook", post(ingest::alertmanager::post))
+        .route("/", get(ingest::elasticsearch::info))
+        .route("/_bulk", stored(ingest::elasticsearch::bulk))
+        .route("/{index}/_bulk", stored(ingest::elasticsearch::bulk_of_index))
+        .route("/{index}/_doc", post(ingest::elasticsearch::document))
+        .route("/{index}/_doc/{id}", stored(ingest::elasticsearch::document_with_id))
+        .route("/{index}/_create/{id}", stored(ingest::elasticsearch::document_with_id))
+        .route("/_cluster/health", get(ingest::elasticsearch::cluster_health))
+        .route("/_cat/health", get(ingest::elasticsearch::cat_health))
+        .route("/_license", get(ingest::elasticsearch::license))
+        .route("/_nodes/http", get(ingest::elasticsearch::nodes))
+        .route("/_template/{name}", known(ingest::elasticsearch::setting))
+        .route("/_index_template/{name}", known(ingest::elasticsearch::setting))
+        .route("/_component_template/{name}", known(ingest::elasticsearch::setting))
+        .route("/_ilm/policy/{name}", known(ingest::elasticsearch::setting))
+        .route("/_ingest/pipeline/{name}", known(ingest::elasticsearch::setting))
+        .route("/_data_stream/{name}", known(ingest::elasticsearch::setting))
+        .route("/_alias/{name}", known(ingest::elasticsearch::setting));
 
     // Need a key that may read.
     let read = Router::new()
@@ -147,6 +179,24 @@ where
     T: 'static,
 {
     get(handler.clone()).post(handler)
+}
+
+/// A document or documents, which Elasticsearch's clients send with either method.
+fn stored<H, T>(handler: H) -> MethodRouter<SharedState>
+where
+    H: Handler<T, SharedState>,
+    T: 'static,
+{
+    post(handler.clone()).put(handler)
+}
+
+/// A setting that Elasticsearch's clients look at, and bring.
+fn known<H, T>(handler: H) -> MethodRouter<SharedState>
+where
+    H: Handler<T, SharedState>,
+    T: 'static,
+{
+    get(handler.clone()).post(handler.clone()).put(handler)
 }
 
 async fn not_found(request: Request) -> ErrorResponse {

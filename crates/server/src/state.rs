@@ -11,7 +11,7 @@ use timberyard_model::sink::SinkError;
 use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{IngestRecord, LogBatch, Timestamp};
 use timberyard_pipeline::{Intake, Receipt, TailHub};
-use timberyard_wire::DecodeContext;
+use timberyard_wire::{DecodeContext, Decoded};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -206,6 +206,18 @@ impl ServerState {
         match batch.rows.streams().iter().find(|stream| !labels.accept(stream)) {
             Some(stream) => Err(forbidden(format!("this key may write to {labels} only, not to {stream}"))),
             None => Ok(()),
+        }
+    }
+
+    /// Stores what was decoded, if anything was. Then 400 if records were refused, which tells why.
+    pub async fn submit_decoded(&self, identity: &Identity, decoded: Decoded) -> Result<(), ErrorResponse> {
+        let Decoded { batch, rejected } = decoded;
+        if !batch.rows.is_empty() {
+            self.submit(identity, batch).await?;
+        }
+        match rejected.is_empty() {
+            true => Ok(()),
+            false => Err(ErrorResponse::bad_request("entries_rejected", rejected.grouped())),
         }
     }
 

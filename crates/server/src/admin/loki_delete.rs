@@ -16,7 +16,7 @@ use timberyard_wire::loki_delete::{ListedDeletion, deletions_answer};
 use crate::auth::Identity;
 use crate::deletions::{CancelError, Deletion, WantedCancellation, WantedDeletion};
 use crate::error_response::ErrorResponse;
-use crate::query::form::Form;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// Loki's `delete_max_interval`.

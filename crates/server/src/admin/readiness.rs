@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use crate::error_response::ErrorResponse;
-use crate::state::SharedState;
+use crate::state::{ServerState, SharedState};
 
 /// `GET /ready`: `ready` when the store takes writes and answers queries and the server is not stopping.
 pub async fn ready(State(state): State<SharedState>) -> Result<&'static str, ErrorResponse> {
@@ -22,7 +22,8 @@ pub async fn liveness() -> Json<Value> {
     Json(json!({ "status": "alive" }))
 }
 
-fn check(state: &SharedState) -> Result<(), ErrorResponse> {
+/// Why the server cannot take and answer, if it cannot.
+pub(crate) fn check(state: &ServerState) -> Result<(), ErrorResponse> {
     if state.stopping.is_cancelled() {
         return Err(ErrorResponse::unavailable("server is stopping"));
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use timberyard_wire::loki_query_params::parse_time;
 
 use crate::error_response::ErrorResponse;
-use crate::query::form::Form;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// Of all tenants, under the settings of the server, at the time `at`; now when it is not given.

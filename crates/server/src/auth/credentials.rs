@@ -1,6 +1,6 @@
 //! Where a key may stand in a request.
 //!
-//! `X-API-Key`, `DD-API-KEY`, or `Authorization` as `Bearer KEY`, `Basic` (the password),
+//! `X-API-Key`, `DD-API-KEY`, `X-Amz-Firehose-Access-Key`, or `Authorization` as `Bearer KEY`, `Basic` (the password),
 //! `Splunk KEY` or `ApiKey KEY`. Scheme names are compared without regard to case (RFC 9110). A WebSocket of a web page,
 //! which can set none of these, may offer it as the subprotocol `bearer.KEY` beside `timberyard`.
 
@@ -16,7 +16,9 @@ const SUBPROTOCOL: &str = "bearer.";
 
 /// All keys that a request offers; any one that is good is enough. At most one per header.
 pub(super) fn offered_keys(headers: &HeaderMap) -> Vec<String> {
-    let plain = ["x-api-key", "dd-api-key"].into_iter().filter_map(|name| headers.get(name));
+    let plain = ["x-api-key", "dd-api-key", "x-amz-firehose-access-key"]
+        .into_iter()
+        .filter_map(|name| headers.get(name));
     let plain = plain.filter_map(|value| Some(value.to_str().ok()?.trim().to_owned()));
     let authorization =
         headers.get(header::AUTHORIZATION).and_then(|value| from_authorization(value.to_str().ok()?));
@@ -54,6 +56,7 @@ mod tests {
         let cases = [
             ("x-api-key", "k.1", vec!["k.1"]),
             ("dd-api-key", "k", vec!["k"]),
+            ("x-amz-firehose-access-key", "k", vec!["k"]),
             ("authorization", "Bearer k", vec!["k"]),
             ("authorization", "bearer  k ", vec!["k"]),
             ("authorization", "Splunk k", vec!["k"]),

@@ -19,7 +19,16 @@ use crate::error_response::ErrorResponse;
 use crate::state::{ServerState, SharedState};
 
 /// Paths that need no key, whatever the settings say.
-const OPEN_PATHS: [&str; 6] = ["/ready", "/health", "/readiness", "/liveness", "/openapi", "/openapi.json"];
+const OPEN_PATHS: [&str; 8] = [
+    "/ready",
+    "/health",
+    "/readiness",
+    "/liveness",
+    "/openapi",
+    "/openapi.json",
+    "/services/collector/health",
+    "/services/collector/health/1.0",
+];
 
 /// Questions that are answered from all tenants that a request names.
 const MANY_TENANTS_PATHS: [&str; 15] = [

@@ -1,7 +1,7 @@
 //! The table of endpoints as they are documented: one row a path and kind of question.
 
 use Access::{Administer, Delete, Open, Operate, Push, Read, Tail};
-use Body::{Form, Json, LokiPush, Nothing, Otlp, V1Logs};
+use Body::{AnyText, Form, Json, LokiPush, NdJson, Nothing, Otlp, V1Logs};
 use Media::{Html, JsonText, Lines, NoBody, Text, Upgrade, Yaml};
 
 /// What a key must be allowed to.
@@ -38,6 +38,10 @@ pub enum Body {
     Otlp,
     /// Logtopus', log-go's or OTLP's.
     V1Logs,
+    /// Lines of JSON.
+    NdJson,
+    /// Text of any kind.
+    AnyText,
 }
 
 /// What a success holds.
@@ -106,12 +110,30 @@ impl Endpoint {
 
 const GET: &[&str] = &["get"];
 const POST: &[&str] = &["post"];
+const STORED: &[&str] = &["post", "put"];
+const KNOWN: &[&str] = &["get", "post", "put"];
 const ASKED: &[&str] = &["get", "post"];
 const JSON: (u16, Media) = (200, JsonText);
 const RANGE: &str = "query! start end since";
 
 const fn loki(path: &'static str, parameters: &'static str, summary: &'static str) -> Endpoint {
     at(ASKED, path, Read, JSON, summary).of("Loki").with(parameters).taking(Form)
+}
+
+/// What the URL may say of all logs of a request.
+const DATADOG: &str = "ddsource ddtags hostname service";
+
+const fn hec(path: &'static str, summary: &'static str, parameters: &'static str) -> Endpoint {
+    at(POST, path, Push, JSON, summary).of("Splunk").with(parameters).taking(AnyText)
+}
+
+const fn elastic(
+    methods: &'static [&'static str],
+    path: &'static str,
+    answer: (u16, Media),
+    summary: &'static str,
+) -> Endpoint {
+    at(methods, path, Push, answer, summary).of("Elasticsearch")
 }
 
 /// All endpoints, in the order of the router's table.
@@ -123,6 +145,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(GET, "/liveness", Open, JSON, "Whether the process answers"),
     at(GET, "/openapi.json", Open, JSON, "This document"),
     at(GET, "/openapi", Open, (200, Html), "This document as a page"),
+    at(GET, "/services/collector/health", Open, JSON, "Health").of("Splunk"),
+    at(GET, "/services/collector/health/1.0", Open, JSON, "Health").of("Splunk"),
     at(POST, "/loki/api/v1/push", Push, (204, NoBody), "Stores entries").of("Loki").taking(LokiPush),
     at(POST, "/api/prom/push", Push, (204, NoBody), "The same under its old name").of("Loki").taking(LokiPush),
     at(POST, "/otlp/v1/logs", Push, (204, NoBody), "Stores OTLP logs, answered as by Loki").of("OTLP").taking(Otlp),
@@ -135,6 +159,46 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(POST, "/api/v1/batch-ingest", Push, (201, JsonText), "Stores events")
         .of("Change66")
         .taking(Json("Events")),
+    at(POST, "/timberyard/api/v1/ndjson", Push, (204, NoBody), "Stores newline-delimited JSON of any shape")
+        .with("line_field time_field label_fields")
+        .taking(NdJson),
+    at(POST, "/insert/jsonline", Push, (204, NoBody), "The same for clients of VictoriaLogs")
+        .of("VictoriaLogs")
+        .with("_msg_field _time_field _stream_fields")
+        .taking(NdJson),
+    hec("/services/collector", "Stores events", ""),
+    hec("/services/collector/event", "Stores events", ""),
+    hec("/services/collector/event/1.0", "Stores events", ""),
+    hec("/services/collector/raw", "Stores lines", "host source sourcetype index"),
+    hec("/services/collector/raw/1.0", "Stores lines", "host source sourcetype index"),
+    at(POST, "/services/collector/ack", Push, JSON, "Which events are stored").of("Splunk").taking(Json("SplunkAcks")),
+    at(POST, "/api/v2/logs", Push, (202, JsonText), "Stores logs")
+        .of("Datadog")
+        .with(DATADOG)
+        .taking(Json("DatadogLogs")),
+    at(POST, "/v1/input", Push, (202, JsonText), "Stores logs").of("Datadog").with(DATADOG).taking(Json("DatadogLogs")),
+    at(GET, "/api/v1/validate", Push, JSON, "Whether a key is good").of("Datadog"),
+    at(POST, "/aws/firehose", Push, JSON, "Stores records").of("Amazon Data Firehose").taking(Json("FirehoseRequest")),
+    at(POST, "/alertmanager/webhook", Push, (204, NoBody), "Stores alerts")
+        .of("Alertmanager")
+        .taking(Json("AlertmanagerWebhook")),
+    elastic(GET, "/", JSON, "Name and version"),
+    elastic(STORED, "/_bulk", JSON, "Stores documents").taking(NdJson),
+    elastic(STORED, "/{index}/_bulk", JSON, "Stores documents of an index").taking(NdJson),
+    elastic(POST, "/{index}/_doc", (201, JsonText), "Stores a document").taking(Json("Document")),
+    elastic(STORED, "/{index}/_doc/{id}", (201, JsonText), "Stores a document").taking(Json("Document")),
+    elastic(STORED, "/{index}/_create/{id}", (201, JsonText), "Stores a document").taking(Json("Document")),
+    elastic(GET, "/_cluster/health", JSON, "Health"),
+    elastic(GET, "/_cat/health", (200, Text), "Health as a line"),
+    elastic(GET, "/_license", JSON, "The licence"),
+    elastic(GET, "/_nodes/http", JSON, "Nodes to send to"),
+    elastic(KNOWN, "/_template/{name}", JSON, "A template; none is needed"),
+    elastic(KNOWN, "/_index_template/{name}", JSON, "A template; none is needed"),
+    elastic(KNOWN, "/_component_template/{name}", JSON, "A template; none is needed"),
+    elastic(KNOWN, "/_ilm/policy/{name}", JSON, "A policy; none is needed"),
+    elastic(KNOWN, "/_ingest/pipeline/{name}", JSON, "A pipeline; none is needed"),
+    elastic(KNOWN, "/_data_stream/{name}", JSON, "A data stream; none is needed"),
+    elastic(KNOWN, "/_alias/{name}", JSON, "An alias; none is needed"),
     at(ASKED, "/loki/api/v1/query_range", Read, (200, Lines), "Lines or series over a range of time")
         .of("Loki")
         .with("query! start end since limit direction step interval cursor truncate_series")

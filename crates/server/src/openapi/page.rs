@@ -56,6 +56,8 @@ pub(super) fn page() -> String {
                 Body::Form => "; parameters in the URL or as a form",
                 Body::Json(_) => "; JSON body",
                 Body::LokiPush => "; body of JSON, or protobuf in snappy",
+                Body::NdJson => "; body of lines of JSON",
+                Body::AnyText => "; body of text",
                 Body::Otlp | Body::V1Logs => "; body of JSON or protobuf",
             };
             let _ = writeln!(

@@ -100,6 +100,57 @@ pub(super) fn schemas() -> Value {
             "required": ["events"],
             "properties": { "events": { "type": "array", "items": event } },
         },
+        "SplunkAcks": {
+            "type": "object",
+            "required": ["acks"],
+            "properties": { "acks": { "type": "array", "items": { "type": "integer", "minimum": 0 } } },
+        },
+        "DatadogLogs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["message"],
+                "properties": {
+                    "message": { "type": "string" },
+                    "service": { "type": "string" },
+                    "ddsource": { "type": "string" },
+                    "ddtags": { "type": "string", "examples": ["env:prod,version:1.2"] },
+                    "hostname": { "type": "string" },
+                    "status": { "type": "string" },
+                },
+            },
+        },
+        "FirehoseRequest": {
+            "type": "object",
+            "required": ["requestId", "records"],
+            "properties": {
+                "requestId": { "type": "string" },
+                "timestamp": { "description": "milliseconds since 1970", "type": "integer" },
+                "records": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["data"],
+                    "properties": { "data": { "type": "string", "contentEncoding": "base64" } },
+                } },
+            },
+        },
+        "AlertmanagerWebhook": {
+            "type": "object",
+            "required": ["alerts"],
+            "properties": {
+                "receiver": { "type": "string" },
+                "alerts": { "type": "array", "items": {
+                    "type": "object",
+                    "required": ["status", "labels", "startsAt"],
+                    "properties": {
+                        "status": { "enum": ["firing", "resolved"] },
+                        "labels": pairs,
+                        "startsAt": { "type": "string", "format": "date-time" },
+                        "endsAt": { "type": "string", "format": "date-time" },
+                    },
+                } },
+            },
+        },
+        "Document": { "description": "Fields of any names.", "type": "object" },
         "NewKey": {
             "type": "object",
             "required": ["name", "scopes"],

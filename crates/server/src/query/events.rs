@@ -18,13 +18,13 @@ use timberyard_wire::change66::{EVENT_TYPES, PRIORITIES};
 use timberyard_wire::change66_event::Event;
 
 use super::event_page::{PLACES_MAX, PageRequest, SortBy, for_each_row, read_page};
-use super::form::Form;
 use super::json_answer::{array_of, json_text, replaced_values};
 use super::ordered_rows::{ReadError, ReadLimits, read_rows};
 use super::plain_parameters::{inclusive_range, present, time};
 use crate::admin::health::uptime_text;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 const PAGE_SIZE_DEFAULT: usize = 50;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 use timberyard_logql::explain::PlannedScan;
 use timberyard_model::scan::Direction;
 
-use super::form::Form;
 use super::loki_query::{instant_request, range_request};
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// The plan of a query with the parameters of `query_range`; with `time`, of those of `query`.

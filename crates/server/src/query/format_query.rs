@@ -4,9 +4,9 @@ use axum::Json;
 use serde_json::{Value, json};
 use timberyard_logql::syntax;
 
-use super::form::Form;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 
 /// The query, broken over lines where it is long.
 pub async fn get(identity: Identity, form: Form) -> Result<Json<Value>, ErrorResponse> {

@@ -16,12 +16,12 @@ use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{Cancellation, Labels, Timestamp};
 use timberyard_wire::logpulse::{Log, LogIds};
 
-use super::form::Form;
 use super::json_answer::json_text;
 use super::plain_parameters::{inclusive_range, number, present, time};
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 const LIMIT_DEFAULT: usize = 100;

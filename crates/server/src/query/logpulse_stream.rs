@@ -13,9 +13,9 @@ use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_pipeline::{TailEvent, TailSubscription};
 use timberyard_wire::logpulse::{Log, LogIds};
 
-use super::form::Form;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::socket::{Ended, Happening, Session, open};
 use crate::state::SharedState;
 

@@ -11,13 +11,13 @@ use timberyard_wire::log_entry::LogEntry;
 use timberyard_wire::logstream;
 use timberyard_wire::service_name::SERVICE_NAME;
 
-use super::form::Form;
 use super::json_answer::{array_of, json_text, replaced_values};
 use super::ordered_rows::{ReadLimits, read_rows};
 use super::plain_parameters::{number, present};
 use super::text_condition::TextCondition;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 const LIMIT_DEFAULT: usize = 100;

@@ -11,10 +11,10 @@ use timberyard_logql::{QueryExtras, QueryRequest, QueryValue, syntax};
 use timberyard_model::Cancellation;
 use timberyard_model::scan::Direction;
 
-use super::form::Form;
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// The fields, with their types, numbers of values, and parsers.

@@ -21,11 +21,11 @@ use timberyard_model::{Cancellation, TimeRange, Timestamp};
 use timberyard_wire::loki_query_json::{MatrixAnswer, VectorAnswer};
 use timberyard_wire::loki_query_stats::QueryStats;
 
-use super::form::Form;
 use super::loki_reply::json as json_body;
 use super::{loki_labels, run};
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// Nanoseconds in the millisecond by which a bucket ends before the next one, as in Loki.

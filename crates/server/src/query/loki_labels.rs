@@ -11,11 +11,11 @@ use timberyard_model::{Cancellation, Labels, TimeRange};
 use timberyard_wire::loki_query_json::{labels_answer, series_answer};
 use timberyard_wire::loki_query_params::LabelQuery;
 
-use super::form::Form;
 use super::loki_reply::json;
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// The names of labels.

@@ -12,10 +12,10 @@ use timberyard_model::Cancellation;
 use timberyard_model::scan::Direction;
 use timberyard_model::time::NANOS_PER_SECOND;
 
-use super::form::Form;
 use super::run;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 /// The templates, the most frequent first.

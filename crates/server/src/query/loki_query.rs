@@ -15,11 +15,11 @@ use timberyard_wire::loki_query_params::check_entries_limit;
 use timberyard_wire::query_cursor::{QueryCursor, query_hash};
 use timberyard_wire::row_text::RowFormat;
 
-use super::form::Form;
 use super::loki_reply::{ReplyForm, query_response};
 use super::{loki_rows, run};
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::{ServerState, SharedState};
 
 /// Lines of a range, or the values of a metric at the steps of a range.

@@ -28,13 +28,13 @@ use timberyard_wire::query_cursor::query_hash;
 use timberyard_wire::tail_cursor::TailCursor;
 use tokio::time::Instant;
 
-use super::form::Form;
 use super::loki_reply::{label_encoding, tail_message};
 use super::run;
 use super::tail_position::{ShownLines, TailPosition};
 use crate::auth::Identity;
 use crate::body::INLINE_BYTES_MAX;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::socket::{self, Ended, Happening, Session};
 use crate::state::SharedState;
 

@@ -5,7 +5,6 @@ mod context_lines;
 mod event_page;
 pub mod events;
 pub mod explain;
-pub mod form;
 pub mod format_query;
 mod json_answer;
 pub mod logpulse;

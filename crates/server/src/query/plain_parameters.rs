@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use timberyard_model::{TimeRange, Timestamp};
 
-use super::form::Form;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 
 /// A parameter that is there and not empty.
 pub(super) fn present<'f>(form: &'f Form, name: &str) -> Option<&'f str> {

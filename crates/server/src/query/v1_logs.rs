@@ -13,13 +13,13 @@ use timberyard_wire::service_name::SERVICE_NAME;
 use timberyard_wire::v1_logs;
 
 use super::context_lines::{ContextSize, read_with_context};
-use super::form::Form;
 use super::json_answer::{array_of, json_text, replaced_values};
 use super::ordered_rows::{ReadError, ReadLimits, read_rows};
 use super::plain_parameters::{inclusive_range, number, present, time};
 use super::text_condition::TextCondition;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::form::Form;
 use crate::state::SharedState;
 
 const LIMIT_DEFAULT: usize = 100;

@@ -20,6 +20,8 @@ fn routes() -> BTreeSet<(String, String)> {
             ("put(", &["put"]),
             ("delete(", &["delete"]),
             ("asked(", &["get", "post"]),
+            ("stored(", &["post", "put"]),
+            ("known(", &["get", "post", "put"]),
             ("deletions", &["get", "post", "put", "delete"]),
         ];
         let before = routes.len();

@@ -1,6 +1,7 @@
 //! Parameters of a question: from the URL, and from the body of a POST, which come first as in Go.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 
 use timberyard_wire::loki_query_params::Parameters;
 
@@ -54,5 +55,31 @@ impl FromRequest<SharedState> for Form {
         }
         form.add(query.as_bytes())?;
         Ok(form)
+    }
+}
+
+/// Parameters of the URL alone, for requests whose body is something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UrlParameters(Form);
+
+impl UrlParameters {
+    /// The first value of `name`, if it is there and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// The same as an owned text.
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+}
+
+impl FromRequestParts<SharedState> for UrlParameters {
+    type Rejection = ErrorResponse;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &SharedState) -> Result<Self, Self::Rejection> {
+        let mut form = Form::default();
+        form.add(parts.uri.query().unwrap_or("").as_bytes())?;
+        Ok(Self(form))
     }
 }
