@@ -5,24 +5,8 @@ use serde_json::{Value, json};
 use timberyard_server::ServerSettings;
 use timberyard_server::auth::{HmacKeys, Secret};
 
-use crate::harness::{Answer, TestServer};
+use crate::harness::{Answer, TestServer, stored};
 use crate::rules::with_keys;
-
-/// Labels, line and metadata of everything in the store.
-fn stored(server: &TestServer) -> Vec<String> {
-    let entries = server.store.entries().into_iter();
-    entries
-        .map(|entry| {
-            let metadata: Vec<String> = entry
-                .metadata
-                .iter()
-                .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
-                .collect();
-            let line = String::from_utf8_lossy(&entry.line).into_owned();
-            format!("{} {line} {}", entry.labels, metadata.join(" "))
-        })
-        .collect()
-}
 
 fn words(answer: &Answer) -> (u16, String) {
     (answer.status.as_u16(), answer.json()["error"].as_str().unwrap_or("").to_owned())

@@ -157,3 +157,19 @@ impl TestServer {
         self.send(request.body(body.into()).expect("a request")).await
     }
 }
+
+/// Labels, line and metadata of everything in the store.
+pub(crate) fn stored(server: &TestServer) -> Vec<String> {
+    let entries = server.store.entries().into_iter();
+    entries
+        .map(|entry| {
+            let metadata: Vec<String> = entry
+                .metadata
+                .iter()
+                .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+                .collect();
+            let line = String::from_utf8_lossy(&entry.line).into_owned();
+            format!("{} {line} {}", entry.labels, metadata.join(" "))
+        })
+        .collect()
+}

@@ -15,6 +15,7 @@ mod openapi;
 mod otlp;
 mod rates;
 mod rules;
+mod shippers;
 mod stored_keys;
 mod tenants;
 mod watching;
