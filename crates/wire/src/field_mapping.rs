@@ -171,6 +171,7 @@ pub(crate) fn push(
 }
 
 /// A record whose names and values were put together from what was sent.
+#[derive(Clone)]
 pub(crate) struct MappedRecord<'a> {
     /// Labels, in any order; empty ones are left out, of equal names the last counts.
     pub(crate) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,

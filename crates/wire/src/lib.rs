@@ -53,6 +53,8 @@ mod record_fields;
 pub mod row_text;
 pub mod service_name;
 pub mod splunk_hec;
+mod syslog;
+pub mod syslog_stream;
 pub mod tail_cursor;
 pub mod v1_logs;
 

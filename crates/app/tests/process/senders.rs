@@ -27,7 +27,7 @@ fn client(name: &str) -> PathBuf {
 
 /// Runs a Python client with arguments.
 #[track_caller]
-fn python(script: &str, arguments: &[&str]) {
+pub(crate) fn python(script: &str, arguments: &[&str]) {
     let output = Command::new(tool("python/bin/python")).arg(client(script)).args(arguments).output();
     Said::from(output.expect("Python starts")).succeeded();
 }
@@ -43,7 +43,7 @@ fn node(script: &str, arguments: &[&str]) {
     Said::from(output.expect("Node starts")).succeeded();
 }
 
-fn found(server: &ServerProcess, query: &str, count: usize) -> Vec<Entry> {
+pub(crate) fn found(server: &ServerProcess, query: &str, count: usize) -> Vec<Entry> {
     eventually(query, || Some(entries(server, query)).filter(|found| found.len() >= count))
 }
 
