@@ -150,7 +150,10 @@ fn request_body(endpoint: &Endpoint, is_form: bool) -> Option<Value> {
             json!({ "application/json": schema("LokiPush"), "application/x-protobuf": protobuf() })
         }
         Body::Otlp => json!({ "application/json": schema("OtlpLogs"), "application/x-protobuf": protobuf() }),
-        Body::NdJson => json!({ "application/x-ndjson": { "schema": { "type": "string" } } }),
+        Body::NdJson => {
+            let lines = json!({ "schema": { "type": "string" } });
+            json!({ "application/x-ndjson": lines, "text/plain": lines })
+        }
         Body::AnyText => json!({ "text/plain": { "schema": { "type": "string" } } }),
         Body::V1Logs => {
             json!({ "application/json": schema("Entries"), "application/x-protobuf": protobuf() })
