@@ -11,10 +11,12 @@ use nix::sys::time::TimeValLike;
 use nix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use timberyard_model::{Limits, TenantId, Timestamp};
-use timberyard_wire::ndjson::NdjsonMapping;
+use timberyard_wire::datadog::{self, DatadogSource};
+use timberyard_wire::field_mapping::FieldMapping;
+use timberyard_wire::syslog_stream::SyslogStream;
 use timberyard_wire::{
-    DecodeContext, change66, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto, ndjson,
-    otlp_json, otlp_proto,
+    DecodeContext, change66, elasticsearch, loggo, logpulse, logstream, logtopus, loki_push_json,
+    loki_push_proto, ndjson, otlp_json, otlp_proto, splunk_hec,
 };
 
 use crate::generator::{Line, SPAN_NS, START_NS, StreamLabels, Workload};
@@ -39,7 +41,7 @@ struct Format {
     decode: Decode,
 }
 
-const FORMATS: [Format; 11] = [
+const FORMATS: [Format; 15] = [
     Format {
         name: "Loki push, protobuf in snappy",
         encode: loki_proto,
@@ -71,8 +73,34 @@ const FORMATS: [Format; 11] = [
         name: "NDJSON",
         encode: ndjson_lines,
         decode: |body, context| {
-            rows(ndjson::decode(body, &NdjsonMapping::default(), context).map(|d| d.batch.rows.len()))
+            rows(ndjson::decode(body, &FieldMapping::default(), context).map(|d| d.batch.rows.len()))
         },
+    },
+    Format {
+        name: "Elasticsearch, bulk",
+        encode: bulk_body,
+        decode: |body, context| {
+            let mapping = FieldMapping::default();
+            rows(elasticsearch::decode_bulk(body, None, &mapping, context).map(|bulk| bulk.batch.rows.len()))
+        },
+    },
+    Format {
+        name: "Splunk, events",
+        encode: splunk_body,
+        decode: |body, context| Ok(splunk_hec::decode_events(body, context).batch.rows.len()),
+    },
+    Format {
+        name: "Datadog",
+        encode: datadog_body,
+        decode: |body, context| {
+            let source = DatadogSource::default();
+            rows(datadog::decode_json(body, &source, context).map(|d| d.batch.rows.len()))
+        },
+    },
+    Format {
+        name: "syslog, RFC 5424 with counted octets",
+        encode: syslog_stream,
+        decode: |body, context| Ok(SyslogStream::default().read(body, context).batch.rows.len()),
     },
     Format {
         name: "LogPulse",
@@ -200,6 +228,43 @@ fn ndjson_lines(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>
     );
     let lines: Vec<String> = objects.iter().map(Value::to_string).collect();
     Ok(vec![lines.join("\n").into_bytes()])
+}
+
+fn bulk_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let documents = push_body::objects(
+        streams,
+        lines,
+        |service, line, time| json!({ "@timestamp": time, "message": line.text, "service": { "name": service }, "log": { "level": "info" } }),
+    );
+    let action = json!({ "create": { "_index": "logs" } });
+    let body: String = documents.iter().map(|document| format!("{action}\n{document}\n")).collect();
+    Ok(vec![body.into_bytes()])
+}
+
+fn splunk_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let events = push_body::objects(
+        streams,
+        lines,
+        |service, line, _| json!({ "time": line.timestamp_ns as f64 / 1e9, "sourcetype": service, "event": line.text }),
+    );
+    Ok(vec![events.iter().map(Value::to_string).collect::<String>().into_bytes()])
+}
+
+fn datadog_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let logs = push_body::objects(
+        streams,
+        lines,
+        |service, line, time| json!({ "message": line.text, "service": service, "timestamp": time, "ddtags": "env:prod,team:a" }),
+    );
+    Ok(vec![Value::from(logs).to_string().into_bytes()])
+}
+
+fn syslog_stream(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let messages = push_body::objects(streams, lines, |service, line, time| {
+        Value::from(format!("<14>1 {time} host {service} 1 - - {}", line.text))
+    });
+    let messages = messages.iter().filter_map(Value::as_str);
+    Ok(vec![messages.map(|message| format!("{} {message}", message.len())).collect::<String>().into_bytes()])
 }
 
 fn logpulse_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
