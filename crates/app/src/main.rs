@@ -26,6 +26,7 @@ mod show;
 mod shutdown;
 mod store_deletions;
 mod store_slot;
+mod syslog;
 mod tail;
 mod telemetry;
 mod time_argument;

@@ -20,6 +20,7 @@ use crate::maintenance::Maintenance;
 use crate::settings_source::{SettingsSource, reload_on, reload_signal};
 use crate::shutdown::ShutdownSignals;
 use crate::store_slot;
+use crate::syslog;
 use crate::telemetry;
 use crate::wiring::{Wiring, store_options};
 
@@ -88,8 +89,10 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     };
     let listener = TcpListener::bind(asked).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
+    let syslog = syslog::bind(settings).await?;
     let wiring = Wiring::new(settings, Some(source), tls)
         .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
+    timberyard_server::syslog::listen(syslog, &wiring.state);
     tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));
     let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));
 

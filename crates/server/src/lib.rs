@@ -30,6 +30,7 @@ pub mod serve;
 pub mod settings;
 pub mod socket;
 pub mod state;
+pub mod syslog;
 pub mod tls;
 
 pub use deletions::Deletions;

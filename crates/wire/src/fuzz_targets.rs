@@ -15,6 +15,7 @@ use crate::json::{JsonKind, JsonReader};
 use crate::level_detection::LevelDetector;
 use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
 use crate::splunk_hec::EventSource;
+use crate::syslog_stream::SyslogStream;
 use crate::{
     alertmanager, batch_record, change66, datadog, elasticsearch, firehose, json_text, label_text,
     log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto, metadata_name, ndjson,
@@ -25,7 +26,7 @@ use crate::{
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 23] = [
+pub const ALL: [(&str, Target); 24] = [
     ("alertmanager", fuzz_alertmanager),
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
@@ -48,6 +49,7 @@ pub const ALL: [(&str, Target); 23] = [
     ("otlp_json", fuzz_otlp_json),
     ("otlp_proto", fuzz_otlp_proto),
     ("splunk_hec", fuzz_splunk_hec),
+    ("syslog", fuzz_syslog),
     ("v1_logs", fuzz_v1_logs),
 ];
 
@@ -382,6 +384,26 @@ pub fn fuzz_splunk_hec(data: &[u8]) {
             check_mapped(&events.batch, context);
             assert!(!events.batch.rows.is_empty() || events.refused.is_some());
         }
+    });
+}
+
+/// Streams of syslog: the same messages whether they come at once or byte by byte.
+pub fn fuzz_syslog(data: &[u8]) {
+    with_context(|context| {
+        let lines = |batch: &LogBatch| -> Vec<Vec<u8>> {
+            check_mapped(batch, context);
+            batch.rows.iter().map(|row| row.line().to_vec()).collect()
+        };
+        let mut whole = SyslogStream::default();
+        let mut at_once = lines(&whole.read(data, context).batch);
+        at_once.extend(lines(&whole.finish(context)));
+        let mut pieces = SyslogStream::default();
+        let mut piecewise = Vec::new();
+        for byte in data {
+            piecewise.extend(lines(&pieces.read(std::slice::from_ref(byte), context).batch));
+        }
+        piecewise.extend(lines(&pieces.finish(context)));
+        assert_eq!(at_once, piecewise);
     });
 }
 

@@ -1,5 +1,7 @@
 //! Settings that depend on each other: what follows from others, and what is refused together.
 
+use std::net::SocketAddr;
+
 use timberyard_model::TenantId;
 use timberyard_server::client_address::AddressBlock;
 use timberyard_wire::json::DEPTH_MAX as JSON_DEPTH_MAX;
@@ -78,6 +80,20 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
         if written.is_some() && tls.files().is_none() {
             refuse(format!("`server.tls.{one}` is written without `server.tls.{other}`"));
         }
+    }
+    let syslog = &settings.syslog;
+    for (name, address) in [("udp", &syslog.udp), ("tcp", &syslog.tcp), ("tls", &syslog.tls)] {
+        if let Some(address) = address
+            && address.parse::<SocketAddr>().is_err()
+        {
+            refuse(format!("`syslog.{name}`: `{address}` is no address with a port, such as 127.0.0.1:5514"));
+        }
+    }
+    if syslog.tls.is_some() && tls.files().is_none() {
+        refuse("`syslog.tls` is written without `server.tls.cert_file` and `server.tls.key_file`".to_owned());
+    }
+    if let Err(error) = TenantId::new(&syslog.tenant) {
+        refuse(format!("`syslog.tenant`: {error}"));
     }
     if let Err(error) = TenantId::new(&auth.audit_tenant) {
         refuse(format!("`auth.audit_tenant`: {error}"));

@@ -124,6 +124,10 @@ pub(crate) const KEYS: &[Key] = &[
         OptionalText,
         "PEM file of root certificates; with it, clients need a certificate that one of them signed"
     ),
+    key!(syslog.udp, OptionalText, "address and port to take packets of syslog on, such as 0.0.0.0:514"),
+    key!(syslog.tcp, OptionalText, "address and port to take streams of syslog on"),
+    key!(syslog.tls, OptionalText, "the same with TLS, which needs server.tls.cert_file"),
+    key!(syslog.tenant, Text, "the tenant whose logs they are"),
     key!(
         auth.enabled,
         OptionalSwitch,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use timberyard_model::TenantId;
 use timberyard_model::limits::Limits;
 use timberyard_server::settings::LoadLimits;
 use timberyard_server::tls::TlsFiles;
@@ -27,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Vec<String>,
     /// Certificates, where TLS is spoken.
     pub(crate) tls: TlsSettings,
+    /// Where syslog comes in.
+    pub(crate) syslog: SyslogSettings,
     /// Who may do what.
     pub(crate) auth: AuthSettings,
     /// Which web pages may read answers.
@@ -69,6 +72,25 @@ pub(crate) struct TlsSettings {
     pub(crate) key_file: Option<String>,
     /// Roots of clients' certificates.
     pub(crate) client_ca_file: Option<String>,
+}
+
+/// Listeners for syslog; none by default. Addresses have a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SyslogSettings {
+    /// For packets.
+    pub(crate) udp: Option<String>,
+    /// For streams.
+    pub(crate) tcp: Option<String>,
+    /// For streams in the server's TLS.
+    pub(crate) tls: Option<String>,
+    /// The tenant that they belong to.
+    pub(crate) tenant: String,
+}
+
+impl Default for SyslogSettings {
+    fn default() -> Self {
+        Self { udp: None, tcp: None, tls: None, tenant: TenantId::default().to_string() }
+    }
 }
 
 impl TlsSettings {
@@ -194,6 +216,7 @@ impl Default for Settings {
             node_id: "node-1".to_owned(),
             trusted_proxies: Vec::new(),
             tls: TlsSettings::default(),
+            syslog: SyslogSettings::default(),
             auth: AuthSettings::default(),
             cors: CorsSettings::default(),
             store: StoreOptions { read_threads: cores().saturating_sub(1), ..StoreOptions::default() },

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::start::{binary, server};
+use timberyard_testkit::server_process::free_address;
+
+use crate::start::{binary, server_with};
 use crate::terminal::Said;
 
 /// The shell blocks of a page, each with the heading above it.
@@ -41,13 +43,15 @@ fn every_example_on_sending_works_as_printed() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("syslog");
     std::fs::write(&file, "one line\nand another\n").expect("written");
-    let server = server();
+    let syslog = free_address();
+    let server = server_with(&[("TIMBERYARD_SYSLOG_TCP", &syslog)]);
     for (heading, example) in examples {
         // What is not there on every machine, and the server's own address.
         let script = example
             .replace("/var/log/syslog", &file.display().to_string())
             .replace("make 2>&1", "ls")
             .replace("127.0.0.1:8080", server.address())
+            .replace("127.0.0.1 --port 5514", &syslog.replace(':', " --port "))
             .replace("curl ", "curl --silent --show-error --fail-with-body ")
             .replace("timberyard ", &format!("{} ", binary()));
         let output = Command::new("sh")

@@ -3,6 +3,7 @@
 
 mod clock;
 mod logql;
+mod rsyslog;
 mod start;
 mod terminal;
 
@@ -33,4 +34,5 @@ mod round_trip;
 mod senders;
 mod shippers;
 mod stored_keys;
+mod syslog;
 mod tls;

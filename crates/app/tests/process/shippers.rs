@@ -1,11 +1,9 @@
 //! Shippers that nobody here wrote send as they would to Elasticsearch and Splunk: their own clients for
 //! Python, and rsyslog.
 
-use std::io::Write;
-use std::process::{Child, Command};
-
 use crate::logql::{entries, entries_of};
-use crate::senders::{found, python, tool};
+use crate::rsyslog::Rsyslog;
+use crate::senders::{found, python};
 use crate::start::{server, server_with};
 
 #[test]
@@ -49,27 +47,13 @@ fn a_logging_handler_for_splunk_stores_its_events() {
     assert_eq!(found[0].labels["detected_level"], "error");
 }
 
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already, or does now.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn rsyslog_stores_the_lines_of_a_file_through_omelasticsearch() {
     let server = server();
     let (host, port) = server.address().split_once(':').expect("an address with a port");
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |name: &str| folder.path().join(name).display().to_string();
+    let mut rsyslog = Rsyslog::new(20);
     let settings = format!(
         r#"
-global(workDirectory="{work}")
-module(load="imfile")
 module(load="omelasticsearch")
 template(name="document" type="list" option.json="on") {{
   constant(value="{{\"@timestamp\":\"") property(name="timereported" dateFormat="rfc3339")
@@ -78,25 +62,13 @@ template(name="document" type="list" option.json="on") {{
   constant(value="\",\"level\":\"") property(name="syslogseverity-text")
   constant(value="\"}}")
 }}
-input(type="imfile" file="{input}" tag="shop:" severity="error")
 action(type="omelasticsearch" server="{host}" serverport="{port}" template="document" searchIndex="rsyslog"
        searchType="" bulkmode="on" errorFile="{errors}" action.resumeRetryCount="-1")
 "#,
-        work = folder.path().display(),
-        input = path("input"),
-        errors = path("errors"),
+        errors = rsyslog.path("errors"),
     );
-    std::fs::write(path("conf"), settings).expect("written");
-    let mut input = std::fs::File::create(path("input")).expect("created");
-    for number in 0..20 {
-        writeln!(input, "order {number} \"quoted\"").expect("written");
-    }
-    let rsyslog = Command::new(tool("bin/rsyslogd"))
-        .args(["-n", "-f", &path("conf"), "-i", &path("pid")])
-        .spawn()
-        .expect("rsyslogd starts");
-    let _rsyslog = Running(rsyslog);
+    rsyslog.start(&settings);
     let found = found(&server, r#"{index="rsyslog", app="shop", level="err"}"#, 20);
-    assert_eq!(found.len(), 20, "{:?}", std::fs::read_to_string(path("errors")));
+    assert_eq!(found.len(), 20, "{:?}", std::fs::read_to_string(rsyslog.path("errors")));
     assert!(found.iter().any(|entry| entry.line.ends_with("order 7 \"quoted\"")), "{found:?}");
 }

@@ -15,13 +15,13 @@ use crate::start::{configured, settings};
 use crate::terminal::{Said, command};
 
 /// A folder of certificates, all signed by one root.
-struct Authority {
+pub(crate) struct Authority {
     folder: tempfile::TempDir,
     root: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, "root of a test");
@@ -36,12 +36,12 @@ impl Authority {
         self.folder.path().join(file)
     }
 
-    fn text(&self, file: &str) -> String {
+    pub(crate) fn text(&self, file: &str) -> String {
         self.path(file).display().to_string()
     }
 
     /// Writes `NAME.pem` and `NAME.key` for this machine, and gives the certificate's bytes.
-    fn issue(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn issue(&self, name: &str) -> Vec<u8> {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let mut params = CertificateParams::new(names).expect("names");
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -52,7 +52,7 @@ impl Authority {
         certificate.der().to_vec()
     }
 
-    fn server(&self) -> ServerSettings {
+    pub(crate) fn server(&self) -> ServerSettings {
         settings()
             .env("TIMBERYARD_SERVER_TLS_CERT_FILE", &self.text("server.pem"))
             .env("TIMBERYARD_SERVER_TLS_KEY_FILE", &self.text("server.key"))

@@ -35,6 +35,8 @@ pub enum ScopesError {
 impl Scopes {
     /// Everything.
     pub const ALL: Self = Self { push: true, read: true, tail: true, delete: true, admin: true };
+    /// Sends logs.
+    pub const PUSH: Self = Self { push: true, read: false, tail: false, delete: false, admin: false };
     /// Send, query and follow, but neither delete nor administer.
     pub const PUSH_AND_READ: Self = Self { push: true, read: true, tail: true, delete: false, admin: false };
 

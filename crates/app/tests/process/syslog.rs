@@ -1,0 +1,93 @@
+//! Senders of syslog that nobody here wrote: `logger` and rsyslog, over UDP, TCP in both framings, and TLS.
+
+use std::process::Command;
+
+use timberyard_testkit::eventually::eventually;
+use timberyard_testkit::server_process::{ServerProcess, free_address};
+
+use crate::logql::{count, entries};
+use crate::rsyslog::Rsyslog;
+use crate::senders::found;
+use crate::start::server_with;
+use crate::terminal::Said;
+use crate::tls::Authority;
+
+/// A server that takes syslog over UDP and TCP at one port.
+fn syslog_server() -> (ServerProcess, String) {
+    let address = free_address();
+    let server = server_with(&[("TIMBERYARD_SYSLOG_UDP", &address), ("TIMBERYARD_SYSLOG_TCP", &address)]);
+    let (_, port) = address.split_once(':').expect("an address with a port");
+    (server, port.to_owned())
+}
+
+#[track_caller]
+fn logger(port: &str, arguments: &[&str], message: &str) {
+    let output = Command::new("logger")
+        .args(["--server", "127.0.0.1", "--port", port, "--tag", "shop", "--priority", "local3.warning"])
+        .args(arguments)
+        .arg(message)
+        .output();
+    Said::from(output.expect("logger is there")).succeeded();
+}
+
+#[test]
+fn logger_sends_both_forms_over_udp_and_over_tcp_in_both_framings() {
+    let (server, port) = syslog_server();
+    for (number, arguments) in [
+        &["--udp", "--rfc3164"][..],
+        &["--udp", "--rfc5424"],
+        &["--tcp", "--rfc3164"],
+        &["--tcp", "--rfc5424"],
+        &["--tcp", "--rfc5424", "--octet-count"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let message = format!("form {number} é");
+        logger(&port, arguments, &message);
+        let query =
+            format!(r#"{{service_name="shop", facility="local3", level="warn"}} |= "form {number} ""#);
+        let found = found(&server, &query, 1);
+        assert_eq!((found.len(), found[0].line.as_str()), (1, message.as_str()), "{arguments:?}");
+    }
+    logger(&port, &["--tcp", "--rfc5424", "--sd-id", "x@1", "--sd-param", "user=\"ada\""], "with data");
+    let found = found(&server, r#"{app="shop"} | x_1_user="ada""#, 1);
+    assert_eq!(found[0].line, "with data");
+}
+
+#[test]
+fn rsyslog_sends_everything_however_long_the_server_is_away() {
+    let (mut server, port) = syslog_server();
+    let mut rsyslog = Rsyslog::new(2000);
+    let form = r#"template="RSYSLOG_SyslogProtocol23Format" TCP_Framing="octet-counted""#;
+    let again = r#"action.resumeRetryCount="-1" action.resumeInterval="1" queue.type="LinkedList""#;
+    server.terminate();
+    rsyslog.start(&format!(
+        r#"action(type="omfwd" target="127.0.0.1" port="{port}" protocol="tcp" {form} {again})"#
+    ));
+    server.start_again();
+    let all = r#"{app="shop", level="error"} |= "quoted""#;
+    eventually("all lines", || Some(()).filter(|()| count(&server, all) == 2000));
+    assert_eq!(entries(&server, r#"{app="shop"} |= "order 1999 \"quoted\"""#).len(), 1);
+}
+
+#[test]
+fn messages_come_in_over_tls() {
+    let authority = Authority::new();
+    authority.issue("server");
+    let address = free_address();
+    let server = authority.server().env("TIMBERYARD_SYSLOG_TLS", &address).start();
+    let program = "import ssl,socket,sys\n\
+                   c=ssl.create_default_context(cafile=sys.argv[2])\n\
+                   h,p=sys.argv[1].rsplit(':',1)\n\
+                   s=c.wrap_socket(socket.create_connection((h,int(p))),server_hostname='localhost')\n\
+                   s.sendall(b'<11>1 - h shop - - - one over tls\\n29 <11>1 - h shop - - - two coun')\n\
+                   s.unwrap().close()";
+    let root = authority.text("root.pem");
+    let output = Command::new("python3").args(["-c", program, &address, &root]).output();
+    Said::from(output.expect("python3 is there")).succeeded();
+    let found = found(&server, r#"{app="shop", host="h", level="error"}"#, 2);
+    let mut lines: Vec<_> = found.iter().map(|entry| entry.line.as_str()).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["one over tls", "two coun"]);
+}
