@@ -36,6 +36,7 @@ impl Deletions for StoreSlot {
                 range: deletion.range,
                 created_at: deletion.created_at,
                 is_carried_out: deletion.is_carried_out,
+                problem: deletion.problem.map(String::from),
             });
             Ok(shown.collect())
         })

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use timberyard_logql::LogqlConditions;
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{
     BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
@@ -14,7 +15,7 @@ use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::{IngestRecord, Labels, Timestamp};
 use timberyard_server::Operations;
 use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
-use timberyard_store::{Store, StoreError};
+use timberyard_store::{Interpreters, Store, StoreError};
 use timberyard_wire::log_record;
 use tokio::sync::oneshot;
 
@@ -191,5 +192,5 @@ fn sink_error(error: &StoreError) -> SinkError {
 /// Opens the store of a data directory.
 pub(crate) fn open(directory: &Path, options: timberyard_store::StoreOptions) -> Result<Store, StoreError> {
     let decode = Arc::new(|payload: &[u8]| log_record::decode(payload).map_err(|error| error.to_string()));
-    Store::open(directory, options, decode)
+    Store::open(directory, options, Interpreters { decode, conditions: Arc::new(LogqlConditions) })
 }

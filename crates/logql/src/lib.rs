@@ -5,6 +5,7 @@
 //! come from any [`timberyard_model::scan::LogSource`]. No sockets, no clock reads, no async runtime:
 //! values in, values out.
 
+pub mod condition;
 pub mod detect;
 pub mod engine;
 pub mod error;
@@ -22,6 +23,7 @@ mod logs;
 mod metric;
 mod plan;
 
+pub use condition::LogqlConditions;
 pub use engine::Engine;
 pub use error::{LimitError, QueryError};
 pub use plan::row_selection::RowSelection;

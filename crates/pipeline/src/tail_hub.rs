@@ -239,6 +239,7 @@ mod tests {
             matchers: vec![LabelMatcher::equal("app", "api")],
             range: TimeRange::ALL,
             line_filters: Vec::new(),
+            condition: None,
         };
         hub.forget(&TenantId::new("other").expect("valid"), &api);
         hub.forget(&TenantId::default(), &api);

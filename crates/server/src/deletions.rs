@@ -58,6 +58,8 @@ pub struct Deletion {
     pub created_at: Timestamp,
     /// Whether no file holds a row of it any more.
     pub is_carried_out: bool,
+    /// Why the store does not understand it, when it does not: it hides nothing then, and waits.
+    pub problem: Option<String>,
 }
 
 /// Why rows are not deleted.

@@ -16,7 +16,7 @@ use timberyard_model::matcher::{LineFilter, LinePattern};
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{LogSource, ScanRequest};
 use timberyard_model::{Labels, LogBatch, TenantId, TimeRange, Timestamp};
-use timberyard_store::{Store, StoreOptions};
+use timberyard_store::{Interpreters, Store, StoreOptions};
 
 const LINES_PER_BATCH: usize = 2000;
 const START: i64 = 1_795_132_800_000_000_000;
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The log gets what a client sent, compressed about as well as lines are.
     let payload_of = |batch: &LogBatch| zstd::bulk::compress(&arena(batch), 1);
     let payloads: Vec<Vec<u8>> = batches.iter().map(|batch| payload_of(batch)).collect::<Result<_, _>>()?;
-    let store = Store::open(&directory, StoreOptions::default(), Arc::new(|_| Err("not needed".to_owned())))?;
+    let nothing = Interpreters::of_records(|_| Err("not needed".to_owned()));
+    let store = Store::open(&directory, StoreOptions::default(), nothing)?;
     let (mut bytes, mut rows, mut turn) = (0u64, 0u64, 0usize);
     let (sender, receiver) = mpsc::channel();
     let begun = (Instant::now(), processor_seconds()?);

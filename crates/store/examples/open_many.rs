@@ -19,7 +19,7 @@ use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{LogSource, SeriesRequest};
 use timberyard_model::{Cancellation, Labels, LogBatch, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::{DirectoryEntry, Disk, DiskFile, LockHolder, LockOutcome, RealDisk};
-use timberyard_store::{DecodeRecord, Store, StoreOptions};
+use timberyard_store::{Interpreters, Store, StoreOptions};
 
 const TENANTS: usize = 10;
 const DAYS: usize = 200;
@@ -90,8 +90,8 @@ fn shown(times: &mut [Duration]) -> String {
 }
 
 fn open(directory: &Path) -> Result<Store, timberyard_store::StoreError> {
-    let decode: DecodeRecord = Arc::new(|_| Err("not needed".to_owned()));
-    Store::open_on(Arc::new(UnsyncedDisk), directory, StoreOptions::default(), &decode)
+    let nothing = Interpreters::of_records(|_| Err("not needed".to_owned()));
+    Store::open_on(Arc::new(UnsyncedDisk), directory, StoreOptions::default(), &nothing)
 }
 
 /// A row for each of the days.

@@ -22,6 +22,7 @@ mod equality;
 pub mod error;
 mod exchange;
 mod head;
+mod interpreters;
 mod maintenance;
 mod manifest;
 pub mod options;
@@ -39,8 +40,9 @@ mod wal;
 
 pub use deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRequest};
 pub use error::StoreError;
+pub use interpreters::{DecodeRecord, Interpreters};
 pub use options::{Retention, StoreOptions, StreamRetention};
 pub use retention::RetentionPreview;
 pub use statistics::{MaintenanceReport, StoreStatistics};
-pub use store::{DecodeRecord, Store};
+pub use store::Store;
 pub use verify::{VerifyReport, verify};

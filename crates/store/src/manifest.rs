@@ -10,14 +10,16 @@ use std::sync::Arc;
 use timberyard_model::{TenantId, Timestamp};
 
 use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put_varint, put_zigzag};
-use crate::deletion::{Tombstone, read_tombstone, write_tombstone};
+use crate::deletion::{Conditions, Tombstone, read_tombstone, write_tombstone};
 use crate::disk::{Disk, read_all};
 use crate::error::StoreError;
 use crate::paths::Paths;
 use crate::segment::{SegmentSummary, Sequences};
 
 const MAGIC: &[u8; 8] = b"TMBRMAN\n";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// Its deletions had no conditions.
+const VERSION_WITHOUT_CONDITIONS: u32 = 2;
 /// Had no deletions, and no sequences of segments.
 const VERSION_WITHOUT_DELETIONS: u32 = 1;
 
@@ -206,9 +208,11 @@ impl Manifest {
             manifest.segments.insert(segment.id, segment);
         }
         let deletions = if version == VERSION_WITHOUT_DELETIONS { 0 } else { reader.count()? };
+        let conditions =
+            if version <= VERSION_WITHOUT_CONDITIONS { Conditions::Unknown } else { Conditions::Known };
         for _ in 0..deletions {
             let tenant = tenant(reader.varint()?)?;
-            manifest.deletions.push(Arc::new(read_tombstone(&mut reader, tenant)?));
+            manifest.deletions.push(Arc::new(read_tombstone(&mut reader, tenant, conditions)?));
         }
         reader.end()?;
         Ok(manifest)
@@ -273,7 +277,7 @@ mod tests {
             segments: segments.map(|segment| (segment.id, segment)).into(),
             deletions: vec![
                 Arc::new(crate::deletion::example(7, "d")),
-                Arc::new(crate::deletion::example(9, "a")),
+                Arc::new(crate::deletion::example(8, "a")),
             ],
         }
     }

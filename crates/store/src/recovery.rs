@@ -9,12 +9,12 @@ use crate::core::{Core, lock};
 use crate::disk::{Disk, LockHolder, LockOutcome, create_directories};
 use crate::error::StoreError;
 use crate::head::CutChoice;
+use crate::interpreters::{DecodeRecord, Interpreters};
 use crate::manifest::Manifest;
 use crate::options::StoreOptions;
 use crate::paths::{Paths, day_name, segment_number};
 use crate::segment::Segment;
 use crate::segment_set::SegmentSet;
-use crate::store::DecodeRecord;
 use crate::wal::{LogFiles, LogRecord, LogWriter, SealedFile, read_log};
 
 /// The lock of a data directory; let go of when dropped.
@@ -32,7 +32,7 @@ pub(crate) fn recover(
     disk: Arc<dyn Disk>,
     paths: Paths,
     options: StoreOptions,
-    decode: &DecodeRecord,
+    interpreters: &Interpreters,
 ) -> Result<Recovered, StoreError> {
     let root = paths.root();
     create_directories(&*disk, root).map_err(|error| StoreError::io(root, error))?;
@@ -43,7 +43,8 @@ pub(crate) fn recover(
             return Err(StoreError::InUse { directory: root.to_owned(), holder: process });
         }
     };
-    let manifest = load_or_begin(&*disk, &paths)?;
+    let mut manifest = load_or_begin(&*disk, &paths)?;
+    read_conditions(&mut manifest, interpreters);
     remove_left_overs(&*disk, &paths, &manifest)?;
     let segments = manifest.segments.values().cloned();
     let segments = segments.map(|summary| Arc::new(Segment::new(summary, &paths, Arc::clone(&disk))));
@@ -52,7 +53,7 @@ pub(crate) fn recover(
     // Several files must fit the limit, or there is never one to release.
     let segment_bytes = options.log_segment_bytes.min(options.log_bytes_max / 8).max(4096);
     let core = Core::new(Arc::clone(&disk), paths.clone(), options, manifest, set, Arc::clone(&log_files));
-    let (next_number, next_sequence) = replay(&core, decode)?;
+    let (next_number, next_sequence) = replay(&core, &interpreters.decode)?;
     let writer = LogWriter::new(disk, paths, log_files, segment_bytes, next_number, next_sequence);
     Ok(Recovered { core: Arc::new(core), writer, lock })
 }
@@ -74,6 +75,20 @@ fn load_or_begin(disk: &dyn Disk, paths: &Paths) -> Result<Manifest, StoreError>
         Err(
             crate::manifest::ReplaceError::Unchanged(error) | crate::manifest::ReplaceError::Unknown(error),
         ) => Err(error),
+    }
+}
+
+/// Has the conditions of deletions read. One that is not understood waits until a program comes that does.
+fn read_conditions(manifest: &mut Manifest, interpreters: &Interpreters) {
+    for tombstone in &mut manifest.deletions {
+        let Some(read) = tombstone.with_condition_read(&*interpreters.conditions) else { continue };
+        if let Some(reason) = read.problem()
+            && read.carried_out_at.is_none()
+        {
+            let (id, tenant) = (read.id, &read.tenant);
+            tracing::error!(%id, %tenant, query = &*read.text, reason, "deletion is not understood: it hides nothing and waits");
+        }
+        *tombstone = Arc::new(read);
     }
 }
 

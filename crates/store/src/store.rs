@@ -17,6 +17,7 @@ use crate::deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRe
 use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
 use crate::head::CutChoice;
+use crate::interpreters::Interpreters;
 use crate::options::StoreOptions;
 use crate::paths::Paths;
 use crate::recovery::{DirectoryLock, Recovered, recover};
@@ -24,10 +25,6 @@ use crate::retention::RetentionPreview;
 use crate::scan;
 use crate::statistics::{MaintenanceReport, StoreStatistics};
 use crate::wal::LogWriter;
-
-/// Turns the payload of a log record back into the batch it came with. It must give the same
-/// rows in the same order whatever the settings are today.
-pub type DecodeRecord = Arc<dyn Fn(&[u8]) -> Result<LogBatch, String> + Send + Sync>;
 
 /// An open data directory. All methods take `&self`; share it by `Arc`.
 pub struct Store {
@@ -49,8 +46,12 @@ impl Store {
     /// Fails when another process has it, when the manifest is damaged or missing beside data, and when the
     /// disk does. Damage elsewhere is named in the program's log and counted in [`StoreStatistics`].
     #[expect(clippy::needless_pass_by_value, reason = "it is made for this call")]
-    pub fn open(directory: &Path, options: StoreOptions, decode: DecodeRecord) -> Result<Self, StoreError> {
-        Self::open_on(Arc::new(RealDisk), directory, options, &decode)
+    pub fn open(
+        directory: &Path,
+        options: StoreOptions,
+        interpreters: Interpreters,
+    ) -> Result<Self, StoreError> {
+        Self::open_on(Arc::new(RealDisk), directory, options, &interpreters)
     }
 
     /// The same on another file system than the machine's.
@@ -58,9 +59,9 @@ impl Store {
         disk: Arc<dyn Disk>,
         directory: &Path,
         options: StoreOptions,
-        decode: &DecodeRecord,
+        interpreters: &Interpreters,
     ) -> Result<Self, StoreError> {
-        let Recovered { core, writer, lock } = recover(disk, Paths::new(directory), options, decode)?;
+        let Recovered { core, writer, lock } = recover(disk, Paths::new(directory), options, interpreters)?;
         let log_thread = LogThread::new(Arc::clone(&core), writer);
         let spawn_error = |error| StoreError::io(directory, error);
         let log = std::thread::Builder::new().name("store-log".to_owned());

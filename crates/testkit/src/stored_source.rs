@@ -9,7 +9,7 @@ use timberyard_model::scan::{
     BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
 };
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
-use timberyard_store::{Store, StoreOptions};
+use timberyard_store::{Interpreters, Store, StoreOptions};
 
 use crate::memory_source::Entry;
 
@@ -30,8 +30,8 @@ impl StoredSource {
             disk_reserve_bytes: 0,
             ..StoreOptions::default()
         };
-        let decode = Arc::new(|_: &[u8]| Err("nothing is replayed here".to_owned()));
-        let store = Store::open(folder.path(), options, decode).map_err(|error| error.to_string())?;
+        let nothing = Interpreters::of_records(|_| Err("nothing is replayed here".to_owned()));
+        let store = Store::open(folder.path(), options, nothing).map_err(|error| error.to_string())?;
         let mut rows = RowsBuilder::default();
         for entry in entries {
             let stream = rows.stream(&entry.labels);

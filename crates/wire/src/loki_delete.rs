@@ -23,6 +23,8 @@ pub struct ListedDeletion<'a> {
     pub is_processed: bool,
     /// When it was asked.
     pub created_at: Timestamp,
+    /// Why nothing is deleted by it, when it cannot be understood; Loki has no such field.
+    pub problem: Option<&'a str>,
 }
 
 impl Parameters<'_> {
@@ -112,6 +114,10 @@ pub fn deletions_answer<'a>(deletions: impl IntoIterator<Item = ListedDeletion<'
         seconds(&mut out, "created_at", deletion.created_at);
         // Loki lists the name and leaves it empty.
         text(&mut out, "user_id", "");
+        if let Some(problem) = deletion.problem {
+            out.push(b',');
+            text(&mut out, "problem", problem);
+        }
         out.push(b'}');
     }
     out.extend_from_slice(b"]\n");
@@ -167,13 +173,14 @@ mod tests {
             query: "{a=\"b\"}",
             is_processed,
             created_at: NOW,
+            problem: is_processed.then_some("not understood"),
         };
         let answer = deletions_answer([listed("0a", false), listed("0b", true)]);
         let expected = concat!(
             r#"[{"request_id":"0a","start_time":0,"end_time":1.5,"query":"{a=\"b\"}","status":"received","#,
             r#""created_at":1795132800.5,"user_id":""},"#,
             r#"{"request_id":"0b","start_time":0,"end_time":1.5,"query":"{a=\"b\"}","status":"processed","#,
-            r#""created_at":1795132800.5,"user_id":""}]"#,
+            r#""created_at":1795132800.5,"user_id":"","problem":"not understood"}]"#,
             "\n"
         );
         assert_eq!(String::from_utf8(answer).expect("text"), expected);

@@ -1,16 +1,15 @@
 //! `/loki/api/v1/delete`: asks for lines to be deleted, lists such requests, calls them off.
 //!
-//! Statuses, parameters and words are Loki's. Lines are chosen by stream matchers and line filters; Loki's other stages
-//! are refused, by name. `max_interval` is checked as Loki checks it and has no further meaning: nothing
+//! Statuses, parameters and words are Loki's, and so are the queries: any log query chooses lines. `max_interval` is checked as Loki checks it and has no further meaning: nothing
 //! here is done in parts.
 
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use timberyard_logql::quantity::duration::{format_go, parse_go};
-use timberyard_logql::{QueryError, RowSelection};
+use timberyard_logql::{LogqlConditions, QueryError, RowSelection};
 use timberyard_model::time::NANOS_PER_SECOND;
-use timberyard_model::{RowSelector, TenantId, TimeRange};
+use timberyard_model::{RowCondition, RowSelector, TenantId, TimeRange};
 use timberyard_wire::loki_delete::{ListedDeletion, deletions_answer};
 
 use crate::auth::Identity;
@@ -38,15 +37,15 @@ pub async fn add(
     }
     let selection = RowSelection::parse(text, &identity.limits.query).map_err(|error| match error {
         QueryError::Syntax(_) => refused("invalid query expression"),
-        // Loki would take it.
         error => refused(format!("invalid query expression: {error}")),
     })?;
     let now = state.now();
     let range = parameters.deletion_range(now)?;
-    if !selection.line_filters.is_empty() {
+    let RowSelection { matchers, line_filters, has_condition } = selection;
+    if has_condition || !line_filters.is_empty() {
         check_interval(parameters.get("max_interval"), range)?;
     }
-    let RowSelection { matchers, line_filters } = selection;
+    let condition = has_condition.then(|| RowCondition::read(&LogqlConditions, text, now));
     let demoted = state.intake.demoted_labels_of(&identity.tenant);
     if let Some(matcher) = matchers.iter().find(|matcher| demoted.contains(&matcher.name)) {
         let name = &matcher.name;
@@ -54,7 +53,10 @@ pub async fn add(
             "label {name} has had too many values and is structured metadata, by which no line is deleted"
         )));
     }
-    let selector = RowSelector { matchers, range, line_filters };
+    let selector = RowSelector { matchers, range, line_filters, condition };
+    if let Some(reason) = selector.problem() {
+        return Err(refused(format!("invalid query expression: {reason}")));
+    }
     let wanted = WantedDeletion {
         tenant: identity.tenant.clone(),
         selector: selector.clone(),
@@ -108,6 +110,7 @@ pub async fn list(
         query: &deletion.query,
         is_processed: deletion.is_carried_out,
         created_at: deletion.created_at,
+        problem: deletion.problem.as_deref(),
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], deletions_answer(listed)).into_response())
 }

@@ -29,8 +29,14 @@ impl Deletions for TestDeletions {
         let WantedDeletion { tenant, selector, query } = wanted;
         let mut all = self.0.lock().expect("nobody panicked");
         let id = format!("{:08x}", all.len() + 1);
-        let deletion =
-            Deletion { id: id.clone(), query, range: selector.range, created_at: now, is_carried_out: false };
+        let deletion = Deletion {
+            id: id.clone(),
+            query,
+            range: selector.range,
+            created_at: now,
+            is_carried_out: false,
+            problem: None,
+        };
         all.push((tenant, selector, deletion));
         Box::pin(std::future::ready(Ok(id)))
     }

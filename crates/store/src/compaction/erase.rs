@@ -23,7 +23,8 @@ pub(crate) type Clean = HashSet<(DeletionId, u64)>;
 impl Core {
     /// Takes out the rows of deletions that are due, and notes those of which no file holds a row any more.
     ///
-    /// A deletion waits while a damaged segment may hold rows of it, or the volume has no room.
+    /// A deletion waits while a damaged segment may hold rows of it, the volume has no room, or nobody understands its
+    /// condition.
     pub(crate) fn carry_out_deletions(
         &self,
         now: Timestamp,
@@ -32,7 +33,10 @@ impl Core {
     ) -> Result<(), StoreError> {
         let due = {
             let mut state = self.state();
-            let due = state.deletions.iter().filter(|tombstone| self.is_due(tombstone, now));
+            let due = state
+                .deletions
+                .iter()
+                .filter(|tombstone| tombstone.problem().is_none() && self.is_due(tombstone, now));
             let due: Vec<Arc<Tombstone>> = due.cloned().collect();
             state.carrying_out = due.iter().map(|tombstone| tombstone.id).collect();
             due

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
+use timberyard_model::row_condition::RowView;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
@@ -15,7 +16,9 @@ use crate::columnar::Narrowing;
 use crate::deletion::{HiddenRows, Hiding, StreamRows, Tombstone};
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
-use crate::segment::{BlockEntry, Group, SegmentIndex, SegmentReader, SegmentWriter, Sequences, Wanted};
+use crate::segment::{
+    BlockEntry, BlockRow, Group, SegmentIndex, SegmentReader, SegmentWriter, Sequences, Wanted,
+};
 
 /// A segment that is merged.
 pub(super) struct Input {
@@ -55,7 +58,8 @@ impl Source<'_> {
         }
         for tombstone in deletions.iter() {
             let filters = Narrowing::new(&tombstone.selector.line_filters);
-            let wanted = Wanted { filters: &filters, metadata: false, ..Wanted::ALL };
+            let metadata = streams.iter().any(StreamRows::needs_metadata);
+            let wanted = Wanted { filters: &filters, metadata, ..Wanted::ALL };
             let overlaps = |entry: &&BlockEntry| tombstone.selector.range.overlaps(entry.first, entry.last);
             for entry in self.group.blocks.iter().filter(overlaps) {
                 let Some(block) = self.input.reader.narrowed_block(self.group, entry, &wanted)?.rows() else {
@@ -63,8 +67,9 @@ impl Source<'_> {
                 };
                 let hidden = (0..block.rows()).filter(|row| block.passes(*row)).any(|row| {
                     let rows = streams.get(block.stream(row) as usize);
-                    let time = block.timestamps().get(row).copied().unwrap_or_default();
-                    rows.is_some_and(|rows| !rows.shows(time, block.line(row)))
+                    BlockRow::of(&self.input.index, self.group, &block, row)
+                        .zip(rows)
+                        .is_some_and(|(row, rows)| !rows.shows(&row))
                 });
                 if hidden {
                     return Ok(true);
@@ -187,16 +192,14 @@ impl Cursor<'_> {
             let mut merging = Vec::with_capacity(block.rows());
             for row in 0..block.rows() {
                 let number = block.stream(row) as usize;
-                let time = block.timestamps().get(row).copied().unwrap_or_default();
-                if !self.streams.get(number).is_some_and(|rows| rows.shows(time, block.line(row))) {
+                let read = BlockRow::of(&self.source.input.index, group, &block, row);
+                let Some(read) = read else { continue };
+                if !self.streams.get(number).is_some_and(|rows| rows.shows(&read)) {
                     continue;
                 }
-                let member = group.streams.get(number);
-                let labels = member.and_then(|m| self.source.input.index.streams.get(m.stream as usize));
-                let Some(labels) = labels else { continue };
-                let stream = rows.stream(labels);
+                let stream = rows.stream(read.labels());
                 // A block holds far less than the 4 GiB that rows can.
-                if rows.push(stream, time, block.line(row), block.metadata(row)).is_ok() {
+                if rows.push(stream, read.timestamp(), read.line(), block.metadata(row)).is_ok() {
                     merging.push(block.merges(row));
                 }
             }

@@ -2,7 +2,8 @@
 
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
 use timberyard_model::pattern::Pattern;
-use timberyard_model::{RowSelector, TenantId, TimeRange, Timestamp};
+use timberyard_model::row_condition::NoConditions;
+use timberyard_model::{RowCondition, RowSelector, TenantId, TimeRange, Timestamp};
 
 use super::tombstone::{DeletionId, Tombstone};
 use crate::codec::{Malformed, Reader, put_bytes, put_u32, put_varint, put_zigzag};
@@ -17,7 +18,7 @@ pub(crate) fn write_tombstone(out: &mut Vec<u8>, tombstone: &Tombstone) {
         put_zigzag(out, at.as_nanos());
     }
     put_bytes(out, tombstone.text.as_bytes());
-    let RowSelector { matchers, range, line_filters } = &tombstone.selector;
+    let RowSelector { matchers, range, line_filters, condition } = &tombstone.selector;
     put_zigzag(out, range.start.as_nanos());
     put_zigzag(out, range.end.as_nanos());
     put_varint(out, matchers.len() as u64);
@@ -49,10 +50,28 @@ pub(crate) fn write_tombstone(out: &mut Vec<u8>, tombstone: &Tombstone) {
             }
         }
     }
+    out.push(u8::from(condition.is_some()));
+    if let Some(condition) = condition {
+        put_zigzag(out, condition.asked_at().as_nanos());
+        put_bytes(out, condition.text().as_bytes());
+    }
+}
+
+/// Whether tombstones of a manifest can have conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conditions {
+    /// They were not known yet.
+    Unknown,
+    /// They can. None is understood until it is read by its language.
+    Known,
 }
 
 /// Reads what [`write_tombstone`] wrote.
-pub(crate) fn read_tombstone(reader: &mut Reader<'_>, tenant: TenantId) -> Result<Tombstone, Malformed> {
+pub(crate) fn read_tombstone(
+    reader: &mut Reader<'_>,
+    tenant: TenantId,
+    conditions: Conditions,
+) -> Result<Tombstone, Malformed> {
     let id = DeletionId(reader.u32()?);
     let sequence = reader.varint()?;
     let time = |reader: &mut Reader<'_>| reader.zigzag().map(Timestamp::from_nanos);
@@ -73,7 +92,14 @@ pub(crate) fn read_tombstone(reader: &mut Reader<'_>, tenant: TenantId) -> Resul
         }
         line_filters.push(LineFilter { negated, any_of });
     }
-    let selector = RowSelector { matchers, range, line_filters };
+    let condition = match conditions {
+        Conditions::Known if flag(reader)? => {
+            let asked_at = time(reader)?;
+            Some(RowCondition::read(&NoConditions, reader.text()?, asked_at))
+        }
+        _ => None,
+    };
+    let selector = RowSelector { matchers, range, line_filters, condition };
     let mut tombstone = Tombstone::new(id, tenant, selector, text, created_at, sequence);
     tombstone.carried_out_at = carried_out_at;
     Ok(tombstone)
@@ -139,6 +165,7 @@ pub(crate) mod tests {
                     any_of: vec![LinePattern::Regex(Pattern::anywhere("er+or").expect("valid"))],
                 },
             ],
+            condition: (id % 2 == 1).then(|| RowCondition::read(&NoConditions, "{} | json", Timestamp::MAX)),
         };
         let tenant = TenantId::new(tenant).expect("valid");
         let created_at = Timestamp::from_nanos(1_795_132_800_000_000_000);
@@ -151,10 +178,14 @@ pub(crate) mod tests {
         for written in [pending.carried_out(Timestamp::from_nanos(99)), pending] {
             let mut bytes = Vec::new();
             write_tombstone(&mut bytes, &written);
-            let read = read_tombstone(&mut Reader::new(&bytes), written.tenant.clone());
+            let read = read_tombstone(&mut Reader::new(&bytes), written.tenant.clone(), Conditions::Known);
             assert_eq!(read.expect("whole"), written);
             for length in 0..bytes.len() {
-                let outcome = read_tombstone(&mut Reader::new(&bytes[..length]), written.tenant.clone());
+                let outcome = read_tombstone(
+                    &mut Reader::new(&bytes[..length]),
+                    written.tenant.clone(),
+                    Conditions::Known,
+                );
                 assert!(outcome.is_err(), "{length} bytes");
             }
         }

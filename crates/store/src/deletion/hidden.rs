@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use timberyard_model::row_condition::RowView;
 use timberyard_model::{Labels, Timestamp};
 
 use super::tombstone::Tombstone;
@@ -37,8 +38,9 @@ pub(crate) enum StreamRows {
 impl HiddenRows {
     /// What hides rows with sequences up to `last_sequence` and times between `first` and `last`, both included.
     pub(crate) fn of(hiding: &Hiding, last_sequence: u64, first: Timestamp, last: Timestamp) -> Self {
-        let reaching =
-            hiding.deletions.iter().filter(|tombstone| tombstone.reaches(last_sequence, first, last));
+        let reaching = hiding.deletions.iter().filter(|tombstone| {
+            tombstone.problem().is_none() && tombstone.reaches(last_sequence, first, last)
+        });
         let old = first < hiding.retention.latest();
         Self { deletions: reaching.cloned().collect(), retention: old.then(|| Arc::clone(&hiding.retention)) }
     }
@@ -73,13 +75,14 @@ impl HiddenRows {
 }
 
 impl StreamRows {
-    /// Whether a row of the stream is to be seen. The line may be left out unless [`StreamRows::needs_lines`].
-    pub(crate) fn shows(&self, time: Timestamp, line: &[u8]) -> bool {
+    /// Whether a row of the stream is to be seen. Its line may be left out unless [`StreamRows::needs_lines`], its metadata
+    /// unless [`StreamRows::needs_metadata`].
+    pub(crate) fn shows(&self, row: &dyn RowView) -> bool {
         match self {
             Self::All => true,
             Self::None => false,
             Self::Part(since, deletions) => {
-                *since <= time && !deletions.iter().any(|tombstone| tombstone.hides(time, line))
+                *since <= row.timestamp() && !deletions.iter().any(|tombstone| tombstone.hides(row))
             }
         }
     }
@@ -92,5 +95,10 @@ impl StreamRows {
     /// Whether it takes their lines to tell which are to be seen.
     pub(crate) fn needs_lines(&self) -> bool {
         matches!(self, Self::Part(_, deletions) if deletions.iter().any(|tombstone| tombstone.reads_lines()))
+    }
+
+    /// Whether it takes their metadata.
+    pub(crate) fn needs_metadata(&self) -> bool {
+        matches!(self, Self::Part(_, deletions) if deletions.iter().any(|tombstone| tombstone.reads_metadata()))
     }
 }

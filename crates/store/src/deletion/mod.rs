@@ -15,7 +15,7 @@ mod tombstone;
 
 #[cfg(test)]
 pub(crate) use encoding::tests::tombstone as example;
-pub(crate) use encoding::{read_tombstone, write_tombstone};
+pub(crate) use encoding::{Conditions, read_tombstone, write_tombstone};
 pub(crate) use hidden::{HiddenRows, Hiding, StreamRows};
 pub(crate) use pending::Pending;
 pub use requests::{CancelError, DeleteError, Deletion, DeletionRequest};

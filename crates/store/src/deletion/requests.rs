@@ -43,6 +43,8 @@ pub struct Deletion {
     pub created_at: Timestamp,
     /// Whether no file holds a row of it any more.
     pub is_carried_out: bool,
+    /// Why its condition is not understood, when it is not: it hides nothing then, and waits.
+    pub problem: Option<Box<str>>,
 }
 
 /// Why rows are not deleted.
@@ -54,6 +56,9 @@ pub enum DeleteError {
     /// The text is too long.
     #[error("the text of a deletion is {0} bytes, limit is {TEXT_BYTES_MAX}")]
     TooLong(usize),
+    /// Nobody knows which rows are meant.
+    #[error("the condition of the deletion is not understood: {0}")]
+    NotUnderstood(String),
     /// It could not be made durable.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,8 +84,14 @@ pub enum CancelError {
 impl Core {
     /// Hides rows from now on, durably. Only rows that are visible now are concerned.
     pub(crate) fn delete(&self, request: DeletionRequest, now: Timestamp) -> Result<DeletionId, DeleteError> {
-        if request.text.len() > TEXT_BYTES_MAX {
-            return Err(DeleteError::TooLong(request.text.len()));
+        let condition_bytes =
+            request.selector.condition.as_ref().map_or(0, |condition| condition.text().len());
+        let text_bytes = request.text.len().max(condition_bytes);
+        if text_bytes > TEXT_BYTES_MAX {
+            return Err(DeleteError::TooLong(text_bytes));
+        }
+        if let Some(reason) = request.selector.problem() {
+            return Err(DeleteError::NotUnderstood(reason.to_owned()));
         }
         let mut manifest = lock(&self.manifest);
         if let Some(error) = self.poison_error() {
@@ -118,6 +129,7 @@ impl Core {
             range: tombstone.selector.range,
             created_at: tombstone.created_at,
             is_carried_out: tombstone.carried_out_at.is_some(),
+            problem: tombstone.problem().filter(|_| tombstone.carried_out_at.is_none()).map(Box::from),
         });
         shown.collect()
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use timberyard_model::row_condition::{ConditionLanguage, RowView};
 use timberyard_model::{Labels, RowSelector, TenantId, Timestamp};
 
 use crate::scan::LineFilters;
@@ -64,16 +65,19 @@ impl Tombstone {
 
     /// The same, done.
     pub(crate) fn carried_out(&self, at: Timestamp) -> Self {
-        let mut done = Self::new(
-            self.id,
-            self.tenant.clone(),
-            self.selector.clone(),
-            self.text.clone(),
-            self.created_at,
-            self.sequence,
-        );
-        done.carried_out_at = Some(at);
-        done
+        Self { carried_out_at: Some(at), ..self.with(self.selector.clone()) }
+    }
+
+    /// The same with its condition read; `None` when it has none.
+    pub(crate) fn with_condition_read(&self, language: &dyn ConditionLanguage) -> Option<Self> {
+        let condition = Some(self.selector.condition.as_ref()?.read_again(language));
+        Some(self.with(RowSelector { condition, ..self.selector.clone() }))
+    }
+
+    fn with(&self, selector: RowSelector) -> Self {
+        let (tenant, text) = (self.tenant.clone(), self.text.clone());
+        let same = Self::new(self.id, tenant, selector, text, self.created_at, self.sequence);
+        Self { carried_out_at: self.carried_out_at, ..same }
     }
 
     /// Whether rows with sequences up to `last_sequence` and times between `first` and `last`, both included,
@@ -89,18 +93,30 @@ impl Tombstone {
 
     /// Whether every row of a stream that it accepts is hidden that lies between these times, both included.
     pub(crate) fn hides_all(&self, first: Timestamp, last: Timestamp) -> bool {
-        let range = self.selector.range;
-        self.selector.line_filters.is_empty() && range.contains(first) && range.contains(last)
+        let RowSelector { range, line_filters, condition, .. } = &self.selector;
+        line_filters.is_empty() && condition.is_none() && range.contains(first) && range.contains(last)
     }
 
     /// Whether lines say what is hidden.
     pub(crate) fn reads_lines(&self) -> bool {
-        !self.selector.line_filters.is_empty()
+        !self.selector.line_filters.is_empty() || self.reads_metadata()
+    }
+
+    /// Whether structured metadata says what is hidden.
+    pub(crate) fn reads_metadata(&self) -> bool {
+        self.selector.condition.is_some()
+    }
+
+    /// Why nobody can tell what it hides, when nobody can: then it hides nothing, and waits.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.selector.problem()
     }
 
     /// Whether a row of a stream that it accepts is hidden.
-    pub(crate) fn hides(&self, time: Timestamp, line: &[u8]) -> bool {
-        self.selector.range.contains(time) && self.filters.accept(line)
+    pub(crate) fn hides(&self, row: &dyn RowView) -> bool {
+        self.selector.range.contains(row.timestamp())
+            && self.filters.accept(row.line())
+            && self.selector.meets_condition(row)
     }
 }
 

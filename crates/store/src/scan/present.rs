@@ -53,7 +53,7 @@ pub(super) fn in_entry<'e>(
         let row = entry.row(place);
         let number = row.stream_index();
         if query.range.contains(row.timestamp())
-            && shown.get(number).is_some_and(|rows| rows.shows(row.timestamp(), row.line()))
+            && shown.get(number).is_some_and(|rows| rows.shows(&row))
             && let Some(present) = present.get_mut(number)
         {
             *present = true;

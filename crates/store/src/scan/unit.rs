@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use timberyard_model::field_values::FieldValues;
+use timberyard_model::row_condition::RowView;
 use timberyard_model::rows::{RowsBuilder, RowsFull};
 use timberyard_model::scan::{Direction, ScanError, ScanStatistics};
 use timberyard_model::{Labels, RowRef, Timestamp};
@@ -87,13 +88,31 @@ impl PassedRow<'_> {
 impl PassedRow<'_> {
     /// Hands over names and values of the metadata, in turn.
     pub(super) fn for_each_metadata_text(&self, mut visit: impl FnMut(&[u8])) {
-        let mut pair = |(name, value): (&str, &[u8])| {
+        self.for_each_metadata(&mut |name, value| {
             visit(name.as_bytes());
             visit(value);
-        };
+        });
+    }
+}
+
+impl RowView for PassedRow<'_> {
+    fn labels(&self) -> &Labels {
+        self.labels
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    fn line(&self) -> &[u8] {
+        self.content.line()
+    }
+
+    fn for_each_metadata<'r>(&'r self, visit: &mut dyn FnMut(&'r str, &'r [u8])) {
+        let pair = |(name, value): (&'r str, &'r [u8])| visit(name, value);
         match self.content {
-            Content::Block(block, row) => block.metadata(row).for_each(&mut pair),
-            Content::Head(row) => row.metadata().for_each(&mut pair),
+            Content::Block(block, row) => block.metadata(row).for_each(pair),
+            Content::Head(row) => row.metadata().for_each(pair),
         }
     }
 }
@@ -184,6 +203,7 @@ impl UnitReader<'_> {
         };
         let compares = accepted().any(contested);
         let judges = accepted().any(|stream| stream.rows.needs_lines());
+        let judges_metadata = accepted().any(|stream| stream.rows.needs_metadata());
         let query = self.query;
         let labels = || {
             let members = planned.streams.iter().zip(&group.streams).filter(|(stream, _)| stream.accepted);
@@ -201,8 +221,8 @@ impl UnitReader<'_> {
             filters: query.filters.narrowing(),
             fields: fields.map(|request| WantedFields { request, tested: query.can_test(labels()) }),
             lines: spells || compares || judges,
-            metadata: query.columns.metadata || compares,
-            metadata_names: query.metadata_names.as_deref().filter(|_| !compares),
+            metadata: query.columns.metadata || compares || judges_metadata,
+            metadata_names: query.metadata_names.as_deref().filter(|_| !compares && !judges_metadata),
             of_row: &of_row,
         };
         if self.open.as_ref().is_none_or(|(open, _)| *open != planned.segment) {
@@ -262,8 +282,7 @@ impl UnitReader<'_> {
                 line_bytes: decoded.line(row).len(),
                 content: Content::Block(&decoded, row),
             };
-            let line = decoded.line(row);
-            if !judged && !self.query.filters.accept(line) || !stream.rows.shows(times[row], line) {
+            if !judged && !self.query.filters.accept(passed.line()) || !stream.rows.shows(&passed) {
                 return Ok(());
             }
             self.hand_over(&passed, stream, decoded.merges(row), visit)
@@ -296,8 +315,7 @@ impl UnitReader<'_> {
                 content: Content::Head(row),
             };
             self.statistics.rows_scanned += 1;
-            let line = row.line();
-            if !self.query.filters.accept(line) || !stream.rows.shows(row.timestamp(), line) {
+            if !self.query.filters.accept(row.line()) || !stream.rows.shows(&row) {
                 return Ok(());
             }
             self.hand_over(&passed, stream, planned.entry.merges(), visit)

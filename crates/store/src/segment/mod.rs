@@ -7,6 +7,7 @@
 
 mod block;
 mod block_builder;
+mod block_row;
 mod counts;
 mod footer;
 mod frame;
@@ -23,6 +24,7 @@ mod stream_table;
 mod writer;
 
 pub(crate) use block::{Block, Decoded, Evidence, OfRow, RuledOut, Wanted, WantedFields};
+pub(crate) use block_row::BlockRow;
 pub(crate) use counts::StreamCounts;
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
 pub(crate) use index::{BlockEntry, Group, GroupStream, PAIR_BYTES, SegmentIndex, StreamSet};

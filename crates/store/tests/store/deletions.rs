@@ -43,6 +43,7 @@ fn request(app: &str, contains: &[&str]) -> DeletionRequest {
             matchers: vec![LabelMatcher::equal("service_name", app)],
             range: TimeRange::new(at(-10), at(10)),
             line_filters: contains.iter().map(filter).collect(),
+            condition: None,
         },
         text: "as it was asked".to_owned(),
     }

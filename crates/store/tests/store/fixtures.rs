@@ -2,7 +2,8 @@
 //!
 //! `tests/fixtures/formats-1` holds log, segment and manifest in version 1 of their formats, `formats-2` a manifest
 //! in version 2, with deletions, `formats-3` segments in version 2, with counts of minutes, `formats-4` segments in
-//! version 3, with outlines of columns, `formats-5` segments in version 4, with gates. A new version of a format gets a fixture of its own
+//! version 3, with outlines of columns, `formats-5` segments in version 4, with gates, `formats-6` a manifest in
+//! version 3, with a condition of a deletion. A new version of a format gets a fixture of its own
 //! (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old fixture is never written again.
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use timberyard_model::scan::{Columns, LogSource, ScanRequest, ScanStatistics};
 use timberyard_model::{Labels, LogBatch, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::{DeletionRequest, Store, StoreError, StoreOptions, verify};
 
+use crate::conditions::condition;
 use crate::harness::{PlainRow, PlainStore, append, decoder, everything, small_options};
 
 const NOW: i64 = 1_795_132_800_000_000_000;
@@ -116,6 +118,7 @@ fn deletions() -> [DeletionRequest; 2] {
             }],
             range: TimeRange::new(Timestamp::from_nanos(NOW), Timestamp::from_nanos(NOW + DAY / 2)),
             line_filters,
+            condition: None,
         },
         text: format!("{{service_name=~\"{service}\"}}"),
     };
@@ -317,6 +320,36 @@ fn the_fixture_with_counts_of_minutes_is_read() {
         rows += block.counted.iter().flat_map(|counted| &counted.cells).map(|cell| cell.rows).sum::<u64>();
     }
     assert_eq!((rows, blocks.statistics().blocks_read), (600, 0));
+}
+
+#[test]
+fn the_fixture_with_a_condition_is_read() {
+    let request = DeletionRequest {
+        selector: RowSelector {
+            condition: Some(condition("user=user-2+row 26")),
+            range: TimeRange::ALL,
+            ..deletions()[1].selector.clone()
+        },
+        ..deletions()[1].clone()
+    };
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-6").exists() {
+        let store = Store::open(&fixture("formats-6"), options(), decoder()).expect("opens");
+        append(&store, &Arc::new(batches().swap_remove(0))).expect("appended");
+        store.delete(request.clone(), Timestamp::from_nanos(NOW)).expect("deleted");
+        store.close().expect("closed");
+        drop(store);
+        std::fs::remove_file(fixture("formats-6").join("LOCK")).expect("removed");
+    }
+    let directory = undamaged_copy("formats-6");
+    let store = Store::open(directory.path(), options(), decoder()).expect("opens");
+    let listed = store.deletions(&TenantId::default());
+    let mut plain = PlainStore::default();
+    plain.append(&batches()[0]);
+    let rows = plain.rows(&TenantId::default(), |_| true).len();
+    plain.delete(listed[0].id, &request);
+    let left = plain.rows(&TenantId::default(), |_| true);
+    assert!((1..rows).contains(&left.len()));
+    assert_eq!(everything(&store, &TenantId::default()), left);
 }
 
 fn write_fixture() {

@@ -12,8 +12,9 @@ use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{Columns, Direction, LogSource, ScanError, ScanRequest, SeriesRequest};
 use timberyard_model::{Cancellation, Labels, LogBatch, RowRef, RowSelector, TenantId, TimeRange, Timestamp};
 use timberyard_store::disk::Disk;
-use timberyard_store::{DecodeRecord, DeletionId, DeletionRequest, Store, StoreError, StoreOptions};
+use timberyard_store::{DeletionId, DeletionRequest, Interpreters, Store, StoreError, StoreOptions};
 
+use crate::conditions::{self, Pairs};
 use crate::record;
 use crate::simulated_disk::Random;
 
@@ -68,12 +69,13 @@ struct PlainDeletion {
 
 impl PlainDeletion {
     fn hides(&self, stored: &StoredRow) -> bool {
-        let RowSelector { matchers, range, line_filters } = &self.selector;
+        let RowSelector { matchers, range, line_filters, condition } = &self.selector;
         stored.batch <= self.batch
             && stored.tenant == self.tenant
             && range.contains(stored.row.time)
             && accepts_all(matchers, &stored.row.labels)
             && line_filters.iter().all(|filter| filter.accepts(&stored.row.line))
+            && condition.as_ref().is_none_or(|condition| conditions::meets(condition, &stored.row))
     }
 }
 
@@ -122,8 +124,8 @@ impl PlainStore {
     }
 }
 
-pub(crate) fn decoder() -> DecodeRecord {
-    Arc::new(record::decode)
+pub(crate) fn decoder() -> Interpreters {
+    Interpreters { decode: Arc::new(record::decode), conditions: Arc::new(Pairs) }
 }
 
 /// Options under which everything happens often.

@@ -2,6 +2,7 @@
 
 mod batches;
 mod capacity;
+mod conditions;
 mod crashes;
 mod damage;
 mod deletions;

@@ -2,9 +2,10 @@
 
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
 use timberyard_model::pattern::Pattern;
-use timberyard_model::{RowSelector, TimeRange, Timestamp};
+use timberyard_model::{RowCondition, RowSelector, TimeRange, Timestamp};
 use timberyard_store::DeletionRequest;
 
+use crate::conditions;
 use crate::harness::BatchSource;
 use crate::simulated_disk::Random;
 
@@ -16,9 +17,21 @@ pub(crate) fn deletion(random: &mut Random, now: Timestamp) -> DeletionRequest {
     }
     DeletionRequest {
         tenant: BatchSource::tenants()[usize::from(random.chance(20))].clone(),
-        selector: RowSelector { matchers: matchers(random), range: range(random, now), line_filters },
+        selector: RowSelector {
+            matchers: matchers(random),
+            range: range(random, now),
+            line_filters,
+            condition: condition(random),
+        },
         text: format!("deletion {}", random.below(3)),
     }
+}
+
+/// Nothing, or a condition on metadata and perhaps the line.
+fn condition(random: &mut Random) -> Option<RowCondition> {
+    let texts =
+        ["trace=value-1", "trace=value-2+row 1", "detected_level=info", "detected_level=+word", "none="];
+    random.chance(40).then(|| conditions::condition(texts[random.below(texts.len())]))
 }
 
 pub(crate) fn matchers(random: &mut Random) -> Vec<LabelMatcher> {
