@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use timberyard_logql::LogqlConditions;
+use timberyard_model::counting::Cuts;
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{
-    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+    BlockStream, CountVisitor, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest,
 };
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::{IngestRecord, Labels, Timestamp};
@@ -79,8 +80,13 @@ impl LogSource for StoreSlot {
         self.read()?.labels(request, question)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.read()?.volumes(request)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.read()?.count(request, cuts, visit)
     }
 }
 

@@ -1,7 +1,11 @@
 //! Counting rows without looking at them: what a consumer says that needs only numbers of rows and bytes,
 //! and how a source answers that knows them.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use crate::labels::Labels;
+use crate::scan::{ScanError, StreamVolume};
 use crate::time::Timestamp;
 
 /// Times that rows are told apart by: those up to a cut from those after it. Cuts come again every period.
@@ -46,6 +50,15 @@ impl Cuts {
         Self { period_ns: period_ns.max(1), kinds_ns }
     }
 
+    /// A number that times between the same two cuts of the first kind share, and no others.
+    pub fn stretch(&self, time: Timestamp) -> i64 {
+        if self.period_ns == 0 {
+            return 0;
+        }
+        let since = i128::from(time.as_nanos()) - i128::from(self.kinds_ns[0]) - 1;
+        i64::try_from(since.div_euclid(i128::from(self.period_ns))).unwrap_or(i64::MAX)
+    }
+
     /// Whether a cut parts rows of the first time from rows of the last.
     pub fn part(&self, first: Timestamp, last: Timestamp) -> bool {
         let (first, last) = (first.as_nanos(), last.as_nanos());
@@ -69,6 +82,55 @@ impl Cuts {
     }
 }
 
+/// Adds numbers up by stream, within a limit of memory.
+#[derive(Debug)]
+pub struct VolumeSums {
+    streams: BTreeMap<Labels, CountedCell>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl VolumeSums {
+    /// What a stream takes besides its labels, roughly, in bytes.
+    const STREAM_BYTES: usize = 64 + size_of::<CountedCell>();
+
+    /// None yet. All of them may take about `bytes_max` bytes.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { streams: BTreeMap::new(), bytes: 0, bytes_max }
+    }
+
+    /// Adds numbers of one stream; fails when too many streams are there.
+    pub fn add(&mut self, labels: &Labels, cell: &CountedCell) -> Result<(), ScanError> {
+        match self.streams.entry(labels.clone()) {
+            Entry::Occupied(sum) => {
+                let sum = sum.into_mut();
+                sum.rows += cell.rows;
+                sum.line_bytes += cell.line_bytes;
+                sum.metadata_bytes += cell.metadata_bytes;
+            }
+            Entry::Vacant(place) => {
+                self.bytes += labels.bytes() + Self::STREAM_BYTES;
+                if self.bytes > self.bytes_max {
+                    return Err(ScanError::Memory { limit: self.bytes_max });
+                }
+                place.insert(*cell);
+            }
+        }
+        Ok(())
+    }
+
+    /// The sums, sorted by labels.
+    pub fn finish(self) -> Vec<StreamVolume> {
+        let volume = |(labels, sum): (Labels, CountedCell)| StreamVolume {
+            labels,
+            rows: sum.rows,
+            bytes: sum.line_bytes,
+            metadata_bytes: sum.metadata_bytes,
+        };
+        self.streams.into_iter().map(volume).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +148,9 @@ mod tests {
         let two_kinds = Cuts::every(60, [120, -47]);
         for (first, last, parted) in [(1, 13, false), (1, 14, true), (14, 60, false), (14, 61, true)] {
             assert_eq!(part(two_kinds, first, last), parted, "{first} to {last}");
+        }
+        for (time, stretch) in [(-60, -2), (-59, -1), (0, -1), (1, 0), (60, 0), (61, 1)] {
+            assert_eq!(minutes.stretch(Timestamp::from_nanos(time)), stretch, "{time}");
         }
         assert!(!part(Cuts::NONE, i64::MIN, i64::MAX));
         assert!(part(Cuts::every(i64::MAX, [0, 0]), i64::MIN, i64::MAX));

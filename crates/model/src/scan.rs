@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 
 use crate::cancellation::{CancelReason, Cancellation};
-use crate::counting::{CountedRows, Cuts};
+use crate::counting::{CountedCell, CountedRows, Cuts, VolumeSums};
 use crate::fields::FieldRequest;
 use crate::label_values::{LabelCollector, LabelQuestion, LabelValues};
 use crate::labels::Labels;
@@ -278,6 +278,9 @@ pub struct StreamVolume {
     pub metadata_bytes: u64,
 }
 
+/// Takes the numbers of some rows of one stream that no cut parts; an error ends the counting.
+pub type CountVisitor<'v> = dyn FnMut(&Labels, &CountedCell) -> Result<(), ScanError> + 'v;
+
 /// Anything that LogQL can run on.
 pub trait LogSource: Send + Sync {
     /// Starts a scan over one consistent state of the store.
@@ -304,6 +307,19 @@ pub trait LogSource: Send + Sync {
         Ok(collector.finish())
     }
 
-    /// Rows and bytes of each stream, sorted by labels; bytes of groups that straddle the range's ends may be estimated.
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError>;
+    /// Counts the rows of those streams between cuts, and hands over the numbers as they come: of one stream and stretch
+    /// of time there may be several, which add up. Rows and bytes of lines are exact.
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError>;
+
+    /// Rows and bytes of each stream, sorted by labels.
+    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
+        let mut volumes = VolumeSums::new(request.memory_bytes_max);
+        self.count(request, Cuts::NONE, &mut |labels, cell| volumes.add(labels, cell))?;
+        Ok(volumes.finish())
+    }
 }

@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use timberyard_model::counting::Cuts;
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{
-    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
-    StreamVolume,
+    BlockStream, CountVisitor, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
+    SeriesRequest,
 };
 use timberyard_model::{Labels, RowRef};
 
@@ -82,8 +83,13 @@ impl LogSource for DemotedLabelsSource {
         self.source.labels(request, question)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.source.volumes(request)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.source.count(request, cuts, visit)
     }
 }
 

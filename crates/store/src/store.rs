@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use timberyard_model::counting::Cuts;
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{
-    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+    BlockStream, CountVisitor, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest,
 };
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
@@ -219,7 +220,12 @@ impl LogSource for Store {
         scan::labels(&self.core, request, question)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        scan::volumes(&self.core, request)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        scan::count(&self.core, request, cuts, visit)
     }
 }

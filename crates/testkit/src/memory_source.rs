@@ -6,7 +6,7 @@
 //! [`LogSource`] promises fails here first.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{PoisonError, RwLock};
 
 use timberyard_model::batch::{EqualEntries, LogBatch};
@@ -17,8 +17,8 @@ use timberyard_model::labels::Labels;
 use timberyard_model::matcher::accepts_all;
 use timberyard_model::rows::{Rows, RowsBuilder};
 use timberyard_model::scan::{
-    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
-    SeriesRequest, StreamVolume,
+    BlockStream, CountVisitor, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest,
+    ScanStatistics, SeriesRequest,
 };
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::tenant::TenantId;
@@ -215,25 +215,27 @@ impl LogSource for MemorySource {
         Ok(streams.into_iter().collect())
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        let mut volumes: BTreeMap<Labels, StreamVolume> = BTreeMap::new();
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
         let mut texts = BTreeSet::new();
         for entry in self.selected(request) {
-            let labels = entry.labels.clone();
-            let none = || StreamVolume { labels, rows: 0, bytes: 0, metadata_bytes: 0 };
-            let volume = volumes.entry(entry.labels.clone()).or_insert_with(none);
-            volume.rows += 1;
-            volume.bytes += entry.line.len() as u64;
+            let (time, line_bytes) = (entry.timestamp, entry.line.len() as u64);
+            let mut cell = CountedCell { time, rows: 1, line_bytes, metadata_bytes: 0 };
             for (name, value) in entry.metadata {
-                volume.metadata_bytes += 8;
+                cell.metadata_bytes += 8;
                 for text in [name.into_bytes(), value] {
                     let bytes = text.len() as u64;
-                    let is_new = texts.insert((entry.labels.clone(), text));
-                    volume.metadata_bytes += if is_new { bytes } else { 0 };
+                    let is_new = texts.insert((entry.labels.clone(), cuts.stretch(time), text));
+                    cell.metadata_bytes += if is_new { bytes } else { 0 };
                 }
             }
+            visit(&entry.labels, &cell)?;
         }
-        Ok(volumes.into_values().collect())
+        Ok(())
     }
 }
 

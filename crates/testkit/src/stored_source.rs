@@ -4,9 +4,10 @@ use std::sync::{Arc, mpsc};
 
 use tempfile::TempDir;
 use timberyard_model::batch::EqualEntries;
+use timberyard_model::counting::Cuts;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{
-    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+    BlockStream, CountVisitor, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest,
 };
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 use timberyard_store::{Interpreters, Store, StoreOptions};
@@ -69,7 +70,12 @@ impl LogSource for StoredSource {
         self.store.series(request)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.store.volumes(request)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.store.count(request, cuts, visit)
     }
 }

@@ -3,10 +3,11 @@
 use timberyard_logql::{Engine, LimitError, QueryError, QueryExtras, QueryRequest, QueryValue};
 use timberyard_model::Labels;
 use timberyard_model::cancellation::{CancelReason, Cancellation};
+use timberyard_model::counting::Cuts;
 use timberyard_model::limits::QueryLimits;
 use timberyard_model::scan::{
-    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
-    StreamVolume,
+    BlockStream, CountVisitor, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
+    SeriesRequest,
 };
 use timberyard_testkit::memory_source::MemorySource;
 
@@ -137,8 +138,13 @@ impl LogSource for Cancelling {
         self.source.series(request)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.source.volumes(request)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.source.count(request, cuts, visit)
     }
 }
 

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use timberyard_model::Labels;
+use timberyard_model::counting::Cuts;
 use timberyard_model::scan::{
-    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
-    StreamVolume,
+    BlockStream, CountVisitor, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
+    SeriesRequest,
 };
 use timberyard_testkit::stored_source::StoredSource;
 
@@ -70,7 +71,12 @@ impl LogSource for Watched<'_> {
         self.source.series(request)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.source.volumes(request)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.source.count(request, cuts, visit)
     }
 }

@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use timberyard_model::counting::Cuts;
 use timberyard_model::label_values::{LabelCollector, LabelQuestion, LabelValues};
 use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::scan::{
-    BlockStream, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
-    SeriesRequest, StreamVolume,
+    BlockStream, CountVisitor, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest,
+    ScanStatistics, SeriesRequest,
 };
 use timberyard_model::{Labels, TenantId, Timestamp};
 
@@ -138,13 +139,13 @@ impl LogSource for ManyTenants {
         Ok(all.finish())
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        let mut all = Vec::new();
-        for request in self.questions(request) {
-            all.extend(self.source.volumes(&request)?);
-        }
-        all.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(all)
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.questions(request).iter().try_for_each(|request| self.source.count(request, cuts, visit))
     }
 }
 

@@ -21,6 +21,7 @@ mod loki_reply;
 mod loki_rows;
 pub mod loki_rules;
 pub mod loki_tail;
+pub mod loki_volume;
 mod many_tenants;
 mod ordered_rows;
 mod plain_parameters;

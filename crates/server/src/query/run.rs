@@ -102,7 +102,7 @@ pub async fn series(
 }
 
 /// Asks a source a question about streams. The cancellation of the request is replaced by the one of its place.
-async fn about_series<T, A>(
+pub async fn about_series<T, A>(
     state: &SharedState,
     identity: &Identity,
     mut request: SeriesRequest,

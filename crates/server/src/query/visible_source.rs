@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use timberyard_model::Labels;
+use timberyard_model::counting::Cuts;
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::matcher::LabelMatcher;
 use timberyard_model::scan::{
-    BlockStream, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest, StreamVolume,
+    BlockStream, CountVisitor, LogSource, ScanError, ScanEstimate, ScanRequest, SeriesRequest,
 };
 
 use super::many_tenants::ManyTenants;
@@ -73,7 +74,12 @@ impl LogSource for LabelledSource {
         self.source.labels(&self.narrowed(request), question)
     }
 
-    fn volumes(&self, request: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        self.source.volumes(&self.narrowed(request))
+    fn count(
+        &self,
+        request: &SeriesRequest,
+        cuts: Cuts,
+        visit: &mut CountVisitor<'_>,
+    ) -> Result<(), ScanError> {
+        self.source.count(&self.narrowed(request), cuts, visit)
     }
 }

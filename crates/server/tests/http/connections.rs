@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use timberyard_model::cancellation::CancelReason;
+use timberyard_model::counting::Cuts;
 use timberyard_model::scan::{
-    BlockStream, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics, SeriesRequest,
-    StreamVolume,
+    BlockStream, CountVisitor, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest, ScanStatistics,
+    SeriesRequest,
 };
 use timberyard_model::{Cancellation, Labels};
 use timberyard_testkit::memory_source::MemorySource;
@@ -72,8 +73,8 @@ impl LogSource for EndlessSource {
         Ok(Vec::new())
     }
 
-    fn volumes(&self, _: &SeriesRequest) -> Result<Vec<StreamVolume>, ScanError> {
-        Ok(Vec::new())
+    fn count(&self, _: &SeriesRequest, _: Cuts, _: &mut CountVisitor<'_>) -> Result<(), ScanError> {
+        Ok(())
     }
 }
 

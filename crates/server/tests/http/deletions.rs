@@ -164,12 +164,11 @@ async fn what_is_wrong_with_a_request_is_said_in_lokis_words() {
             "max_interval can't be greater than the interval to be deleted (1s)\n",
         ),
         (
-            r#"{a="b"} | json"#,
+            r#"{a="b"} | line_format "{{ nothing }}" |= "x""#,
             "0000000000",
             "0000000001",
             "",
-            "invalid query expression: rows are chosen by stream matchers and the line filters |=, !=, |~ and !~ \
-             with texts that compile, not by `| json`\n",
+            "invalid query expression: parse error : stage",
         ),
     ] {
         let parameters = [("query", query), ("start", start), ("end", end), ("max_interval", interval)];

@@ -27,7 +27,7 @@ pub(crate) use line_filters::LineFilters;
 pub(crate) use pool::ReadPool;
 pub(crate) use series::series;
 pub(crate) use store_scan::StoreScan;
-pub(crate) use volumes::volumes;
+pub(crate) use volumes::count;
 
 use timberyard_model::Cancellation;
 use timberyard_model::scan::ScanError;

@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use crate::core::Core;
 
 /// What a label set takes beside itself, in bytes: its place in a table that may be half empty.
-pub(super) const STREAM_OVERHEAD_BYTES: usize = 48;
+const STREAM_OVERHEAD_BYTES: usize = 48;
 
 /// The label sets found so far, within a limit.
 struct Found {

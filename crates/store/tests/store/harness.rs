@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, mpsc};
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
-use timberyard_model::counting::Cuts;
+use timberyard_model::counting::{CountedCell, Cuts};
 use timberyard_model::label_values::LabelQuestion;
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::rows::RowsBuilder;
@@ -214,12 +214,37 @@ pub(crate) fn check_index(
     let volumes: Vec<_> =
         volumes.into_iter().map(|volume| (volume.labels, (volume.rows, volume.bytes))).collect();
     assert_eq!(volumes, counts.clone().into_iter().collect::<Vec<_>>());
+    check_steps(store, &request, &rows);
     let series = store.series(&request).expect("listed");
     assert!(series.is_sorted());
     let series: BTreeSet<Labels> = series.into_iter().collect();
     assert!(counts.keys().all(|labels| series.contains(labels)), "no stream with rows is missing");
     assert!(series.iter().all(|labels| accepts_all(selector, labels)));
     check_labels(store, &request, &series);
+}
+
+/// Rows and bytes of each stream between cuts.
+fn check_steps(store: &Store, request: &SeriesRequest, rows: &[PlainRow]) {
+    for (period_ns, cut) in [(60_000_000_000, -1), (3_600_000_000_000, -1), (7_919_000_017, 12_345)] {
+        let cuts = Cuts::every(period_ns, [cut, cut]);
+        type Counts = BTreeMap<(Labels, i64), (u64, u64)>;
+        let add = |counts: &mut Counts, labels: &Labels, time: Timestamp, rows: u64, bytes: u64| {
+            let count = counts
+                .entry((labels.clone(), (time.as_nanos() - cut - 1).div_euclid(period_ns)))
+                .or_default();
+            *count = (count.0 + rows, count.1 + bytes);
+        };
+        let (mut expected, mut found) = (Counts::new(), Counts::new());
+        for row in rows {
+            add(&mut expected, &row.labels, row.time, 1, row.line.len() as u64);
+        }
+        let mut visit = |labels: &Labels, cell: &CountedCell| {
+            add(&mut found, labels, cell.time, cell.rows, cell.line_bytes);
+            Ok(())
+        };
+        store.count(request, cuts, &mut visit).expect("counted");
+        assert_eq!(found, expected, "every {period_ns} ns");
+    }
 }
 
 /// Compares labels and their values with those of the streams. A head that is cut in the background may
