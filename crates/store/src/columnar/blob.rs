@@ -14,7 +14,7 @@ use super::column_search::hex_may_hold;
 use super::frame::{Frame, Stamp, longest_outside};
 use super::needle::{Needle, Piece, Test};
 use super::strings::Budget;
-use super::templates::Template;
+use super::templates::Literals;
 use super::ways::ways;
 use crate::codec::{Malformed, Reader, put_bytes, put_varint};
 
@@ -164,7 +164,7 @@ fn outline_len(column: &[u8]) -> Result<usize, Malformed> {
         }
         NESTED => {
             for _ in 0..reader.count()? {
-                Template::parse(&mut reader)?;
+                Literals::parse(&mut reader)?;
             }
         }
         _ => {}
@@ -192,28 +192,58 @@ pub(super) fn may_hold(beginning: &[u8], is_all: bool, piece: Piece<'_>) -> bool
 }
 
 /// Whether a value of a nested column with these templates and slots could hold the needle.
-fn nested_may_hold(outline: &[u8], slots: &[Stamp], needle: &Needle) -> Result<bool, Malformed> {
+fn nested_may_hold(outline: &[u8], stamps: &[Stamp], needle: &Needle) -> Result<bool, Malformed> {
+    let mut reader = Reader::new(outline);
+    reader.byte()?;
+    let templates = reader.count()?;
+    let (mut beginning, mut slots) = (reader, 0);
+    for _ in 0..templates {
+        slots += Literals::parse(&mut beginning)?.slots();
+    }
+    if slots != stamps.len() {
+        return Err(Malformed("a nested column has not as many stamps as slots"));
+    }
     // Bytes of kinds that no slot has lie in literals, side by side here even where a value between them is empty.
-    let in_slots = slots.iter().fold(0, |kinds, stamp| kinds | stamp.kinds());
+    let in_slots = stamps.iter().fold(0, |kinds, stamp| kinds | stamp.kinds());
     let piece = needle.piece();
     let in_literals = longest_outside(in_slots, piece.bytes());
     if !piece.ignores_case() && memchr::memmem::find(outline, in_literals).is_none() {
         return Ok(false);
     }
-    let mut reader = Reader::new(outline);
-    reader.byte()?;
-    let mut slots = slots.iter();
-    for _ in 0..reader.count()? {
-        let template = Template::parse(&mut reader)?;
-        let stamps: Vec<&Stamp> = slots.by_ref().take(template.slots()).collect();
-        if template.literals().any(|literal| needle.find(literal).is_some()) {
+    let mut stamps = stamps;
+    for _ in 0..templates {
+        let template = Literals::parse(&mut reader)?;
+        let (of_template, rest) = stamps.split_at_checked(template.slots()).unwrap_or((stamps, &[]));
+        stamps = rest;
+        if template.iter().any(|literal| needle.find(literal).is_some()) {
             return Ok(true);
         }
         let may_hold =
-            |slot: usize, piece: Piece<'_>| stamps.get(slot).is_none_or(|stamp| stamp.may_hold(piece));
-        if ways(&template, needle, &may_hold).is_none_or(|ways| !ways.is_empty()) {
+            |slot: usize, piece: Piece<'_>| of_template.get(slot).is_none_or(|stamp| stamp.may_hold(piece));
+        if ways(template.iter(), needle, &may_hold).is_none_or(|ways| !ways.is_empty()) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use timberyard_model::required_literals::Literal;
+
+    use super::*;
+
+    #[test]
+    fn a_nested_column_with_too_few_or_too_many_stamps_is_refused() {
+        // One template: `a`, a slot, `b`, a slot, nothing.
+        let outline = [NESTED, 1, 2, 1, 1, 0, b'a', b'b'];
+        let needle = |text: &str| Needle::new(&Literal::from(text.as_bytes())).expect("a literal");
+        let ask = |stamps: usize, text| {
+            nested_may_hold(&outline, &vec![Stamp::of_digits(3); stamps], &needle(text))
+        };
+        assert_eq!((ask(2, "a123b"), ask(2, "ab45"), ask(2, "x")), (Ok(true), Ok(true), Ok(false)));
+        for stamps in [0, 1, 3] {
+            assert!(ask(stamps, "x").is_err() && ask(stamps, "a1").is_err(), "{stamps}");
+        }
+    }
 }

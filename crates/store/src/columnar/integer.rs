@@ -82,23 +82,10 @@ pub(super) fn encode_within<T: Copy + Into<u64>>(numbers: &[T], bounds: Bounds, 
 
 /// Reads `count` numbers.
 pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, Malformed> {
-    let mode = reader.byte()?;
-    let base = reader.varint()?;
-    let width = usize::from(reader.byte()?);
-    if width > 8 || mode > TO_PREVIOUS {
-        return Err(Malformed("a number column has no such form"));
-    }
-    let size = width.checked_mul(count).ok_or(Malformed("a number column is too long"))?;
-    let body = reader.take(size)?;
-    let mut numbers = vec![0_u64; count];
-    for plane in 0..width {
-        let bytes = &body[plane * count..][..count];
-        numbers.iter_mut().zip(bytes).for_each(|(number, byte)| *number |= u64::from(*byte) << (8 * plane));
-    }
-    if mode == TO_LEAST {
-        numbers.iter_mut().for_each(|number| *number = number.wrapping_add(base));
-    } else {
-        let mut previous = base;
+    let planes = Planes::read(reader, count)?;
+    let mut numbers = planes.sums();
+    if planes.mode == TO_PREVIOUS {
+        let mut previous = planes.base;
         for number in &mut numbers {
             previous = previous.wrapping_add(unzigzag(*number) as u64);
             *number = previous;
@@ -107,12 +94,62 @@ pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, 
     Ok(numbers)
 }
 
+/// Numbers still as planes of bytes.
+struct Planes<'r> {
+    mode: u8,
+    base: u64,
+    count: usize,
+    width: usize,
+    bytes: &'r [u8],
+}
+
+impl<'r> Planes<'r> {
+    fn read(reader: &mut Reader<'r>, count: usize) -> Result<Self, Malformed> {
+        let mode = reader.byte()?;
+        let base = reader.varint()?;
+        let width = usize::from(reader.byte()?);
+        if width > 8 || mode > TO_PREVIOUS {
+            return Err(Malformed("a number column has no such form"));
+        }
+        let size = width.checked_mul(count).ok_or(Malformed("a number column is too long"))?;
+        Ok(Self { mode, base, count, width, bytes: reader.take(size)? })
+    }
+
+    fn plane(&self, plane: usize) -> &'r [u8] {
+        &self.bytes[plane * self.count..][..self.count]
+    }
+
+    /// Differences to the least with it, the others as they are. Numbers of few bytes are put together in one go.
+    fn sums(&self) -> Vec<u64> {
+        let least = if self.mode == TO_LEAST { self.base } else { 0 };
+        match self.width {
+            0 => vec![least; self.count],
+            1 => self.plane(0).iter().map(|byte| least.wrapping_add(u64::from(*byte))).collect(),
+            2 => {
+                let pairs = self.plane(0).iter().zip(self.plane(1));
+                pairs
+                    .map(|(low, high)| least.wrapping_add(u16::from_le_bytes([*low, *high]).into()))
+                    .collect()
+            }
+            width => {
+                let mut numbers = vec![0_u64; self.count];
+                for plane in 0..width {
+                    let bytes = self.plane(plane);
+                    numbers
+                        .iter_mut()
+                        .zip(bytes)
+                        .for_each(|(number, byte)| *number |= u64::from(*byte) << (8 * plane));
+                }
+                numbers.iter_mut().for_each(|number| *number = number.wrapping_add(least));
+                numbers
+            }
+        }
+    }
+}
+
 /// Passes over `count` numbers.
 pub(super) fn skip(reader: &mut Reader<'_>, count: usize) -> Result<(), Malformed> {
-    reader.byte()?;
-    reader.varint()?;
-    let width = usize::from(reader.byte()?);
-    reader.take(width.saturating_mul(count)).map(|_| ())
+    Planes::read(reader, count).map(|_| ())
 }
 
 /// Reads `count` numbers that are all below `bound`, or says `otherwise`.
@@ -122,12 +159,21 @@ pub(crate) fn decode_places(
     bound: usize,
     otherwise: &'static str,
 ) -> Result<Vec<u32>, Malformed> {
-    let places: Vec<u32> = decode(reader, count)?
-        .into_iter()
-        // Too large for 32 bits is too large for any bound.
-        .map(|number| u32::try_from(number).unwrap_or(u32::MAX))
-        .collect();
-    if places.iter().any(|place| *place as usize >= bound) {
+    let mut ahead = *reader;
+    let planes = Planes::read(&mut ahead, count)?;
+    let places: Vec<u32> = match (planes.mode, planes.width, u32::try_from(planes.base)) {
+        // Most are: a few templates or words of a dictionary.
+        (TO_LEAST, 1, Ok(least)) => {
+            *reader = ahead;
+            planes.plane(0).iter().map(|byte| least.saturating_add(u32::from(*byte))).collect()
+        }
+        _ => {
+            // Too large for 32 bits is too large for any bound.
+            let numbers = decode(reader, count)?.into_iter();
+            numbers.map(|number| u32::try_from(number).unwrap_or(u32::MAX)).collect()
+        }
+    };
+    if places.iter().copied().max().is_some_and(|most| most as usize >= bound) {
         return Err(Malformed(otherwise));
     }
     Ok(places)
@@ -145,10 +191,25 @@ mod tests {
             vec![u64::MAX, 0, 1 << 63],
             (0..1000).map(|i| 1_700_000_000_000 + i * 3).collect(),
             (0..1000).map(|i| i * i % 977).collect::<Vec<u64>>(),
+            (0..1000).map(|i| 70 + i * i % 200).collect(),
+            (0..1000).map(|i| u64::MAX - i * i % 200_000).collect(),
+            vec![u64::MAX; 9],
         ] {
             let mut bytes = Vec::new();
             encode(&numbers, &mut bytes);
-            assert_eq!(decode(&mut Reader::new(&bytes), numbers.len()), Ok(numbers));
+            let (mut passing, mut reader) = (Reader::new(&bytes), Reader::new(&bytes));
+            skip(&mut passing, numbers.len()).expect("valid");
+            assert!(passing.is_empty());
+            let most = numbers.iter().copied().max().unwrap_or(0) as usize;
+            if most < 100_000 {
+                let places = decode_places(&mut Reader::new(&bytes), numbers.len(), most + 1, "too large");
+                let places: Vec<u64> = places.expect("small").into_iter().map(u64::from).collect();
+                assert_eq!(places, numbers);
+                let refused = decode_places(&mut Reader::new(&bytes), numbers.len(), most, "too large");
+                assert!(refused.is_err() || numbers.is_empty());
+            }
+            assert_eq!(decode(&mut reader, numbers.len()), Ok(numbers));
+            assert!(reader.is_empty());
         }
     }
 }

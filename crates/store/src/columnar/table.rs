@@ -139,11 +139,13 @@ impl<'g> Table<'g> {
 
     /// Rows with these templates, still without columns.
     pub(super) fn of(templates: Vec<Template>, ids: Vec<u32>) -> Result<Self, Malformed> {
-        let mut templates: Vec<(Template, usize)> =
-            templates.into_iter().map(|template| (template, 0)).collect();
-        for id in &ids {
-            templates.get_mut(*id as usize).ok_or(NO_TEMPLATE)?.1 += 1;
+        // Two counters in turn: rows that follow each other are mostly of one template.
+        let mut rows = vec![[0_usize; 2]; templates.len()];
+        for (row, id) in ids.iter().enumerate() {
+            rows.get_mut(*id as usize).ok_or(NO_TEMPLATE)?[row % 2] += 1;
         }
+        let rows = rows.into_iter().map(|[even, odd]| even + odd);
+        let templates: Vec<(Template, usize)> = templates.into_iter().zip(rows).collect();
         let table = Self::without_ids(templates, ids.len())?;
         Ok(Self { ids: OnceCell::from(ids), ..table })
     }
@@ -287,7 +289,7 @@ impl<'g> Filled<'g> {
             let blob = self.slots.get(slot).and_then(|slot| slot.blob.as_ref());
             blob.is_none_or(|blob| blob.may_hold(piece))
         };
-        let Some(ways) = ways(&self.template, needle, &may_hold) else {
+        let Some(ways) = ways(self.template.literals(), needle, &may_hold) else {
             let rows = self.spell_all(budget)?;
             return Ok(needle.search(&rows.bytes, &rows.ends));
         };

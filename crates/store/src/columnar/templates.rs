@@ -93,6 +93,11 @@ impl<'g> Literals<'g> {
         Ok(Self { lens, count: slots + 1, bytes: reader.take(total)? })
     }
 
+    /// Slots between them.
+    pub(super) fn slots(&self) -> usize {
+        self.count - 1
+    }
+
     /// In their order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &'g [u8]> + use<'g> {
         let Self { mut lens, count, mut bytes } = *self;

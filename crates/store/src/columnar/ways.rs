@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 
 use super::needle::{Needle, Piece, Test};
-use super::templates::Template;
 
 /// Ways before it is cheaper to spell rows out.
 const WAYS_MAX: usize = 64;
@@ -13,21 +12,22 @@ const WAYS_MAX: usize = 64;
 /// One way to lay a needle along a template: every test must pass on its slot.
 pub(super) type Way<'n> = Vec<(usize, Test<'n>)>;
 
-/// All ways, or `None` when there are more than is worth testing. Ways in which a slot would have to hold a piece that, as
+/// All ways to lay it along a template of these literals, or `None` when there are more than is worth testing. Ways in which a slot would have to hold a piece that, as
 /// `may_hold` says, it cannot are left out; what a slot cannot hold, it cannot hold as a part of more either.
-pub(super) fn ways<'n>(
-    template: &Template,
+pub(super) fn ways<'t, 'n>(
+    literals: impl Iterator<Item = &'t [u8]>,
     needle: &'n Needle,
     may_hold: &dyn Fn(usize, Piece<'n>) -> bool,
 ) -> Option<Vec<Way<'n>>> {
     let whole = needle.piece();
     let mut laying = Laying {
         may_hold,
-        literals: template.literals().map(|literal| whole.folded(literal)).collect(),
+        literals: literals.map(|literal| whole.folded(literal)).collect(),
         way: Vec::new(),
         ways: Vec::new(),
     };
-    for slot in 0..template.slots() {
+    let slots = laying.literals.len().saturating_sub(1);
+    for slot in 0..slots {
         // It begins in the literal before the slot, and goes on into it.
         if let Some(last) = laying.literals[slot].last().copied() {
             for len in 1..=laying.literals[slot].len().min(whole.len().saturating_sub(1)) {
@@ -42,7 +42,7 @@ pub(super) fn ways<'n>(
             laying.ways.push(vec![(slot, Test::Contains(needle))]);
         }
         let after = laying.literals[slot + 1].first().copied();
-        let is_last = slot + 1 == template.slots();
+        let is_last = slot + 1 == slots;
         for len in 1..whole.len() {
             if after.map_or(is_last, |byte| byte != whole.bytes()[len]) {
                 continue;
