@@ -1,8 +1,8 @@
 //! The long hexadecimal words of texts, such as ids of traces and UUIDs, as a filter.
 //!
-//! Of a run of 32 to 128 digits every window of 32 has a key, of one of 16 to 31 the whole run; of a UUID its 32 digits.
+//! Of a run of 32 to 128 digits every window of 32 has a key, of one of 16 to 31 its first 16; of a UUID its 32 digits.
 //! Case counts for nothing. So a text with 32 digits in a row has windows that are all known where the text is, whatever stands beside
-//! them; a shorter run has to stand alone, or be as long as the longest.
+//! them. Of a shorter run it must be clear where it begins, and that it is no part of one of 32.
 
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ pub(super) fn is_uuid(progress: UuidProgress) -> bool {
 pub(super) struct Identifiers {
     /// Of windows and UUIDs.
     long: Vec<u64>,
-    /// Of shorter runs.
+    /// Of the beginnings of shorter runs.
     short: Vec<u64>,
     longest: usize,
     unknown_long: bool,
@@ -77,7 +77,7 @@ pub(super) struct Identifiers {
 pub(super) struct IdentifierFilter<'g> {
     /// No run of digits is longer than this, or than 15.
     pub(super) longest: usize,
-    /// Whether each window, each shorter run, and each UUID has a key.
+    /// Whether each window, each beginning of a shorter run, and each UUID has a key.
     pub(super) knows_long: bool,
     pub(super) knows_short: bool,
     pub(super) knows_uuids: bool,
@@ -129,7 +129,7 @@ impl Identifiers {
     fn add_run(&mut self, run: &[u8]) {
         self.longest = self.longest.max(run.len());
         if run.len() < WINDOW {
-            self.short.push(run_key(run));
+            self.short.push(run_key(&run[..RUN_MIN]));
         } else if run.len() <= RUN_MAX {
             self.long.extend(run.windows(WINDOW).map(run_key));
         } else {
@@ -203,8 +203,8 @@ impl IdentifierFilter<'_> {
         while let Some(found) = needle.get(start..).and_then(|rest| rest.iter().position(|b| is_digit(*b))) {
             start += found;
             let len = needle[start..].iter().take_while(|byte| is_digit(**byte)).count();
-            let stands_alone = start > 0 && start + len < needle.len();
-            if !self.may_hold_run(&needle[start..start + len], stands_alone) {
+            let is_bounded = (start > 0, start + len < needle.len());
+            if !self.may_hold_run(&needle[start..start + len], is_bounded) {
                 return false;
             }
             start += len;
@@ -213,7 +213,8 @@ impl IdentifierFilter<'_> {
         !self.knows_uuids || needle.windows(UUID_BYTES).all(is_known)
     }
 
-    fn may_hold_run(&self, run: &[u8], stands_alone: bool) -> bool {
+    /// `is_bounded` says whether something else stands before the run, and behind it.
+    fn may_hold_run(&self, run: &[u8], is_bounded: (bool, bool)) -> bool {
         if run.len() < RUN_MIN {
             return true;
         }
@@ -224,8 +225,9 @@ impl IdentifierFilter<'_> {
             return !self.knows_long
                 || run.windows(WINDOW).take(WINDOWS_ASKED).all(|window| self.has(run_key(window)));
         }
-        let is_whole = stands_alone || run.len() == self.longest;
-        !self.knows_short || !is_whole || self.has(run_key(run))
+        let (begins, ends) = is_bounded;
+        let is_short = run.len() == self.longest || begins && (ends || self.longest < WINDOW);
+        !self.knows_short || !is_short || self.has(run_key(&run[..RUN_MIN]))
     }
 
     fn has(&self, key: u64) -> bool {
@@ -273,21 +275,13 @@ fn places(key: u64, probes: u8, bytes: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The key of at most 32 digits: the hash of them packed two a byte, behind the last of an odd number a zero, and of their number
-/// where it is not 32.
+/// The key of 32 digits, or of 16: the hash of them packed two a byte.
 fn run_key(run: &[u8]) -> u64 {
-    let mut packed = [0_u8; WINDOW / 2 + 1];
-    for (pair, byte) in run.chunks(2).zip(&mut packed) {
-        let nibble = |at: usize| pair.get(at).map_or(0, |digit| nibble(*digit));
-        *byte = nibble(0) << 4 | nibble(1);
+    let mut packed = [0_u8; WINDOW / 2];
+    for (pair, byte) in run.as_chunks::<2>().0.iter().zip(&mut packed) {
+        *byte = nibble(pair[0]) << 4 | nibble(pair[1]);
     }
-    match run.len() {
-        WINDOW => xxh3_64(&packed[..WINDOW / 2]),
-        len => {
-            packed[WINDOW / 2] = len as u8;
-            xxh3_64(&packed)
-        }
-    }
+    xxh3_64(packed.get(..run.len() / 2).unwrap_or(&packed))
 }
 
 /// The number that a digit is.
@@ -347,6 +341,7 @@ mod tests {
             wrongly_held += usize::from(filter.may_hold(uuid(i + 9000).as_bytes()));
             // Could be a part of a longer word.
             assert!(filter.may_hold(&id(i + 9000).as_bytes()[..16]));
+            assert!(filter.may_hold(format!("={}", &id(i + 9000)[..16]).as_bytes()));
             wrongly_held += usize::from(filter.may_hold(format!("={} ", &id(i + 9000)[..16]).as_bytes()));
         }
         assert!(wrongly_held < 600, "{wrongly_held}");
@@ -365,6 +360,18 @@ mod tests {
         }
         identifiers.read("f".repeat(RUN_MAX + 1).as_bytes());
         assert!(identifiers.filter(64, &mut bits).may_hold(id(7).as_bytes()));
+    }
+
+    #[test]
+    fn of_short_words_the_beginning_tells_where_there_are_no_long_ones() {
+        let mut identifiers = Identifiers::default();
+        (0..100).for_each(|i| identifiers.read(format!("blk_{}", &id(i)[..16 + i as usize % 9]).as_bytes()));
+        let mut bits = Vec::new();
+        let filter = identifiers.filter(1000, &mut bits);
+        assert!((0..100).all(|i| filter.may_hold(format!("_{}", &id(i)[..16]).as_bytes())));
+        let absent = |i: u64| format!("_{}", &id(i + 500)[..20]);
+        assert!((0..100).filter(|i| filter.may_hold(absent(*i).as_bytes())).count() < 20);
+        assert!((0..100).all(|i| filter.may_hold(&absent(i).as_bytes()[1..])));
     }
 
     #[test]
