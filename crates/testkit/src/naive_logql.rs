@@ -266,11 +266,15 @@ fn sample(aggregation: &RangeAggregation, working: &mut WorkingRow<'_>) -> Resul
     Ok((filters.process(working) == Verdict::Keep).then_some(value))
 }
 
-/// The labels that a grouping leaves.
+/// The labels that a grouping leaves, empty ones too.
 fn restricted(grouping: &Grouping, labels: &Labels) -> Labels {
-    Labels::from_pairs(
+    Labels::keeping_empty(
         labels.iter().filter(|(name, _)| grouping.labels.iter().any(|n| n == name) != grouping.without),
     )
+}
+
+fn without_empty(labels: &Labels) -> Labels {
+    Labels::from_pairs(labels.iter())
 }
 
 fn mean(values: &[f64]) -> f64 {
@@ -347,7 +351,9 @@ fn aggregate(aggregation: &VectorAggregation, vector: Vector) -> Vector {
     let grouping = aggregation.grouping.clone().unwrap_or_default();
     let mut groups: BTreeMap<Labels, Vector> = BTreeMap::new();
     for (labels, value) in vector {
-        groups.entry(restricted(&grouping, &labels)).or_default().push((labels, value));
+        let left = restricted(&grouping, &labels);
+        let left = if grouping.without { without_empty(&left) } else { left };
+        groups.entry(left).or_default().push((labels, value));
     }
     let keep = aggregation.parameter.unwrap_or(u64::MAX) as usize;
     let mut results = Vector::new();
@@ -389,9 +395,11 @@ fn outcome(operation: &BinaryOperation, left: f64, right: f64, shown: f64) -> Op
 fn combine(operation: &BinaryOperation, left: &Vector, right: &Vector) -> Result<Vector, Failure> {
     let matching = &operation.matching;
     let agree = |labels: &Labels| match &matching.labels {
-        MatchingLabels::On(names) => restricted(&Grouping { without: false, labels: names.clone() }, labels),
+        MatchingLabels::On(names) => {
+            without_empty(&restricted(&Grouping { without: false, labels: names.clone() }, labels))
+        }
         MatchingLabels::Ignoring(names) => {
-            restricted(&Grouping { without: true, labels: names.clone() }, labels)
+            without_empty(&restricted(&Grouping { without: true, labels: names.clone() }, labels))
         }
     };
     let has_match =
@@ -418,7 +426,7 @@ fn combine(operation: &BinaryOperation, left: &Vector, right: &Vector) -> Result
             continue;
         };
         let mut result =
-            if matching.cardinality == Cardinality::OneToOne { agree(labels) } else { labels.clone() };
+            if matching.cardinality == Cardinality::OneToOne { agree(labels) } else { without_empty(labels) };
         for name in &matching.include {
             result = result.with(name, other_labels.get(name).unwrap_or(""));
         }

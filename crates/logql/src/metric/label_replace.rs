@@ -23,7 +23,7 @@ fn replaced(replace: &LabelReplace, labels: &Labels) -> Option<Labels> {
     let mut value = Vec::new();
     captures.expand(replace.replacement.as_bytes(), &mut value);
     let value: Cow<'_, str> = String::from_utf8_lossy(&value);
-    Some(labels.with(&replace.target, &value))
+    Some(Labels::from_pairs(labels.with(&replace.target, &value).iter()))
 }
 
 #[cfg(test)]

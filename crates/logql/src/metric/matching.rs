@@ -48,7 +48,6 @@ pub(super) fn matches(
 /// The labels that have to agree.
 fn signature(matching: &VectorMatching, labels: &Labels) -> Labels {
     match &matching.labels {
-        MatchingLabels::Ignoring(ignored) if ignored.is_empty() => labels.clone(),
         MatchingLabels::Ignoring(ignored) => without(labels, ignored),
         MatchingLabels::On(named) => only(labels, named),
     }
@@ -59,12 +58,13 @@ pub(super) fn result_labels(matching: &VectorMatching, many: &Labels, one: &Labe
     let base = match (&matching.labels, matching.cardinality) {
         (MatchingLabels::Ignoring(ignored), Cardinality::OneToOne) => without(many, ignored),
         (MatchingLabels::On(named), Cardinality::OneToOne) => only(many, named),
-        _ => many.clone(),
+        _ => without(many, &[]),
     };
     // A label that the "one" side lacks is taken away: an empty value does that.
     matching.include.iter().fold(base, |labels, name| labels.with(name, one.get(name).unwrap_or("")))
 }
 
+/// Without empty labels, too: they are as good as absent where series find each other.
 fn without(labels: &Labels, names: &[String]) -> Labels {
     Labels::from_pairs(labels.iter().filter(|(name, _)| !names.iter().any(|unwanted| unwanted == name)))
 }

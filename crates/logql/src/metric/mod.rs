@@ -180,6 +180,9 @@ impl Evaluation<'_> {
             }
             (inner, _) => self.series(inner)?,
         };
+        if aggregation.operation == VectorOperation::ApproximateTopK && self.request.step_ns != 0 {
+            return Err(QueryError::Invalid("approx_topk is only supported on instant queries".to_owned()));
+        }
         Ok(Value::Series(self.replaced(inner, |inner| vector::aggregate(aggregation, inner))?))
     }
 

@@ -134,8 +134,10 @@ impl SeriesIndex {
             SeriesLabels::None if grouped => {}
             SeriesLabels::By(names) if grouped => {
                 for name in names {
-                    let value = row.get(name).map_or("", |(_, value)| value);
-                    self.key.extend_from_slice(value.as_bytes());
+                    // A label that is there and empty is another than one that is not there.
+                    let value = row.get(name);
+                    self.key.push(u8::from(value.is_some()));
+                    self.key.extend_from_slice(value.map_or("", |(_, value)| value).as_bytes());
                     self.key.push(0xff);
                 }
             }
@@ -147,8 +149,7 @@ impl SeriesIndex {
                 self.unsorted.clear();
                 let (text, spans) = (&mut self.unsorted, &mut self.spans);
                 row.for_each_label(|_, name, value| {
-                    // An empty label is an absent one.
-                    if !value.is_empty() && !without.iter().any(|unwanted| unwanted == name) {
+                    if !without.iter().any(|unwanted| unwanted == name) {
                         let start = text.len();
                         text.push_str(name);
                         let middle = text.len();
@@ -175,10 +176,10 @@ impl SeriesIndex {
         let labels =
             match &self.wanted {
                 SeriesLabels::None if grouped => Labels::default(),
-                SeriesLabels::By(names) if grouped => Labels::from_pairs(
-                    names.iter().map(|name| (name.as_str(), row.get(name).map_or("", |(_, value)| value))),
+                SeriesLabels::By(names) if grouped => Labels::keeping_empty(
+                    names.iter().filter_map(|name| Some((name.as_str(), row.get(name)?.1))),
                 ),
-                _ => Labels::from_pairs(self.spans.iter().map(|span| {
+                _ => Labels::keeping_empty(self.spans.iter().map(|span| {
                     (&self.unsorted[span.start..span.value], &self.unsorted[span.value..span.end])
                 })),
             };
@@ -235,6 +236,13 @@ mod tests {
         assert_eq!(series_of(by, &[]).expect("no error"), r#"{env="prod", trace="t1"}"#);
         let without = SeriesLabels::new(Some(&grouping(true, &["trace", "env"])), Some("took"));
         assert_eq!(series_of(without, &[("took", "3")]).expect("no error"), r#"{app="api"}"#);
+        let empty = SeriesLabels::new(Some(&grouping(false, &["env", "none", "user"])), None);
+        assert_eq!(series_of(empty, &[("user", "")]).expect("no error"), r#"{env="prod", user=""}"#);
+        let all = SeriesLabels::new(None, None);
+        assert_eq!(
+            series_of(all, &[("user", "")]).expect("no error"),
+            r#"{app="api", env="prod", trace="t1", user=""}"#
+        );
         let none = SeriesLabels::new(Some(&grouping(false, &[])), Some("took"));
         assert_eq!(series_of(none, &[]).expect("no error"), "{}");
     }

@@ -71,7 +71,9 @@ fn grouped(grouping: &Grouping, series: Vec<StepSeries>) -> Vec<(Labels, Vec<Ste
 
 fn group_labels(grouping: &Grouping, labels: &Labels) -> Labels {
     let is_named = |name: &str| grouping.labels.iter().any(|named| named == name);
-    Labels::from_pairs(labels.iter().filter(|(name, _)| is_named(name) != grouping.without))
+    let left = labels.iter().filter(|(name, _)| is_named(name) != grouping.without);
+    // As in Loki, what is left over loses its empty labels, and what was asked for does not.
+    if grouping.without { Labels::from_pairs(left) } else { Labels::keeping_empty(left) }
 }
 
 /// One series a group.

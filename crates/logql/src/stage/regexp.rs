@@ -6,11 +6,32 @@ use super::{Stage, Verdict, WorkingRow};
 
 /// Checks an expression for this stage: it must compile and name at least one group, none twice.
 pub(crate) fn check(expression: &str) -> Result<Pattern, String> {
+    if let Some(name) = repeated_name(expression) {
+        return Err(format!("duplicate extracted label name '{name}'"));
+    }
     let pattern = Pattern::anywhere(expression).map_err(|error| error.to_string())?;
     if pattern.regex().capture_names().flatten().next().is_none() {
         return Err("at least one named capture must be supplied".to_owned());
     }
     Ok(pattern)
+}
+
+/// The first name that two groups have.
+fn repeated_name(expression: &str) -> Option<&str> {
+    let mut names = Vec::new();
+    // Behind a backslash a parenthesis is none.
+    for (before, group) in expression.match_indices("(?P<") {
+        let escaped = expression[..before].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        let behind = &expression[before + group.len()..];
+        let name = &behind[..behind.find('>').unwrap_or(0)];
+        if !escaped && !name.is_empty() {
+            if names.contains(&name) {
+                return Some(name);
+            }
+            names.push(name);
+        }
+    }
+    None
 }
 
 /// Takes the named groups of the first match; a line without one goes on as it is.

@@ -392,17 +392,15 @@ impl<'a> WorkingRow<'a> {
         if let Some(error) = self.error() {
             visit(Category::Parsed, ERROR_LABEL, error);
         }
-        if !self.error_details.is_empty() {
+        // Details that are left alone show only beside something else, as in Loki.
+        if !self.error_details.is_empty() && self.is_changed() {
             visit(Category::Parsed, ERROR_DETAILS_LABEL, &self.error_details);
         }
     }
 
     /// Whether any label differs from the stream's.
     pub fn is_changed(&self) -> bool {
-        !self.added.is_empty()
-            || !self.deleted.is_empty()
-            || self.error().is_some()
-            || !self.error_details.is_empty()
+        !self.added.is_empty() || !self.deleted.is_empty() || self.error().is_some()
     }
 
     /// All labels as one set, empty ones too. Costs nothing when no stage changed any and there is no metadata.

@@ -233,6 +233,10 @@ fn number_length(text: &str) -> usize {
         }
         return exponent_end(bytes, end, b'p').unwrap_or(end);
     }
+    // Binary and octal numbers are words of the language, and nothing can be made of them.
+    if bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'b' | b'B' | b'o' | b'O') {
+        return digits(2, u8::is_ascii_digit);
+    }
     let mut end = digits(0, u8::is_ascii_digit);
     if bytes.get(end) == Some(&b'.') {
         end = digits(end + 1, u8::is_ascii_digit);

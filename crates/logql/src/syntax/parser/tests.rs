@@ -194,6 +194,18 @@ fn queries_that_make_no_sense_are_refused() {
             "parse error : unexpected literal for right leg of logical/set binary operation (or): 1.000000",
         ),
         (
+            "0b1010",
+            r#"parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0b1010": invalid syntax"#,
+        ),
+        (
+            r#"{a="b"} | x > 0o17"#,
+            r#"parse error : unable to parse literal as a float: strconv.ParseFloat: parsing "0o17": invalid syntax"#,
+        ),
+        (
+            r#"{a="b"} | regexp `(?P<x>.)(?P<y>.)(?P<x>.)`"#,
+            "parse error : invalid regexp parser: duplicate extracted label name 'x'",
+        ),
+        (
             r#"{a="b"} | regexp "x""#,
             "parse error : invalid regexp parser: at least one named capture must be supplied",
         ),
