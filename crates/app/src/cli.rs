@@ -130,6 +130,26 @@ pub(crate) enum Direction {
     Forward,
 }
 
+/// How lines are shown.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct LineArguments {
+    /// How lines are shown.
+    #[arg(long, short, value_enum, default_value_t)]
+    pub(crate) output: Output,
+    /// Show no labels.
+    #[arg(long)]
+    pub(crate) no_labels: bool,
+    /// Of the labels show only this one; may be given many times.
+    #[arg(long, value_name = "NAME", conflicts_with = "no_labels")]
+    pub(crate) include_label: Vec<String>,
+    /// Do not show this label; may be given many times.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) exclude_label: Vec<String>,
+    /// Give each stream its colour although standard output is no terminal.
+    #[arg(long)]
+    pub(crate) colored_output: bool,
+}
+
 /// Flags of `query`.
 #[derive(Args, Debug)]
 pub(crate) struct QueryArguments {
@@ -154,9 +174,8 @@ pub(crate) struct QueryArguments {
     /// Ask for at most this many lines at once; a server may allow fewer.
     #[arg(long, default_value_t = 5000)]
     pub(crate) batch: usize,
-    /// How lines are shown.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) lines: LineArguments,
     /// Which lines come first.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) direction: Direction,
@@ -194,9 +213,8 @@ pub(crate) struct TailArguments {
     /// Show at most this many of the lines before.
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
-    /// How lines are shown.
-    #[arg(long, short, value_enum, default_value_t)]
-    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) lines: LineArguments,
     /// Say nothing but lines: not that the connection was lost, nor that lines were left out.
     #[arg(long, short)]
     pub(crate) quiet: bool,

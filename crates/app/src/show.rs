@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Map, Value};
 use timberyard_model::Timestamp;
 
-use crate::cli::Output;
+use crate::cli::{LineArguments, Output};
 use crate::failure::Failure;
 
 /// A line as a server gave it.
@@ -26,25 +26,31 @@ pub(crate) struct ShownLine {
 /// Writes lines to standard output.
 pub(crate) struct LineWriter {
     out: io::BufWriter<io::Stdout>,
-    output: Output,
-    is_terminal: bool,
+    form: LineForm,
+}
+
+/// How lines are shown.
+struct LineForm {
+    arguments: LineArguments,
+    coloured: bool,
 }
 
 impl LineWriter {
-    /// A writer in the given form; colours only on a terminal.
-    pub(crate) fn new(output: Output) -> Self {
+    /// A writer in the given form; colours only on a terminal, if nobody asks for them.
+    pub(crate) fn new(arguments: &LineArguments) -> Self {
         let out = io::stdout();
-        let is_terminal = io::IsTerminal::is_terminal(&out);
-        Self { out: io::BufWriter::new(out), output, is_terminal }
+        let coloured = arguments.colored_output || io::IsTerminal::is_terminal(&out);
+        let form = LineForm { arguments: arguments.clone(), coloured };
+        Self { out: io::BufWriter::new(out), form }
     }
 
     /// Writes one line.
     pub(crate) fn write(&mut self, line: &ShownLine) -> Result<(), Failure> {
-        if let (Output::Raw, Some(bytes)) = (self.output, &line.bytes) {
+        if let (Output::Raw, Some(bytes)) = (self.form.arguments.output, &line.bytes) {
             let written = self.out.write_all(bytes).and_then(|()| self.out.write_all(b"\n"));
             return written.map_err(|error| Failure::output(&error));
         }
-        let text = format(line, self.output, self.is_terminal);
+        let text = self.form.text(line);
         writeln!(self.out, "{text}").map_err(|error| Failure::output(&error))
     }
 
@@ -59,22 +65,42 @@ impl LineWriter {
     }
 }
 
-fn format(line: &ShownLine, output: Output, coloured: bool) -> String {
-    match output {
-        Output::Raw => line.text.clone(),
-        Output::Jsonl => {
-            let mut object = Map::new();
-            object.insert("labels".to_owned(), Value::Object(line.labels.clone()));
-            object.insert("line".to_owned(), Value::String(line.text.clone()));
-            object.insert("timestamp".to_owned(), Value::String(line.timestamp.to_string()));
-            Value::Object(object).to_string()
+impl LineForm {
+    fn text(&self, line: &ShownLine) -> String {
+        match self.arguments.output {
+            Output::Raw => line.text.clone(),
+            Output::Jsonl => {
+                let mut object = Map::new();
+                if !self.arguments.no_labels {
+                    object.insert("labels".to_owned(), Value::Object(self.labels(line)));
+                }
+                object.insert("line".to_owned(), Value::String(line.text.clone()));
+                object.insert("timestamp".to_owned(), Value::String(line.timestamp.to_string()));
+                Value::Object(object).to_string()
+            }
+            Output::Default => {
+                let (dim, colour) = match self.coloured {
+                    // By all labels, so that a stream keeps its colour.
+                    true => (Style::new().dimmed(), colour_of(&selector(&line.labels))),
+                    false => (Style::new(), Style::new()),
+                };
+                let time = format!("{dim}{}{dim:#}", line.timestamp);
+                if self.arguments.no_labels {
+                    return format!("{time} {colour}{}{colour:#}", line.text);
+                }
+                format!("{time} {colour}{}{colour:#} {}", selector(&self.labels(line)), line.text)
+            }
         }
-        Output::Default => {
-            let labels = selector(&line.labels);
-            let dim = if coloured { Style::new().dimmed() } else { Style::new() };
-            let colour = if coloured { colour_of(&labels) } else { Style::new() };
-            format!("{dim}{}{dim:#} {colour}{labels}{colour:#} {}", line.timestamp, line.text)
-        }
+    }
+
+    /// The labels that are shown.
+    fn labels(&self, line: &ShownLine) -> Map<String, Value> {
+        let LineArguments { include_label, exclude_label, .. } = &self.arguments;
+        let mut labels = line.labels.clone();
+        labels.retain(|name, _| {
+            (include_label.is_empty() || include_label.contains(name)) && !exclude_label.contains(name)
+        });
+        labels
     }
 }
 
@@ -110,20 +136,52 @@ pub(crate) fn selector(labels: &Map<String, Value>) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn each_output_shows_what_it_says() {
-        let labels = Map::from_iter([("app".to_owned(), Value::from("a\"b"))]);
-        let line = ShownLine {
+    fn form(output: Output, change: impl FnOnce(&mut LineArguments)) -> LineForm {
+        let mut arguments = LineArguments { output, ..LineArguments::default() };
+        change(&mut arguments);
+        LineForm { arguments, coloured: false }
+    }
+
+    fn line() -> ShownLine {
+        let labels =
+            [("app", "a\"b"), ("env", "x")].map(|(name, value)| (name.to_owned(), Value::from(value)));
+        ShownLine {
             timestamp: Timestamp::from_nanos(1_500_000_000),
-            labels,
+            labels: Map::from_iter(labels),
             text: "hi".to_owned(),
             bytes: None,
-        };
-        assert_eq!(format(&line, Output::Raw, true), "hi");
-        assert_eq!(format(&line, Output::Default, false), r#"1970-01-01T00:00:01.5Z {app="a\"b"} hi"#);
+        }
+    }
+
+    #[test]
+    fn each_output_shows_what_it_says() {
+        for (output, expected) in [
+            (Output::Raw, "hi"),
+            (Output::Default, r#"1970-01-01T00:00:01.5Z {app="a\"b", env="x"} hi"#),
+            (
+                Output::Jsonl,
+                r#"{"labels":{"app":"a\"b","env":"x"},"line":"hi","timestamp":"1970-01-01T00:00:01.5Z"}"#,
+            ),
+        ] {
+            assert_eq!(form(output, |_| ()).text(&line()), expected);
+        }
+    }
+
+    #[test]
+    fn labels_are_shown_as_far_as_they_are_wanted() {
+        let shown = |output, change: fn(&mut LineArguments)| form(output, change).text(&line());
+        assert_eq!(shown(Output::Default, |wanted| wanted.no_labels = true), "1970-01-01T00:00:01.5Z hi");
         assert_eq!(
-            format(&line, Output::Jsonl, true),
-            r#"{"labels":{"app":"a\"b"},"line":"hi","timestamp":"1970-01-01T00:00:01.5Z"}"#
+            shown(Output::Default, |wanted| wanted.include_label = vec!["env".to_owned(), "none".to_owned()]),
+            r#"1970-01-01T00:00:01.5Z {env="x"} hi"#
+        );
+        assert_eq!(
+            shown(Output::Jsonl, |wanted| wanted.exclude_label = vec!["app".to_owned()]),
+            r#"{"labels":{"env":"x"},"line":"hi","timestamp":"1970-01-01T00:00:01.5Z"}"#
+        );
+        assert_eq!(
+            shown(Output::Jsonl, |wanted| wanted.no_labels = true),
+            r#"{"line":"hi","timestamp":"1970-01-01T00:00:01.5Z"}"#
         );
     }
 

@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: &TailArguments) -> Result<(), Failure> {
         arguments,
         endpoint,
         tls,
-        writer: LineWriter::new(arguments.output),
+        writer: LineWriter::new(&arguments.lines),
         start: now().saturating_add_nanos(-parse_span("--since", &arguments.since)?),
         at_start: Vec::new(),
         cursor: None,

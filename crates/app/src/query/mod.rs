@@ -163,7 +163,7 @@ impl Question<'_> {
         if !answer.is_success() {
             return Err(self.failure(&path, answer.problem()));
         }
-        if self.arguments.output == Output::Jsonl {
+        if self.arguments.lines.output == Output::Jsonl {
             return io::stdout().write_all(&answer.body).map_err(|error| Failure::output(&error));
         }
         let text = plan_text(&answer.body).map_err(|reason| self.failure(&path, reason))?;
@@ -182,12 +182,12 @@ impl Question<'_> {
             return Ok(false);
         }
         let mut rows = Rows::new(answer.body);
-        let mut writer = LineWriter::new(self.arguments.output);
+        let mut writer = LineWriter::new(&self.arguments.lines);
         let progress = Progress::of_lines(!self.arguments.quiet);
         while let Some(row) = rows.next_row().map_err(|reason| self.failure(&path, reason))? {
             match row {
                 Row::Line(line) => writer.write(&line)?,
-                Row::Point(point) => writer.write_text(&point.text(self.arguments.output))?,
+                Row::Point(point) => writer.write_text(&point.text(self.arguments.lines.output))?,
                 Row::Warning(message) => self.warn(&message),
                 Row::Error(message) => return Err(self.failure(&path, message)),
             }
@@ -202,7 +202,7 @@ impl Question<'_> {
         let plan = &self.plan;
         let wanted = if self.arguments.all { usize::MAX } else { plan.limit };
         let mut pages = Pages::new(plan.start, plan.end, plan.direction, wanted, self.arguments.batch);
-        let mut writer = LineWriter::new(self.arguments.output);
+        let mut writer = LineWriter::new(&self.arguments.lines);
         let progress = Progress::of_lines(!self.arguments.quiet && wanted > self.arguments.batch);
         while let Some(page) = pages.next_page() {
             let path = plan.path(&page);
@@ -229,7 +229,7 @@ impl Question<'_> {
                 Data::Points(points) => {
                     pages.end();
                     for point in &points {
-                        writer.write_text(&point.text(self.arguments.output))?;
+                        writer.write_text(&point.text(self.arguments.lines.output))?;
                     }
                 }
             }
