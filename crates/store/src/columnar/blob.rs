@@ -121,6 +121,8 @@ impl<'g> Blob<'g> {
         match (&self.rest, self.beginning) {
             (Some(rest), _) => rest.stamp.may_hold(piece),
             (None, [DIGITS, ..]) => piece.bytes().iter().all(u8::is_ascii_digit),
+            // Their values lie there as they are.
+            (None, [CONSTANT | DICTIONARY | RAW, rest @ ..]) => piece.len() < rest.len(),
             (None, [HEX, shape_len, ..]) => *shape_len >= 0x80 || piece.len() <= usize::from(*shape_len),
             (None, _) => true,
         }
@@ -215,7 +217,7 @@ fn nested_may_hold(outline: &[u8], stamps: &[Stamp], needle: &Needle) -> Result<
         let template = Literals::parse(&mut reader)?;
         let (of_template, rest) = stamps.split_at_checked(template.slots()).unwrap_or((stamps, &[]));
         stamps = rest;
-        if template.iter().any(|literal| needle.find(literal).is_some()) {
+        if template.iter().any(|literal| needle.is_in(literal)) {
             return Ok(true);
         }
         let may_hold =

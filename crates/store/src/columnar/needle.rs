@@ -13,6 +13,8 @@ use super::matches::Matches;
 pub(crate) struct Needle {
     literal: Literal,
     finder: With,
+    /// For each byte whether it is one of the literal's.
+    has: [bool; 256],
 }
 
 enum With {
@@ -50,7 +52,21 @@ impl Needle {
         } else {
             With::Bytes(Box::new(Finder::new(&literal.bytes).into_owned()))
         };
-        Some(Self { literal: literal.clone(), finder })
+        let mut has = [false; 256];
+        literal.bytes.iter().for_each(|byte| has[usize::from(*byte)] = true);
+        Some(Self { literal: literal.clone(), finder, has })
+    }
+
+    /// Whether it has the byte; of letters in either case the small ones.
+    #[inline]
+    pub(crate) fn has(&self, byte: u8) -> bool {
+        self.has[usize::from(byte)]
+    }
+
+    /// Whether it lies in a text.
+    #[inline]
+    pub(crate) fn is_in(&self, text: &[u8]) -> bool {
+        text.len() >= self.literal.bytes.len() && self.find(text).is_some()
     }
 
     /// Where it lies first.
@@ -141,7 +157,7 @@ impl<'n> Test<'n> {
     #[inline]
     pub(crate) fn passes(self, value: &[u8]) -> bool {
         match self {
-            Self::Contains(needle) => needle.find(value).is_some(),
+            Self::Contains(needle) => needle.is_in(value),
             Self::Prefix(piece) => piece.starts(value),
             Self::Suffix(piece) => piece.ends(value),
             Self::Equals(piece) => piece.is(value),

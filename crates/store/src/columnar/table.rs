@@ -282,7 +282,7 @@ impl<'g> Filled<'g> {
         if self.rows == 0 {
             return Ok(Matches::None);
         }
-        if self.template.literals().any(|literal| needle.find(literal).is_some()) {
+        if self.template.literals().any(|literal| needle.is_in(literal)) {
             return Ok(Matches::All);
         }
         let may_hold = |slot: usize, piece: Piece<'_>| {

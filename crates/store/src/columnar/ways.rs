@@ -29,7 +29,7 @@ pub(super) fn ways<'t, 'n>(
     let slots = laying.literals.len().saturating_sub(1);
     for slot in 0..slots {
         // It begins in the literal before the slot, and goes on into it.
-        if let Some(last) = laying.literals[slot].last().copied() {
+        if let Some(last) = laying.literals[slot].last().copied().filter(|last| needle.has(*last)) {
             for len in 1..=laying.literals[slot].len().min(whole.len().saturating_sub(1)) {
                 let (begun, rest) = (whole.up_to(len).bytes(), whole.from(len));
                 if begun.last() == Some(&last) && laying.literals[slot].ends_with(begun) {
@@ -43,7 +43,9 @@ pub(super) fn ways<'t, 'n>(
         }
         let after = laying.literals[slot + 1].first().copied();
         let is_last = slot + 1 == slots;
-        for len in 1..whole.len() {
+        // Most needles lack the byte behind most slots.
+        let lens = if after.is_some_and(|byte| !needle.has(byte)) { 1..1 } else { 1..whole.len() };
+        for len in lens {
             if after.map_or(is_last, |byte| byte != whole.bytes()[len]) {
                 continue;
             }
