@@ -111,6 +111,45 @@ impl Rows {
         self
     }
 
+    /// A copy of the rows with these numbers, in this order, and of what they alone hold. Panics when there is no such
+    /// row, as a slice does. Rows with [fields](RowRef::fields) lose them.
+    #[must_use]
+    pub fn selected(&self, numbers: &[u32]) -> Self {
+        let chosen = || numbers.iter().map(|number| &self.rows[*number as usize]);
+        let metadata = |row: &Row| {
+            let start = row.metadata_start as usize;
+            &self.metadata[start..start + row.metadata_len as usize]
+        };
+        let values = |row: &Row| metadata(row).iter().map(|(_, value)| value.len as usize).sum::<usize>();
+        let bytes = chosen().map(|row| row.line.len as usize + values(row)).sum();
+        let mut selected = Self {
+            names: self.names.clone(),
+            rows: Vec::with_capacity(numbers.len()),
+            metadata: Vec::with_capacity(chosen().map(|row| row.metadata_len as usize).sum()),
+            arena: Vec::with_capacity(arena_capacity(bytes)),
+            ..Self::default()
+        };
+        let mut streams: Vec<Option<u32>> = vec![None; self.streams.len()];
+        for row in chosen() {
+            let stream = *streams[row.stream as usize].get_or_insert_with(|| {
+                selected.streams.push(self.streams[row.stream as usize].clone());
+                selected.streams.len() as u32 - 1
+            });
+            let mut copied = |span: Span| {
+                let start = selected.arena.len() as u32;
+                selected.arena.extend_from_slice(self.bytes_of(span));
+                Span { start, ..span }
+            };
+            let line = copied(row.line);
+            let metadata_start = selected.metadata.len() as u32;
+            for (name, value) in metadata(row) {
+                selected.metadata.push((*name, copied(*value)));
+            }
+            selected.rows.push(Row { stream, line, metadata_start, fields: NO_FIELDS, ..*row });
+        }
+        selected
+    }
+
     /// The same rows in streams of other labels, which `relabel` gives each; those of two streams have to differ.
     #[must_use]
     pub fn relabelled(mut self, relabel: impl Fn(&Labels) -> Labels) -> Self {
@@ -500,6 +539,25 @@ mod tests {
         broken.row(Timestamp::MIN, 0, 3).expect("there");
         assert_eq!(broken.metadata(1, 0), Err(RowsPartsError::NoSuchName(1)));
         assert_eq!(broken.finish().err(), Some(RowsPartsError::BytesLeft(1)));
+    }
+
+    #[test]
+    fn selected_rows_are_those_that_were_chosen_and_hold_nothing_else() {
+        let mut builder = RowsBuilder::default();
+        for number in 0..9u8 {
+            let stream =
+                builder.stream(&Labels::from_pairs([("app", ["api", "web", "db"][number as usize % 3])]));
+            let line = vec![number; number as usize];
+            let metadata = [("k", &line[..]), ("l", b"v")];
+            let pairs = metadata.into_iter().take(number as usize % 4);
+            builder.push(stream, Timestamp::from_nanos(i64::from(number)), &line, pairs).expect("fits");
+        }
+        let rows = builder.finish();
+        let selected = rows.selected(&[5, 2, 8, 4]);
+        assert!(selected.iter().eq([5, 2, 8, 4].map(|number| rows.get(number))));
+        assert_eq!(selected.streams().len(), 2);
+        assert_eq!(selected.arena().len(), (5 + 5) + (2 + 2 + 1) + 8 + 4);
+        assert!(rows.selected(&[]).is_empty());
     }
 
     #[test]

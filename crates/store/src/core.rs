@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use timberyard_model::{TenantId, TimeRange, Timestamp};
+use timberyard_model::{LogBatch, TenantId, TimeRange, Timestamp};
 
 use crate::append::Queue;
 use crate::counters::Counters;
 use crate::deletion::{DeletionId, Hiding, Pending};
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::head::{CutChoice, Heads};
+use crate::head::{CutChoice, Heads, Part};
 use crate::maintenance::Maintained;
 use crate::manifest::Manifest;
 use crate::options::StoreOptions;
@@ -68,6 +68,12 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Puts the parts of the next batch into the heads.
+    pub(crate) fn insert(&mut self, batch: &LogBatch, sequence: u64, parts: Vec<Part>) {
+        self.heads.insert(batch, sequence, parts);
+        self.applied = sequence;
+    }
+
     /// All that hides rows of a tenant now.
     pub(crate) fn hiding(&self, tenant: &TenantId) -> Hiding {
         Hiding { deletions: self.deletions.of_tenant(tenant), retention: Arc::clone(self.cutoffs.of(tenant)) }
@@ -180,6 +186,7 @@ impl Core {
             }
             let sealed_bytes = self.log_files.sealed_bytes();
             let room = state.heads.bytes() < self.options.head_bytes_max
+                && state.heads.largest_family_bytes() < self.options.family_bytes_max()
                 && sealed_bytes < self.options.log_bytes_max;
             if room {
                 return Ok(());
@@ -199,17 +206,22 @@ impl Core {
     /// Wakes the cutter when heads or log have become large.
     pub(crate) fn request_cut_if_due(&self) {
         let mut state = self.state();
-        if self.due_cut(&state.heads).is_some() {
+        if self.due_cut(&state).is_some() {
             state.cut_wanted = true;
             self.changed.notify_all();
         }
     }
 
     /// What should be cut now so that limits are never reached.
-    fn due_cut(&self, heads: &Heads) -> Option<CutChoice> {
+    fn due_cut(&self, state: &State) -> Option<CutChoice> {
+        let full_bytes = self.options.full_family_bytes();
+        if state.heads.largest_family_bytes() >= full_bytes {
+            return Some(CutChoice::Full(full_bytes));
+        }
+        // Few at a time: the longer a family waits, the larger its groups become.
         let head_bytes_max = self.options.head_bytes_max;
-        if heads.bytes() >= head_bytes_max / 4 * 3 {
-            return Some(CutChoice::LargestDownTo(head_bytes_max / 4));
+        if state.heads.bytes() >= head_bytes_max / 4 * 3 {
+            return Some(CutChoice::LargestDownTo(head_bytes_max / 2));
         }
         if self.log_files.sealed_bytes() >= self.options.log_bytes_max / 4 * 3 {
             return Some(self.log_files.older_half_end().map_or(CutChoice::All, CutChoice::UpToSequence));
@@ -241,7 +253,7 @@ impl Core {
 
     fn cut_what_is_due(&self) -> Result<(), StoreError> {
         loop {
-            let choice = self.due_cut(&self.state().heads);
+            let choice = self.due_cut(&self.state());
             let Some(choice) = choice else { return Ok(()) };
             self.cut(choice)?;
         }

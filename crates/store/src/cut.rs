@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use timberyard_model::TenantId;
 use timberyard_model::batch::UniqueKey;
+use timberyard_model::{RowRef, TenantId, Timestamp};
 
 use crate::core::{Core, lock};
 use crate::deletion::Pending;
 use crate::disk::Syncs;
+use crate::earlier_rows::{EarlierRows, NewRows};
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
+use crate::gaps::Gaps;
 use crate::head::{CutChoice, FamilyCut, HeadEntry};
 use crate::segment::{FinishedSegment, Segment, SegmentWriter, Sequences, WriterOptions};
+use crate::segment_set::SegmentSet;
 
 /// The sequence that no row of a segment passes, so that all its rows are on one side of each deletion.
 type Ceiling = u64;
@@ -28,6 +31,20 @@ struct SegmentPlan<'a> {
     keys: Vec<&'a UniqueKey>,
 }
 
+impl SegmentPlan<'_> {
+    fn entries(&self) -> impl Iterator<Item = &Arc<HeadEntry>> {
+        self.families.iter().flat_map(|(_, entries)| entries.iter())
+    }
+
+    fn rows(&self) -> usize {
+        self.entries().map(|entry| entry.len()).sum()
+    }
+
+    fn last_sequence(&self) -> u64 {
+        self.entries().map(|entry| entry.sequence).max().unwrap_or_default()
+    }
+}
+
 impl Core {
     /// Turns the chosen families into segments. Returns how many there were.
     pub(crate) fn cut(&self, choice: CutChoice) -> Result<u64, StoreError> {
@@ -35,11 +52,11 @@ impl Core {
         if let Some(error) = self.poison_error() {
             return Err(error);
         }
-        let (cuts, applied, covered, deletions) = {
+        let (cuts, applied, covered, segments, deletions) = {
             let state = self.state();
             let cuts = state.heads.choose(choice);
             let covered = state.heads.covered_without(&cuts, state.applied);
-            (cuts, state.applied, covered, Arc::clone(&state.deletions))
+            (cuts, state.applied, covered, Arc::clone(&state.segments), Arc::clone(&state.deletions))
         };
         let listed_already = lock(&self.manifest).covered;
         if cuts.is_empty() && covered <= listed_already {
@@ -49,7 +66,9 @@ impl Core {
             self.notify();
             return Ok(0);
         }
-        let written = self.write_segments(&cuts, &deletions).map_err(|error| self.after_failed_cut(error))?;
+        let written = self
+            .write_segments(&cuts, &segments, &deletions)
+            .map_err(|error| self.after_failed_cut(error))?;
         let listed = self.list_segments(&cuts, written, applied, covered);
         listed.map_err(|error| self.after_failed_cut(error))?;
         if !cuts.is_empty() {
@@ -69,6 +88,7 @@ impl Core {
     fn write_segments(
         &self,
         cuts: &[FamilyCut],
+        segments: &SegmentSet,
         deletions: &Pending,
     ) -> Result<Vec<FinishedSegment>, StoreError> {
         let mut plans: BTreeMap<(&TenantId, i32, Ceiling), SegmentPlan<'_>> = BTreeMap::new();
@@ -76,8 +96,7 @@ impl Core {
             let (tenant, family) = (&cut.family.tenant, &*cut.family.name);
             for (day, entries) in &cut.days {
                 // Entries are in the order of their sequence, and ceilings never fall on the way.
-                let ceiling =
-                    |entry: &HeadEntry| deletions.ceiling(tenant, family, *day, entry.batch.sequence);
+                let ceiling = |entry: &HeadEntry| deletions.ceiling(tenant, family, *day, entry.sequence);
                 for entries in entries.chunk_by(|a, b| ceiling(a) == ceiling(b)) {
                     let Some(first) = entries.first() else { continue };
                     let plan = plans.entry((tenant, *day, ceiling(first))).or_default();
@@ -92,8 +111,16 @@ impl Core {
         let together = plans.len() > self.options.segments_synced_singly_max;
         let syncs = if together { Syncs::Together } else { Syncs::Each };
         let mut written = Vec::with_capacity(plans.len());
+        let mut before = None;
         for ((tenant, day, _), plan) in plans {
-            match self.write_segment(tenant, day, &plan, syncs) {
+            let listed = segments.days(tenant).and_then(|days| days.get(&day)).into_iter().flatten();
+            let rows = (plan.rows(), plan.last_sequence());
+            let mut earlier = EarlierRows::new(listed, deletions, (tenant, day), rows, &self.index_cache);
+            // Of those parted by a deletion only the first is compared: none knows the others' rows.
+            if before.replace((tenant, day)) == Some((tenant, day)) {
+                earlier.give_up();
+            }
+            match self.write_segment(tenant, day, &plan, &mut earlier, syncs) {
                 Ok(segment) => written.extend(segment),
                 Err(error) => {
                     self.remove_unlisted(&written);
@@ -116,6 +143,7 @@ impl Core {
         tenant: &TenantId,
         day: i32,
         plan: &SegmentPlan<'_>,
+        earlier: &mut EarlierRows<'_>,
         syncs: Syncs,
     ) -> Result<Option<FinishedSegment>, StoreError> {
         let id = self.new_segment_id();
@@ -123,10 +151,11 @@ impl Core {
             SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options(syncs))?;
         for (family, entries) in &plan.families {
             for entry in *entries {
-                writer.note_sequences(Sequences::of(entry.batch.sequence));
+                writer.note_sequences(Sequences::of(entry.sequence));
             }
-            write_family(&mut writer, family, entries)?;
+            write_family(&mut writer, family, entries, earlier)?;
         }
+        writer.note_compared(earlier.is_complete());
         for key in &plan.keys {
             writer.push_key(key);
         }
@@ -172,6 +201,7 @@ impl Core {
             for cut in cuts {
                 state.heads.remove(&cut.family, applied);
             }
+            state.heads.measure_families();
         }
         self.log_files.release(covered, usize::MAX)?;
         self.notify();
@@ -179,40 +209,81 @@ impl Core {
     }
 }
 
-/// Rows of a family and day, sorted by time, equal times in the order of arrival, repetitions left out.
+/// Rows of one family and day, sorted by time, equal times in the order of arrival.
+struct SortedRows<'a> {
+    entries: &'a [Arc<HeadEntry>],
+    /// Time, number of the entry and place in it.
+    order: Vec<(Timestamp, u32, u32)>,
+}
+
+impl<'a> SortedRows<'a> {
+    fn of(entries: &'a [Arc<HeadEntry>]) -> Self {
+        let count = entries.iter().map(|entry| entry.len()).sum();
+        let mut order = Vec::with_capacity(count);
+        for (number, entry) in entries.iter().enumerate() {
+            order.extend(
+                (0..entry.len()).map(|place| (entry.row(place).timestamp(), number as u32, place as u32)),
+            );
+        }
+        // Entries are in the order of their sequence: place and number make the order of arrival.
+        order.sort_unstable();
+        Self { entries, order }
+    }
+
+    /// A row, and whether it is one with equal rows.
+    fn row(&self, place: usize) -> (RowRef<'a>, bool) {
+        let (_, entry, row) = self.order[place];
+        let entry = &self.entries[entry as usize];
+        (entry.row(row as usize), entry.merges())
+    }
+
+    fn identity(&self, place: usize) -> Option<RowIdentity> {
+        let (row, merges) = self.row(place);
+        merges.then(|| RowIdentity::of(row.labels(), row.timestamp(), row.line(), row.metadata()))
+    }
+}
+
+impl NewRows for SortedRows<'_> {
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn time(&self, place: usize) -> Timestamp {
+        self.order[place].0
+    }
+
+    fn merging(&self, place: usize) -> Option<RowRef<'_>> {
+        let (row, merges) = self.row(place);
+        merges.then_some(row)
+    }
+}
+
+/// Writes the rows of a family and day, without those that repeat another or that a segment has.
 fn write_family(
     writer: &mut SegmentWriter,
     family: &str,
     entries: &[Arc<HeadEntry>],
+    earlier: &mut EarlierRows<'_>,
 ) -> Result<(), StoreError> {
-    let count = entries.iter().map(|entry| entry.len()).sum();
-    let mut order = Vec::with_capacity(count);
-    for (number, entry) in entries.iter().enumerate() {
-        order.extend(
-            (0..entry.len()).map(|place| (entry.row(place).timestamp(), number as u32, place as u32)),
-        );
-    }
-    // Entries are in the order of their sequence: place and number make the order of arrival.
-    order.sort_unstable();
-    let entry_of = |place: usize| {
-        let (_, entry, row) = order[place];
-        (&entries[entry as usize], row as usize)
-    };
-    let identity = |place: usize| {
-        let (entry, row) = entry_of(place);
-        let row = entry.row(row);
-        entry.merges().then(|| RowIdentity::of(row.labels(), row.timestamp(), row.line(), row.metadata()))
-    };
+    let rows = SortedRows::of(entries);
+    let mut earlier = earlier.of_family(family, &rows);
+    writer.expect_bytes(entries.iter().map(|entry| entry.group_bytes).sum());
+    let mut gaps = Gaps::new(std::mem::take(&mut earlier.groups));
     let mut repetitions = Repetitions::default();
     let mut start = 0;
-    for run in order.chunk_by(|a, b| a.0 == b.0) {
-        let mut outcome = Ok(());
-        repetitions.without(start..start + run.len(), identity, |place| {
-            if outcome.is_ok() {
-                let (entry, row) = entry_of(place);
-                outcome = writer.push(family, entry.row(row), entry.merges());
-            }
-        });
+    for run in rows.order.chunk_by(|a, b| a.0 == b.0) {
+        let time = rows.time(start);
+        let mut outcome = if gaps.parts(time) { writer.end_group() } else { Ok(()) };
+        repetitions.without(
+            start..start + run.len(),
+            |place| rows.identity(place),
+            |place| {
+                if outcome.is_ok() && !earlier.has(time, || rows.identity(place)) {
+                    let (row, merges) = rows.row(place);
+                    outcome = writer.push(family, row, merges);
+                }
+            },
+        );
         outcome?;
         start += run.len();
     }

@@ -17,10 +17,12 @@ mod counters;
 mod cut;
 pub mod deletion;
 pub mod disk;
+mod earlier_rows;
 mod equality;
 
 pub mod error;
 mod exchange;
+mod gaps;
 mod head;
 mod interpreters;
 mod maintenance;

@@ -17,7 +17,9 @@ use crate::paths::Paths;
 use crate::segment::{SegmentSummary, Sequences};
 
 const MAGIC: &[u8; 8] = b"TMBRMAN\n";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// Did not know which segments were compared with each other.
+const VERSION_WITHOUT_COMPARED: u32 = 3;
 /// Its deletions had no conditions.
 const VERSION_WITHOUT_CONDITIONS: u32 = 2;
 /// Had no deletions, and no sequences of segments.
@@ -146,6 +148,7 @@ impl Manifest {
             let Sequences { first, last } = segment.sequences;
             put_varint(&mut body, first);
             put_varint(&mut body, last.saturating_sub(first));
+            put_varint(&mut body, u64::from(segment.compared));
         }
         put_varint(&mut body, self.deletions.len() as u64);
         for tombstone in &self.deletions {
@@ -205,6 +208,12 @@ impl Manifest {
                 VERSION_WITHOUT_DELETIONS => oldest,
                 _ => read_sequences(&mut reader)?,
             };
+            segment.compared = version > VERSION_WITHOUT_COMPARED
+                && match reader.varint()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(Malformed("a segment is said to be what is not known")),
+                };
             manifest.segments.insert(segment.id, segment);
         }
         let deletions = if version == VERSION_WITHOUT_DELETIONS { 0 } else { reader.count()? };
@@ -241,6 +250,7 @@ fn read_segment(
         groups: reader.varint_u32()?,
         keys: reader.varint()?,
         sequences: Sequences::NONE,
+        compared: false,
     })
 }
 
@@ -268,6 +278,7 @@ mod tests {
             groups: 2,
             keys: id % 2,
             sequences: Sequences { first: id, last: 70 + id },
+            compared: id == 3,
         };
         let segments = [segment(3, "a", -4), segment(9, "b", 20_000)];
         Manifest {

@@ -8,7 +8,7 @@ use timberyard_model::matcher::LabelMatcher;
 /// Settings of one store. The defaults fit one machine with a few hundred megabytes to spare.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreOptions {
-    /// Raw bytes that rows not yet in segments may hold in memory. Past it the largest families are cut.
+    /// Bytes that rows not yet in segments may hold in memory. Well before that the largest families are cut.
     pub head_bytes_max: usize,
     /// How long a row may stay out of segments, in seconds since it was received.
     pub head_age_seconds_max: u64,
@@ -43,6 +43,24 @@ pub struct StoreOptions {
     pub read_threads: usize,
 }
 
+/// Groups that a family's rows fill before they are cut, whatever room there is.
+const FULL_FAMILY_GROUPS: usize = 2;
+
+/// Groups that one family's rows may fill in the head: more would not make them larger.
+const FAMILY_GROUPS_MAX: usize = 5;
+
+impl StoreOptions {
+    /// Raw bytes of a family's rows in the head from which on it is cut.
+    pub(crate) fn full_family_bytes(&self) -> usize {
+        self.group_bytes.saturating_mul(FULL_FAMILY_GROUPS)
+    }
+
+    /// Raw bytes of a family's rows in the head from which on nothing is taken in.
+    pub(crate) fn family_bytes_max(&self) -> usize {
+        self.group_bytes.saturating_mul(FAMILY_GROUPS_MAX)
+    }
+}
+
 /// What is kept, and for how long. `None` keeps everything.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Retention {
@@ -71,7 +89,7 @@ pub struct StreamRetention {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            head_bytes_max: 32 << 20,
+            head_bytes_max: 44 << 20,
             head_age_seconds_max: 2 * 3600,
             log_bytes_max: 256 << 20,
             log_segment_bytes: 16 << 20,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::core::{Core, lock};
 use crate::disk::{Disk, LockHolder, LockOutcome, create_directories};
 use crate::error::StoreError;
-use crate::head::CutChoice;
+use crate::head::{CutChoice, split};
 use crate::interpreters::{DecodeRecord, Interpreters};
 use crate::manifest::Manifest;
 use crate::options::StoreOptions;
@@ -144,16 +144,14 @@ fn replay(core: &Core, decode: &DecodeRecord) -> Result<(u64, u64), StoreError> 
         };
         let bytes = {
             let manifest = lock(&core.manifest);
+            let wanted = |family: &str| !manifest.covers(&batch.tenant, family, record.sequence);
+            let parts = split(&batch, record.sequence, &wanted);
             let mut state = core.state();
-            let tenant = &batch.tenant;
-            state
-                .heads
-                .insert(&batch, record.sequence, &|family| manifest.covers(tenant, family, record.sequence));
-            state.applied = record.sequence;
+            state.insert(&batch, record.sequence, parts);
             state.heads.bytes()
         };
         if bytes >= core.options.head_bytes_max {
-            match core.cut(CutChoice::LargestDownTo(core.options.head_bytes_max / 4)) {
+            match core.cut(CutChoice::LargestDownTo(core.options.head_bytes_max / 2)) {
                 // What is there can be read, even from a full volume.
                 Err(error) if error.is_full() => tracing::warn!(%error, "replay has no room for segments"),
                 outcome => drop(outcome?),

@@ -173,7 +173,7 @@ pub(crate) const KEYS: &[Key] = &[
     key!(
         storage.head_bytes_max at store.head_bytes_max,
         Usize(Bytes),
-        "raw bytes held in memory before they are written as segments"
+        "bytes of rows held in memory before they are written as segments"
     ),
     key!(
         storage.head_age_seconds_max at store.head_age_seconds_max,

@@ -10,6 +10,7 @@ use super::queue::QueuedBatch;
 use super::unique_keys::{GroupKeys, KeyVerdict};
 use crate::core::Core;
 use crate::error::StoreError;
+use crate::head::{Part, split};
 use crate::wal::LogWriter;
 
 /// Owns the end of the log.
@@ -107,11 +108,13 @@ impl LogThread {
 
     fn make_visible(&self, group: &[QueuedBatch], first: u64) {
         let counters = &self.core.counters;
+        let numbered = || (first..).zip(group);
+        let parts: Vec<Vec<Part>> =
+            numbered().map(|(sequence, queued)| split(&queued.batch, sequence, &|_| true)).collect();
         {
             let mut state = self.core.state();
-            for (sequence, queued) in (first..).zip(group) {
-                state.heads.insert(&queued.batch, sequence, &|_| false);
-                state.applied = sequence;
+            for ((sequence, queued), parts) in numbered().zip(parts) {
+                state.insert(&queued.batch, sequence, parts);
             }
         }
         counters.log_syncs.fetch_add(1, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::deletion::{DeletionId, Tombstone};
 use crate::error::StoreError;
 use crate::head::CutChoice;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentSummary};
 use crate::statistics::MaintenanceReport;
 
 /// Raw bytes of lines that one call rewrites at most, so that maintenance comes round to other things.
@@ -132,7 +132,8 @@ impl Core {
 fn has_hidden_rows(segment: &Segment, deletions: &Arc<[Arc<Tombstone>]>) -> Result<bool, StoreError> {
     let reader = segment.open()?;
     let index = Arc::new(segment.read_index(&reader)?);
-    let input = [Input { sequences: segment.summary.sequences, index, reader }];
+    let SegmentSummary { sequences, compared, .. } = segment.summary;
+    let input = [Input { sequences, compared, index, reader }];
     for (_, sources) in by_family(&input) {
         for source in sources {
             if source.has_hidden_rows(deletions)? {

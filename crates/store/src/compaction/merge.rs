@@ -11,11 +11,11 @@ use timberyard_model::row_condition::RowView;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Rows, Timestamp};
 
-use super::gaps::Gaps;
 use crate::columnar::Narrowing;
 use crate::deletion::{HiddenRows, Hiding, StreamRows, Tombstone};
 use crate::equality::{Repetitions, RowIdentity};
 use crate::error::StoreError;
+use crate::gaps::Gaps;
 use crate::segment::{
     BlockEntry, BlockRow, Group, SegmentIndex, SegmentReader, SegmentWriter, Sequences, Wanted,
 };
@@ -23,6 +23,8 @@ use crate::segment::{
 /// A segment that is merged.
 pub(super) struct Input {
     pub(super) sequences: Sequences,
+    /// Of two that were compared no row that merges is in both.
+    pub(super) compared: bool,
     pub(super) index: Arc<SegmentIndex>,
     pub(super) reader: SegmentReader,
 }
@@ -121,6 +123,8 @@ pub(super) fn merge_family(
             merged.push((*source, streams));
         }
     }
+    let raw_bytes = merged.iter().map(|(source, _)| source.group.raw_bytes()).sum::<u64>();
+    writer.expect_bytes(usize::try_from(raw_bytes).unwrap_or(usize::MAX));
     let mut gaps = Gaps::new(others);
     Merge::new(merged).run(|row, merges| {
         if gaps.parts(row.timestamp()) {
@@ -130,8 +134,13 @@ pub(super) fn merge_family(
     })
 }
 
-/// For each source whether another has rows of the same stream, that merge, at the same time.
+/// For each source whether another with which it was not compared has rows of the same stream, that merge, at the same
+/// time.
 fn overlapping(sources: &[Source<'_>]) -> Vec<bool> {
+    let mut overlapping = vec![false; sources.len()];
+    if sources.iter().all(|source| source.input.compared) {
+        return overlapping;
+    }
     let mut spans: HashMap<&Labels, Vec<(Timestamp, Timestamp, usize)>> = HashMap::new();
     for (number, source) in sources.iter().enumerate() {
         for stream in source.group.streams.iter().filter(|stream| stream.merging_rows > 0) {
@@ -140,19 +149,32 @@ fn overlapping(sources: &[Source<'_>]) -> Vec<bool> {
             }
         }
     }
-    let mut overlapping = vec![false; sources.len()];
     for mut spans in spans.into_values() {
         spans.sort_unstable();
-        let mut furthest: Option<(Timestamp, usize)> = None;
-        for (first, last, number) in spans {
-            if let Some((reached, other)) = furthest.filter(|(reached, _)| first <= *reached) {
-                overlapping[number] = true;
-                overlapping[other] = true;
-                if last <= reached {
-                    continue;
-                }
+        let mut note = |number: usize, overlaps: bool| {
+            if let Some(overlapping) = overlapping.get_mut(number) {
+                *overlapping |= overlaps;
             }
-            furthest = Some((last, number));
+        };
+        let compared = |number: usize| sources.get(number).is_some_and(|source| source.input.compared);
+        // How far those reach that begin before, and when the next one begins: of all, and of those not compared.
+        let (mut reached, mut reached_uncompared) = (None, None);
+        for (first, last, number) in spans.iter().copied() {
+            let before = if compared(number) { reached_uncompared } else { reached };
+            note(number, before >= Some(first));
+            reached = reached.max(Some(last));
+            if !compared(number) {
+                reached_uncompared = reached_uncompared.max(Some(last));
+            }
+        }
+        let (mut next, mut next_uncompared): (Option<Timestamp>, Option<Timestamp>) = (None, None);
+        for (first, last, number) in spans.iter().rev().copied() {
+            let after = if compared(number) { next_uncompared } else { next };
+            note(number, after.is_some_and(|after| after <= last));
+            next = Some(first);
+            if !compared(number) {
+                next_uncompared = Some(first);
+            }
         }
     }
     overlapping

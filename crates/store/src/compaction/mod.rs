@@ -2,7 +2,6 @@
 //! worker does it beside readers, which go on with the segments they hold. Deletions are carried out here too.
 
 mod erase;
-mod gaps;
 mod merge;
 mod policy;
 mod worker;

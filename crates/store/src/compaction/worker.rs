@@ -131,11 +131,12 @@ impl Core {
         for segment in &oldest_first {
             let reader = segment.open()?;
             let index = Arc::new(segment.read_index(&reader)?);
-            inputs.push(Input { sequences: segment.summary.sequences, index, reader });
+            let SegmentSummary { sequences, compared, .. } = segment.summary;
+            inputs.push(Input { sequences, compared, index, reader });
         }
         let retention = Arc::clone(self.state().cutoffs.of(tenant));
         let hiding = Hiding { deletions: Arc::clone(deletions), retention };
-        let rules = MergeRules { hiding: &hiding, copy_bytes_min: self.options.group_bytes as u64 / 2 };
+        let rules = MergeRules { hiding: &hiding, copy_bytes_min: self.options.group_bytes as u64 / 16 * 5 };
         let id = self.new_segment_id();
         let mut writer = SegmentWriter::create(
             &self.disk,
@@ -148,6 +149,7 @@ impl Core {
         for input in &inputs {
             writer.note_sequences(input.sequences);
         }
+        writer.note_compared(inputs.iter().all(|input| input.compared));
         let others = self.other_groups(segments);
         for (family, sources) in by_family(&inputs) {
             let others = others.get(family).cloned().unwrap_or_default();

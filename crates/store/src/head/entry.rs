@@ -1,39 +1,33 @@
 //! The rows of one batch that belong to one family and day.
+//!
+//! Rows of a batch with several families are copied apart, so that a family that becomes a segment gives back all the
+//! memory its rows held, and families may wait for as long as it takes them to become large.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use timberyard_model::batch::EqualEntries;
-use timberyard_model::{LogBatch, RowRef, Timestamp};
+use timberyard_model::{LogBatch, RowRef, Rows, Timestamp};
 
 use crate::equality::{Repetitions, RowIdentity};
+use crate::segment::ROW_OVERHEAD_BYTES;
 
-/// What a batch takes in memory beside its rows, in bytes.
-const BATCH_OVERHEAD_BYTES: usize = 256;
-/// What a stream of a batch takes, in bytes; its labels are mostly shared.
+/// What an entry takes in memory beside its rows, in bytes.
+const ENTRY_OVERHEAD_BYTES: usize = 256;
+/// What a stream of an entry takes, in bytes; its labels are mostly shared.
 const STREAM_OVERHEAD_BYTES: usize = 64;
-
-/// A batch in the head, shared by the families that have rows in it.
-pub(crate) struct HeadBatch {
-    pub(crate) batch: Arc<LogBatch>,
-    pub(crate) sequence: u64,
-    /// Memory it holds.
-    pub(crate) bytes: usize,
-    entries: AtomicUsize,
-}
-
-impl HeadBatch {
-    /// Notes that an entry of the head is gone; whether it was the last.
-    pub(super) fn release(&self) -> bool {
-        self.entries.fetch_sub(1, Ordering::Relaxed) == 1
-    }
-}
 
 /// Rows of one batch, family and day.
 pub(crate) struct HeadEntry {
-    pub(crate) batch: Arc<HeadBatch>,
-    selection: Selection,
+    rows: EntryRows,
+    /// That of the batch in the log.
+    pub(crate) sequence: u64,
+    pub(super) received_at: Timestamp,
+    /// Memory it holds.
+    pub(crate) bytes: usize,
+    /// What its rows add to groups, roughly.
+    pub(crate) group_bytes: usize,
+    pub(super) line_bytes: u64,
     pub(crate) first: Timestamp,
     pub(crate) last: Timestamp,
     /// For a batch whose rows merge: the streams with rows here.
@@ -48,26 +42,53 @@ pub(crate) struct StreamSpan {
     pub(crate) last: Timestamp,
 }
 
-enum Selection {
-    All,
-    Some(Box<[u32]>),
+enum EntryRows {
+    /// All rows of the batch.
+    Shared(Arc<LogBatch>),
+    Own(Rows),
+}
+
+impl EntryRows {
+    fn rows(&self) -> &Rows {
+        match self {
+            Self::Shared(batch) => &batch.rows,
+            Self::Own(rows) => rows,
+        }
+    }
 }
 
 impl HeadEntry {
+    fn new(rows: EntryRows, batch: &LogBatch, sequence: u64) -> Self {
+        let stored = rows.rows();
+        let bytes = stored.bytes() + ENTRY_OVERHEAD_BYTES + stored.streams().len() * STREAM_OVERHEAD_BYTES;
+        let group_bytes = stored.arena().len() + stored.len() * ROW_OVERHEAD_BYTES as usize;
+        let line_bytes = stored.line_bytes();
+        let mut entry = Self {
+            rows,
+            sequence,
+            received_at: batch.received_at,
+            bytes,
+            group_bytes,
+            line_bytes,
+            first: Timestamp::MAX,
+            last: Timestamp::MIN,
+            merging: None,
+        };
+        entry.measure(batch.equal_entries);
+        entry
+    }
+
+    pub(crate) fn rows(&self) -> &Rows {
+        self.rows.rows()
+    }
+
     pub(crate) fn len(&self) -> usize {
-        match &self.selection {
-            Selection::All => self.batch.batch.rows.len(),
-            Selection::Some(rows) => rows.len(),
-        }
+        self.rows().len()
     }
 
     /// The row at a place below [`HeadEntry::len`].
     pub(crate) fn row(&self, place: usize) -> RowRef<'_> {
-        let row = match &self.selection {
-            Selection::All => place,
-            Selection::Some(rows) => rows[place] as usize,
-        };
-        self.batch.batch.rows.get(row)
+        self.rows().get(place)
     }
 
     pub(crate) fn merges(&self) -> bool {
@@ -76,17 +97,17 @@ impl HeadEntry {
 }
 
 /// Rows of one family and day, on their way into the head.
-pub(super) struct Part {
+pub(crate) struct Part {
     pub(super) family: Box<str>,
     pub(super) day: i32,
     pub(super) entry: HeadEntry,
 }
 
-/// Splits a batch by family and day, without rows that repeat another row of the batch and merge.
-pub(super) fn split(batch: &Arc<LogBatch>, sequence: u64, wanted: &dyn Fn(&str) -> bool) -> Vec<Part> {
+/// Splits a batch by family and day, without rows that repeat another row of the batch and merge. Only families are
+/// taken that are `wanted`.
+pub(crate) fn split(batch: &Arc<LogBatch>, sequence: u64, wanted: &dyn Fn(&str) -> bool) -> Vec<Part> {
     let rows = &batch.rows;
     let Some((first, last)) = rows.time_bounds() else { return Vec::new() };
-    let bytes = rows.bytes() + BATCH_OVERHEAD_BYTES + rows.streams().len() * STREAM_OVERHEAD_BYTES;
     let families: Vec<&str> =
         rows.streams().iter().map(|labels| labels.get("service_name").unwrap_or("")).collect();
     let repeated = match batch.equal_entries {
@@ -94,37 +115,51 @@ pub(super) fn split(batch: &Arc<LogBatch>, sequence: u64, wanted: &dyn Fn(&str) 
         EqualEntries::Keep => Vec::new(),
     };
     let one_family = families.iter().all(|family| Some(family) == families.first());
-    let mut selections: BTreeMap<(&str, i32), Selection> = BTreeMap::new();
     if let (Some(family), true) =
         (families.first(), one_family && first.day() == last.day() && repeated.is_empty())
     {
-        selections.insert((family, first.day()), Selection::All);
-    } else {
-        let mut chosen: BTreeMap<(&str, i32), Vec<u32>> = BTreeMap::new();
-        for (number, row) in rows.iter().enumerate() {
-            if repeated.get(number) != Some(&true) {
-                let family = families.get(row.stream_index()).copied().unwrap_or_default();
-                chosen.entry((family, row.timestamp().day())).or_default().push(number as u32);
-            }
+        if !wanted(family) {
+            return Vec::new();
         }
-        let chosen = chosen.into_iter().map(|(key, rows)| (key, Selection::Some(rows.into())));
-        selections.extend(chosen);
+        let entry = HeadEntry::new(EntryRows::Shared(Arc::clone(batch)), batch, sequence);
+        return vec![Part { family: (*family).into(), day: first.day(), entry }];
     }
-    selections.retain(|(family, _), _| wanted(family));
-    let entries = AtomicUsize::new(selections.len());
-    let head_batch = Arc::new(HeadBatch { batch: Arc::clone(batch), sequence, bytes, entries });
-    let part = |((family, day), selection): ((&str, i32), Selection)| {
-        let mut entry = HeadEntry { batch: Arc::clone(&head_batch), selection, first, last, merging: None };
-        entry.measure(batch.equal_entries);
+    let mut places: BTreeMap<(&str, i32), usize> = BTreeMap::new();
+    let mut chosen: Vec<Vec<u32>> = Vec::new();
+    // Where the last row of each stream went: mostly the next goes there, too.
+    let mut last_of_stream: Vec<Option<(i32, usize)>> = vec![None; families.len()];
+    for (number, row) in rows.iter().enumerate() {
+        if repeated.get(number) == Some(&true) {
+            continue;
+        }
+        let (stream, day) = (row.stream_index(), row.timestamp().day());
+        let (Some(family), Some(last)) = (families.get(stream), last_of_stream.get_mut(stream)) else {
+            continue;
+        };
+        let place = match *last {
+            Some((last_day, place)) if last_day == day => place,
+            _ => *places.entry((family, day)).or_insert_with(|| {
+                chosen.push(Vec::new());
+                chosen.len() - 1
+            }),
+        };
+        *last = Some((day, place));
+        if let Some(chosen) = chosen.get_mut(place) {
+            chosen.push(number as u32);
+        }
+    }
+    let part = |((family, day), place): ((&str, i32), usize)| {
+        let numbers = chosen.get(place).map_or(&[][..], Vec::as_slice);
+        let entry = HeadEntry::new(EntryRows::Own(rows.selected(numbers)), batch, sequence);
         Part { family: family.into(), day, entry }
     };
-    selections.into_iter().map(part).collect()
+    places.into_iter().filter(|((family, _), _)| wanted(family)).map(part).collect()
 }
 
 impl HeadEntry {
     fn measure(&mut self, equal_entries: EqualEntries) {
         let (mut first, mut last) = (Timestamp::MAX, Timestamp::MIN);
-        let mut spans: Vec<Option<StreamSpan>> = vec![None; self.batch.batch.rows.streams().len()];
+        let mut spans: Vec<Option<StreamSpan>> = vec![None; self.rows().streams().len()];
         for place in 0..self.len() {
             let row = self.row(place);
             let time = row.timestamp();

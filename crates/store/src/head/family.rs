@@ -6,7 +6,7 @@ use std::sync::Arc;
 use timberyard_model::batch::UniqueKey;
 use timberyard_model::{TenantId, Timestamp};
 
-use super::entry::{HeadBatch, HeadEntry};
+use super::entry::HeadEntry;
 
 /// A tenant and a `service_name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +19,10 @@ pub(crate) struct FamilyId {
 #[derive(Default)]
 pub(super) struct Family {
     pub(super) days: BTreeMap<i32, Vec<Arc<HeadEntry>>>,
-    /// Its share of the memory of its batches.
+    /// Memory that its rows hold.
     pub(super) bytes: usize,
+    /// What its rows will be in groups, in raw bytes, roughly.
+    pub(super) group_bytes: usize,
     pub(super) rows: u64,
     pub(super) line_bytes: u64,
     /// The sequence of its oldest entry.
@@ -42,42 +44,38 @@ pub(crate) struct FamilyCut {
 impl Family {
     pub(super) fn insert(&mut self, day: i32, entry: HeadEntry) {
         if self.days.is_empty() {
-            self.first_sequence = entry.batch.sequence;
-            self.received_at = entry.batch.batch.received_at;
+            self.first_sequence = entry.sequence;
+            self.received_at = entry.received_at;
         }
-        self.bytes += share(&entry);
+        self.bytes += entry.bytes;
+        self.group_bytes += entry.group_bytes;
         self.rows += entry.len() as u64;
-        self.line_bytes += line_bytes(&entry);
+        self.line_bytes += entry.line_bytes;
         self.days.entry(day).or_default().push(Arc::new(entry));
     }
 
-    /// Takes out the entries up to a sequence and calls `released` with each of their batches.
-    pub(super) fn remove(&mut self, up_to: u64, mut released: impl FnMut(&HeadBatch)) {
+    /// Whether rows of the batch that was inserted last, with this sequence, are here.
+    pub(super) fn has(&self, sequence: u64) -> bool {
+        self.days.values().filter_map(|entries| entries.last()).any(|entry| entry.sequence == sequence)
+    }
+
+    /// Takes out the entries up to a sequence.
+    pub(super) fn remove(&mut self, up_to: u64) {
         for entries in self.days.values_mut() {
-            let end = entries.partition_point(|entry| entry.batch.sequence <= up_to);
+            let end = entries.partition_point(|entry| entry.sequence <= up_to);
             for entry in entries.drain(..end) {
-                self.bytes -= share(&entry);
+                self.bytes -= entry.bytes;
+                self.group_bytes -= entry.group_bytes;
                 self.rows -= entry.len() as u64;
-                self.line_bytes -= line_bytes(&entry);
-                released(&entry.batch);
+                self.line_bytes -= entry.line_bytes;
             }
         }
         self.days.retain(|_, entries| !entries.is_empty());
         let oldest = self.days.values().filter_map(|entries| entries.first());
-        let oldest = oldest.min_by_key(|entry| entry.batch.sequence);
+        let oldest = oldest.min_by_key(|entry| entry.sequence);
         if let Some(entry) = oldest {
-            self.first_sequence = entry.batch.sequence;
-            self.received_at = entry.batch.batch.received_at;
+            self.first_sequence = entry.sequence;
+            self.received_at = entry.received_at;
         }
     }
-}
-
-/// A batch's memory, divided among its rows.
-fn share(entry: &HeadEntry) -> usize {
-    let rows = entry.batch.batch.rows.len().max(1);
-    (entry.batch.bytes as u128 * entry.len() as u128 / rows as u128) as usize
-}
-
-fn line_bytes(entry: &HeadEntry) -> u64 {
-    (0..entry.len()).map(|place| entry.row(place).line().len() as u64).sum()
 }

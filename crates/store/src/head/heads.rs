@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use timberyard_model::{LogBatch, TenantId, TimeRange, Timestamp};
 
-use super::entry::{HeadEntry, split};
+use super::entry::{HeadEntry, Part};
 use super::family::{Family, FamilyCut, FamilyId};
 
 /// Which families become segments.
@@ -15,6 +15,8 @@ pub(crate) enum CutChoice {
     All,
     /// The largest, until this many bytes are left.
     LargestDownTo(usize),
+    /// Those with so many raw bytes for groups.
+    Full(usize),
     /// Those with rows up to this log sequence.
     UpToSequence(u64),
     /// Those with rows received before.
@@ -26,6 +28,7 @@ pub(crate) enum CutChoice {
 pub(crate) struct Heads {
     tenants: BTreeMap<TenantId, TenantHead>,
     bytes: usize,
+    largest_family_bytes: usize,
 }
 
 #[derive(Default)]
@@ -43,9 +46,20 @@ pub(crate) struct HeadFigures {
 }
 
 impl Heads {
-    /// Memory held by batches with rows here, in bytes.
+    /// Memory held by rows here, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Raw bytes for groups that the largest family has.
+    pub(crate) fn largest_family_bytes(&self) -> usize {
+        self.largest_family_bytes
+    }
+
+    /// Looks for the largest family again, once some have been taken out.
+    pub(crate) fn measure_families(&mut self) {
+        let families = self.tenants.values().flat_map(|tenant| tenant.families.values());
+        self.largest_family_bytes = families.map(|family| family.group_bytes).max().unwrap_or_default();
     }
 
     pub(crate) fn figures(&self) -> HeadFigures {
@@ -62,14 +76,17 @@ impl Heads {
         self.tenants.keys()
     }
 
-    /// Adds a durable batch, but for families of which `covered` says that they have it already.
-    pub(crate) fn insert(&mut self, batch: &Arc<LogBatch>, sequence: u64, covered: &dyn Fn(&str) -> bool) {
-        let parts = split(batch, sequence, &|family| !covered(family));
-        let Some(part) = parts.first() else { return };
-        self.bytes += part.entry.batch.bytes;
+    /// Adds the parts of a durable batch.
+    pub(crate) fn insert(&mut self, batch: &LogBatch, sequence: u64, parts: Vec<Part>) {
+        if parts.is_empty() {
+            return;
+        }
         let tenant = self.tenants.entry(batch.tenant.clone()).or_default();
         for part in parts {
-            tenant.families.entry(part.family.into()).or_default().insert(part.day, part.entry);
+            self.bytes += part.entry.bytes;
+            let family = tenant.families.entry(part.family.into()).or_default();
+            family.insert(part.day, part.entry);
+            self.largest_family_bytes = self.largest_family_bytes.max(family.group_bytes);
         }
         for key in &batch.unique_keys {
             if key.row as usize >= batch.rows.len() {
@@ -77,10 +94,9 @@ impl Heads {
             }
             let row = batch.rows.get(key.row as usize);
             let family = row.labels().get("service_name").unwrap_or("");
-            if covered(family) {
-                continue;
-            }
-            if let Some(family) = tenant.families.get_mut(family) {
+            // Of a family that has nothing of this batch here the key is in a segment.
+            let family = tenant.families.get_mut(family).filter(|family| family.has(sequence));
+            if let Some(family) = family {
                 family.keys.push((sequence, row.timestamp().day(), key.clone()));
                 tenant.keys.insert(key.key.clone());
             }
@@ -131,6 +147,7 @@ impl Heads {
                     over
                 });
             }
+            CutChoice::Full(bytes) => all.retain(|(_, _, family)| family.group_bytes >= bytes),
             CutChoice::UpToSequence(sequence) => {
                 all.retain(|(_, _, family)| family.first_sequence <= sequence);
             }
@@ -164,13 +181,9 @@ impl Heads {
     pub(crate) fn remove(&mut self, id: &FamilyId, up_to: u64) {
         let Some(tenant) = self.tenants.get_mut(&id.tenant) else { return };
         let Some(family) = tenant.families.get_mut(&id.name) else { return };
-        let mut released = 0;
-        family.remove(up_to, |batch| {
-            if batch.release() {
-                released += batch.bytes;
-            }
-        });
-        self.bytes -= released;
+        self.bytes -= family.bytes;
+        family.remove(up_to);
+        self.bytes += family.bytes;
         let end = family.keys.partition_point(|(sequence, _, _)| *sequence <= up_to);
         for (_, _, key) in family.keys.drain(..end) {
             tenant.keys.remove(&key.key);

@@ -1,7 +1,7 @@
 //! Where rows that merge may be there twice: times at which one stream has rows in two places.
 //!
 //! Equal rows have equal times, so only where two places overlap in time do rows have to be compared. The
-//! usual case, places that follow each other, costs nothing.
+//! usual case, places that follow each other, costs nothing, nor do places that were compared when they were made.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,22 +17,32 @@ pub(super) struct Contested {
     streams: HashMap<Labels, Stretches>,
 }
 
+/// Between which times, both included, one place has rows of a stream.
+#[derive(Clone, Copy)]
+struct Span {
+    first: Timestamp,
+    last: Timestamp,
+    /// No row of the place is in another place that was compared, too.
+    compared: bool,
+}
+
 /// Collects where streams have rows that merge. A place never repeats a row in itself.
 #[derive(Default)]
 pub(super) struct ContestedBuilder<'a> {
-    spans: HashMap<&'a Labels, Vec<(Timestamp, Timestamp)>>,
+    spans: HashMap<&'a Labels, Vec<Span>>,
 }
 
 impl<'a> ContestedBuilder<'a> {
-    /// One place has rows of the stream between these times, both included.
-    pub(super) fn add(&mut self, labels: &'a Labels, first: Timestamp, last: Timestamp) {
-        self.spans.entry(labels).or_default().push((first, last));
+    /// One place has rows of the stream between these times, both included. Places that were compared hold no row
+    /// twice among them.
+    pub(super) fn add(&mut self, labels: &'a Labels, first: Timestamp, last: Timestamp, compared: bool) {
+        self.spans.entry(labels).or_default().push(Span { first, last, compared });
     }
 
     pub(super) fn finish(self) -> Contested {
         let mut streams = HashMap::new();
-        for (labels, mut spans) in self.spans {
-            let stretches = overlaps(&mut spans);
+        for (labels, spans) in self.spans {
+            let stretches = overlaps(&spans);
             if !stretches.is_empty() {
                 streams.insert(labels.clone(), stretches.into());
             }
@@ -64,20 +74,37 @@ pub(super) fn contains(stretches: &[(Timestamp, Timestamp)], time: Timestamp) ->
     after.checked_sub(1).and_then(|place| stretches.get(place)).is_some_and(|(_, last)| time <= *last)
 }
 
-/// The times that at least two of the spans hold.
-fn overlaps(spans: &mut [(Timestamp, Timestamp)]) -> Vec<(Timestamp, Timestamp)> {
-    spans.sort_unstable();
+/// The times that at least two of the spans hold, one of which was not compared.
+fn overlaps(spans: &[Span]) -> Vec<(Timestamp, Timestamp)> {
+    if spans.iter().all(|span| span.compared) {
+        return Vec::new();
+    }
+    // Of equal times beginnings come before ends, since spans hold both their times.
+    let begin = |span: &Span| (span.first, false, span.compared);
+    let end = |span: &Span| (span.last, true, span.compared);
+    let mut turns: Vec<(Timestamp, bool, bool)> =
+        spans.iter().flat_map(|span| [begin(span), end(span)]).collect();
+    turns.sort_unstable();
     let mut stretches: Vec<(Timestamp, Timestamp)> = Vec::new();
-    let mut reached: Option<Timestamp> = None;
-    for (first, last) in spans.iter().copied() {
-        if let Some(reached) = reached.filter(|reached| first <= *reached) {
-            let end = last.min(reached);
+    let mut since: Option<Timestamp> = None;
+    // Spans that hold the time: those that were not compared, and those that were.
+    let mut open = [0usize; 2];
+    for (time, ends, compared) in turns {
+        let of_kind = &mut open[usize::from(compared)];
+        if ends {
+            *of_kind -= 1;
+        } else {
+            *of_kind += 1;
+        }
+        let contested = open[0] > 0 && open[0] + open[1] > 1;
+        if contested {
+            since.get_or_insert(time);
+        } else if let Some(since) = since.take() {
             match stretches.last_mut() {
-                Some(stretch) if first <= stretch.1 => stretch.1 = stretch.1.max(end),
-                _ => stretches.push((first, end)),
+                Some(stretch) if since <= stretch.1 => stretch.1 = stretch.1.max(time),
+                _ => stretches.push((since, time)),
             }
         }
-        reached = reached.max(Some(last));
     }
     stretches
 }
@@ -86,30 +113,39 @@ fn overlaps(spans: &mut [(Timestamp, Timestamp)]) -> Vec<(Timestamp, Timestamp)>
 mod tests {
     use super::*;
 
-    fn times(spans: &[(i64, i64)]) -> Vec<(Timestamp, Timestamp)> {
-        let time = Timestamp::from_nanos;
-        spans.iter().map(|(first, last)| (time(*first), time(*last))).collect()
-    }
+    /// Spans with `true` were compared.
+    type Spans<'a> = &'a [(i64, i64, bool)];
 
     #[test]
-    fn stretches_are_where_two_places_overlap() {
-        type Spans<'a> = &'a [(i64, i64)];
-        let cases: [(Spans<'_>, Spans<'_>); 7] = [
+    fn stretches_are_where_two_places_overlap_that_were_not_compared_with_each_other() {
+        let cases: [(Spans<'_>, &[(i64, i64)]); 11] = [
             (&[], &[]),
-            (&[(1, 5)], &[]),
-            (&[(1, 5), (6, 9)], &[]),
-            (&[(1, 5), (5, 9)], &[(5, 5)]),
-            (&[(1, 9), (2, 3), (5, 6)], &[(2, 3), (5, 6)]),
-            (&[(4, 8), (1, 5), (7, 9)], &[(4, 5), (7, 8)]),
-            (&[(1, 9), (1, 9), (3, 12), (10, 11)], &[(1, 9), (10, 11)]),
+            (&[(1, 5, false)], &[]),
+            (&[(1, 5, false), (6, 9, false)], &[]),
+            (&[(1, 5, false), (5, 9, false)], &[(5, 5)]),
+            (&[(1, 9, false), (2, 3, false), (5, 6, false)], &[(2, 3), (5, 6)]),
+            (&[(4, 8, false), (1, 5, false), (7, 9, false)], &[(4, 5), (7, 8)]),
+            (&[(1, 9, false), (1, 9, false), (3, 12, false), (10, 11, false)], &[(1, 9), (10, 11)]),
+            (&[(1, 5, true), (1, 5, true), (2, 9, true)], &[]),
+            (&[(1, 5, true), (3, 7, true), (4, 9, false)], &[(4, 7)]),
+            (&[(1, 9, false), (2, 3, true), (2, 4, true), (6, 6, true)], &[(2, 4), (6, 6)]),
+            (&[(1, 3, true), (3, 3, false), (3, 8, true), (7, 9, true), (8, 8, false)], &[(3, 3), (8, 8)]),
         ];
+        let time = Timestamp::from_nanos;
         for (spans, expected) in cases {
-            let mut given = times(spans);
-            assert_eq!(overlaps(&mut given), times(expected), "{spans:?}");
-            for time in 0..14 {
-                let holders = spans.iter().filter(|(first, last)| (*first..=*last).contains(&time)).count();
-                let found = contains(&times(expected), Timestamp::from_nanos(time));
-                assert_eq!(found, holders >= 2, "{time} in {spans:?}");
+            let span = |(first, last, compared): &(i64, i64, bool)| Span {
+                first: time(*first),
+                last: time(*last),
+                compared: *compared,
+            };
+            let given: Vec<Span> = spans.iter().map(span).collect();
+            let expected: Vec<(Timestamp, Timestamp)> =
+                expected.iter().map(|(first, last)| (time(*first), time(*last))).collect();
+            assert_eq!(overlaps(&given), expected, "{spans:?}");
+            for now in 0..14 {
+                let holders = || spans.iter().filter(|(first, last, _)| (*first..=*last).contains(&now));
+                let contested = holders().count() > 1 && holders().any(|(_, _, compared)| !compared);
+                assert_eq!(contains(&expected, time(now)), contested, "{now} in {spans:?}");
             }
         }
     }

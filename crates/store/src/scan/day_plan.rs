@@ -197,8 +197,8 @@ impl DayPlan {
         hiding: &Hiding,
         accepted: &mut HashMap<Labels, bool>,
     ) {
-        let hidden = HiddenRows::of(hiding, entry.batch.sequence, entry.first, entry.last);
-        let labels = entry.batch.batch.rows.streams();
+        let hidden = HiddenRows::of(hiding, entry.sequence, entry.first, entry.last);
+        let labels = entry.rows().streams();
         let stream = |labels: &Labels| {
             if !*accepted.entry(labels.clone()).or_insert_with(|| query.accepts(labels)) {
                 return PlannedStream::default();
@@ -210,7 +210,7 @@ impl DayPlan {
             return;
         }
         let number = self.entries.len();
-        if entry.batch.bytes <= HEAD_UNIT_BYTES {
+        if entry.bytes <= HEAD_UNIT_BYTES {
             let place = UnitPlace::Entry { entry: number, start: 0, end: entry.len() };
             self.units.push(PlannedUnit { place, first: entry.first, last: entry.last });
             self.entries.push(PlannedEntry { entry, streams });
@@ -252,7 +252,7 @@ impl DayPlan {
             }
         }
         for entry in self.entries.iter_mut().filter(|entry| entry.entry.merges()) {
-            let labels = entry.entry.batch.batch.rows.streams();
+            let labels = entry.entry.rows().streams();
             for span in entry.entry.merging.iter().flatten() {
                 let number = span.stream as usize;
                 if let (Some(stream), Some(labels)) = (entry.streams.get_mut(number), labels.get(number)) {
@@ -264,26 +264,31 @@ impl DayPlan {
 
     fn contested(&self, range: TimeRange) -> Contested {
         let mut builder = ContestedBuilder::default();
+        let compared = |segment: &PlannedSegment| segment.segment.summary.compared;
+        if self.entries.is_empty() && self.segments.iter().all(compared) {
+            return builder.finish();
+        }
         for group in &self.groups {
-            let index = &self.segments[group.segment].index;
+            let segment = &self.segments[group.segment];
+            let index = &segment.index;
             for (stream, member) in group.streams.iter().zip(&group.group(self).streams) {
                 if stream.accepted
                     && member.merging_rows > 0
                     && let Some(labels) = index.streams.get(member.stream as usize)
                 {
-                    builder.add(labels, member.first, member.last);
+                    builder.add(labels, member.first, member.last, compared(segment));
                 }
             }
         }
         for entry in &self.entries {
-            let labels = entry.entry.batch.batch.rows.streams();
+            let labels = entry.entry.rows().streams();
             for span in entry.entry.merging.iter().flatten() {
                 let stream = span.stream as usize;
                 let accepted = entry.streams.get(stream).is_some_and(|stream| stream.accepted);
                 if let (true, true, Some(labels)) =
                     (accepted, range.overlaps(span.first, span.last), labels.get(stream))
                 {
-                    builder.add(labels, span.first, span.last);
+                    builder.add(labels, span.first, span.last, false);
                 }
             }
         }
@@ -309,7 +314,7 @@ impl DayPlan {
                 (entry.line_frame.raw as usize + entry.metadata_frame.raw as usize, entry.rows as usize)
             }
             UnitPlace::Entry { entry, start, end } => {
-                (self.entries[entry].entry.batch.bytes.min(HEAD_UNIT_BYTES), end - start)
+                (self.entries[entry].entry.bytes.min(HEAD_UNIT_BYTES), end - start)
             }
         }
     }

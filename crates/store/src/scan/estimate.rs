@@ -59,7 +59,7 @@ fn add_streams(plan: &DayPlan, streams: &mut HashSet<Labels>) {
         }
     }
     for entry in &plan.entries {
-        let labels = entry.entry.batch.batch.rows.streams();
+        let labels = entry.entry.rows().streams();
         let accepted = entry.streams.iter().zip(labels).filter(|(stream, _)| stream.accepted);
         streams.extend(accepted.map(|(_, labels)| labels.clone()));
     }

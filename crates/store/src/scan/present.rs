@@ -44,8 +44,8 @@ pub(super) fn in_entry<'e>(
     query: &'e Query,
     hiding: &Hiding,
 ) -> impl Iterator<Item = &'e Labels> {
-    let streams = entry.batch.batch.rows.streams();
-    let hidden = HiddenRows::of(hiding, entry.batch.sequence, entry.first, entry.last);
+    let streams = entry.rows().streams();
+    let hidden = HiddenRows::of(hiding, entry.sequence, entry.first, entry.last);
     let shown = |labels: &Labels| hidden.stream(labels, entry.first, entry.last);
     let shown: Vec<StreamRows> = streams.iter().map(shown).collect();
     let mut present = vec![false; streams.len()];

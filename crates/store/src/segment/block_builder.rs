@@ -8,7 +8,7 @@ use timberyard_model::{Labels, RowRef, Timestamp};
 
 use super::counts::CountsBuilder;
 use super::frame::FrameWriter;
-use super::index::{BlockEntry, CountsEntry, Group, GroupStream};
+use super::index::{BlockEntry, CountsEntry, Group, GroupStream, ROW_OVERHEAD_BYTES};
 use super::metadata::MetadataBuilder;
 use super::metadata_size::MetadataSizes;
 use crate::codec::{Malformed, put_varint};
@@ -16,8 +16,6 @@ use crate::columnar::{Strings, encode_numbers};
 
 /// A block has no more rows than this, however short they are.
 const BLOCK_ROWS_MAX: usize = 1 << 17;
-/// What a row counts for beside its line and metadata when blocks are cut, in bytes.
-const ROW_OVERHEAD_BYTES: usize = 8;
 
 /// Builds the blocks of one group. Rows must come sorted by time.
 pub(crate) struct GroupBuilder {
@@ -203,7 +201,7 @@ impl Columns {
     }
 
     fn bytes(&self) -> usize {
-        self.lines.bytes.len() + self.metadata.bytes() + self.len() * ROW_OVERHEAD_BYTES
+        self.lines.bytes.len() + self.metadata.bytes() + self.len() * ROW_OVERHEAD_BYTES as usize
     }
 
     /// Adds a row; gives the shape of its metadata.

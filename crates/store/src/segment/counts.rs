@@ -45,6 +45,8 @@ pub(super) struct CountsBuilder {
     streams: Vec<Vec<Cell>>,
     /// Level `n` is at `n - 1`; rows without one have level 0.
     levels: Vec<Box<[u8]>>,
+    /// That of the row before, if it has one.
+    last_level: u8,
     /// More levels came than are told apart, or a row had two.
     levels_unclear: bool,
     unit: i64,
@@ -63,8 +65,13 @@ struct Cell {
 impl CountsBuilder {
     /// The number of a level of this group; 0 when it is not told apart.
     pub(super) fn level(&mut self, value: &[u8]) -> u8 {
+        let last = usize::from(self.last_level).checked_sub(1).and_then(|place| self.levels.get(place));
+        if last.is_some_and(|level| **level == *value) {
+            return self.last_level;
+        }
         if let Some(place) = self.levels.iter().position(|level| **level == *value) {
-            return place as u8 + 1;
+            self.last_level = place as u8 + 1;
+            return self.last_level;
         }
         if self.levels.len() == LEVELS_MAX || value.len() > LEVEL_BYTES_MAX {
             self.levels_unclear = true;

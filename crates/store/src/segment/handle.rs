@@ -37,6 +37,8 @@ pub(crate) struct SegmentSummary {
     pub(crate) keys: u64,
     /// The log sequences of its rows.
     pub(crate) sequences: Sequences,
+    /// No row that merges is in another segment of which this is said, too.
+    pub(crate) compared: bool,
 }
 
 /// The log sequences between which those of some rows lie, both included.

@@ -108,7 +108,16 @@ impl Group {
     pub(crate) fn line_bytes(&self) -> u64 {
         self.streams.iter().map(|stream| stream.line_bytes).sum()
     }
+
+    /// Roughly what its rows count for where groups are measured.
+    pub(crate) fn raw_bytes(&self) -> u64 {
+        let metadata = self.blocks.iter().map(|block| u64::from(block.metadata_frame.raw)).sum::<u64>();
+        self.line_bytes() + metadata + self.rows() * ROW_OVERHEAD_BYTES
+    }
 }
+
+/// What a row counts for beside its line and metadata where groups are measured, in bytes.
+pub(crate) const ROW_OVERHEAD_BYTES: u64 = 8;
 
 /// What a pair of metadata takes in Loki's chunks beside its texts.
 pub(crate) const PAIR_BYTES: u64 = 8;

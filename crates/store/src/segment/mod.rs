@@ -27,7 +27,9 @@ pub(crate) use block::{Block, Decoded, Evidence, OfRow, RuledOut, Wanted, Wanted
 pub(crate) use block_row::BlockRow;
 pub(crate) use counts::StreamCounts;
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
-pub(crate) use index::{BlockEntry, Group, GroupStream, PAIR_BYTES, SegmentIndex, StreamSet};
+pub(crate) use index::{
+    BlockEntry, Group, GroupStream, PAIR_BYTES, ROW_OVERHEAD_BYTES, SegmentIndex, StreamSet,
+};
 pub(crate) use index_cache::IndexCache;
 pub(crate) use keys::key_hash;
 pub(crate) use writer::{FinishedSegment, SegmentWriter, WriterOptions};

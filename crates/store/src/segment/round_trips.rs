@@ -219,6 +219,7 @@ proptest! {
             groups: 1,
             keys: 0,
             sequences: Sequences::of(5),
+            compared: false,
         };
         let mut bytes = footer::encode(&summary, &index);
         let decoded = footer::decode(&bytes, footer::Version::NEWEST).expect("decodes");

@@ -36,10 +36,13 @@ pub(crate) struct SegmentWriter {
     disk: Arc<dyn Disk>,
     paths: Paths,
     options: WriterOptions,
+    /// Raw bytes of a full group of the family that is written.
+    group_bytes: usize,
     tenant: TenantId,
     day: i32,
     id: u64,
     sequences: Sequences,
+    compared: bool,
     path: PathBuf,
     file: Option<Box<dyn DiskFile>>,
     /// Bytes written before `buffer`.
@@ -77,10 +80,12 @@ impl SegmentWriter {
             disk: Arc::clone(disk),
             paths: paths.clone(),
             options,
+            group_bytes: options.group_bytes,
             tenant: tenant.clone(),
             day,
             id,
             sequences: Sequences::NONE,
+            compared: false,
             path,
             file: Some(file),
             position: 0,
@@ -94,19 +99,31 @@ impl SegmentWriter {
         })
     }
 
+    /// Makes the groups of so many raw bytes of a family about equally large, so that none is a small rest.
+    pub(crate) fn expect_bytes(&mut self, raw_bytes: usize) {
+        let most = self.options.group_bytes + self.options.group_bytes / 8;
+        let groups = raw_bytes.div_ceil(most.max(1)).max(1);
+        self.group_bytes = match groups {
+            1 => most,
+            _ => raw_bytes.div_ceil(groups),
+        };
+    }
+
     /// Adds a row of a family. Rows of one family come together and sorted by time.
     pub(crate) fn push(&mut self, family: &str, row: RowRef<'_>, merges: bool) -> Result<(), StoreError> {
         let goes_on = self.current.as_ref().is_some_and(|(current, builder)| {
-            let full = builder.raw_bytes() >= self.options.group_bytes
-                && builder.last_time() != Some(row.timestamp());
+            let full =
+                builder.raw_bytes() >= self.group_bytes && builder.last_time() != Some(row.timestamp());
             **current == *family && !full
         });
         if !goes_on {
             self.end_group()?;
         }
-        let (_, builder) = self
-            .current
-            .get_or_insert_with(|| (family.into(), GroupBuilder::new(family, self.options.block_bytes)));
+        // Where groups are not divided into blocks a block is as large as its group.
+        let undivided = self.options.block_bytes >= self.options.group_bytes;
+        let block_bytes = if undivided { self.group_bytes } else { self.options.block_bytes };
+        let (_, builder) =
+            self.current.get_or_insert_with(|| (family.into(), GroupBuilder::new(family, block_bytes)));
         let pushed = builder.push(row, merges, &mut self.frames, self.position, &mut self.buffer);
         pushed.map_err(|error| malformed(&self.path, error))?;
         if self.buffer.len() >= WRITE_BYTES {
@@ -151,6 +168,11 @@ impl SegmentWriter {
         self.sequences = self.sequences.join(sequences);
     }
 
+    /// Says of the segment what [`SegmentSummary::compared`] means.
+    pub(crate) fn note_compared(&mut self, compared: bool) {
+        self.compared = compared;
+    }
+
     /// Adds a unique key of a row.
     pub(crate) fn push_key(&mut self, key: &UniqueKey) {
         self.keys.push(key);
@@ -181,6 +203,7 @@ impl SegmentWriter {
             groups: index.groups.len() as u32,
             keys: keys.len() as u64,
             sequences: self.sequences,
+            compared: self.compared,
         };
         let mut trailer = Trailer {
             footer_offset: 0,

@@ -1,4 +1,4 @@
-//! Where a merged group is to end so that it does not lie around other groups of its family.
+//! Where a group is to end so that it does not lie around other groups of its family.
 //!
 //! Rows that may be there twice have to be compared wherever two groups of a stream overlap in time. A group made of
 //! rows from before and from after another would overlap all of it without a row in between.
@@ -6,7 +6,7 @@
 use timberyard_model::Timestamp;
 
 /// Other groups of a family, and how far the merged rows have come.
-pub(super) struct Gaps {
+pub(crate) struct Gaps {
     /// First and last times of the other groups, ascending.
     others: Vec<(Timestamp, Timestamp)>,
     next: usize,
@@ -14,13 +14,13 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    pub(super) fn new(mut others: Vec<(Timestamp, Timestamp)>) -> Self {
+    pub(crate) fn new(mut others: Vec<(Timestamp, Timestamp)>) -> Self {
         others.sort_unstable();
         Self { others, next: 0, before: None }
     }
 
     /// Whether most of another group lies between the last row and the next, which is at `time` and not before it.
-    pub(super) fn parts(&mut self, time: Timestamp) -> bool {
+    pub(crate) fn parts(&mut self, time: Timestamp) -> bool {
         let Some(before) = self.before.replace(time).filter(|before| *before < time) else { return false };
         while self.others.get(self.next).is_some_and(|(_, last)| *last <= before) {
             self.next += 1;
