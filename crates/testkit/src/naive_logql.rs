@@ -213,7 +213,11 @@ impl Step<'_> {
             }
             let Some(value) = sample(aggregation, &mut working)? else { continue };
             let labels = working.labels();
-            if labels.get("__error__").is_some() && labels.get("__preserve_error__") != Some("true") {
+            let is_counted = aggregation.operation != RangeOperation::Absent;
+            if is_counted
+                && labels.get("__error__").is_some()
+                && labels.get("__preserve_error__") != Some("true")
+            {
                 return Err(format!("error in series {labels}"));
             }
             let unwrapped = range.unwrap.as_ref().map(|unwrap| unwrap.label.clone());

@@ -77,7 +77,7 @@ impl<'a> RowReader<'a> {
         };
         let unwrapped = range.unwrap.as_ref().map(|unwrap| unwrap.label.as_str());
         let wanted = if aggregation.operation == RangeOperation::Absent {
-            SeriesLabels::None
+            SeriesLabels::Presence
         } else {
             SeriesLabels::new(aggregation.grouping.as_ref().or(pushed), unwrapped)
         };

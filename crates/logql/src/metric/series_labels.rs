@@ -20,6 +20,8 @@ use crate::syntax::ast::Grouping;
 pub(super) enum SeriesLabels {
     /// None: there is one series.
     None,
+    /// None, and rows with errors are of that one series, too: what counts is that they are there.
+    Presence,
     /// These.
     By(Vec<String>),
     /// All but these.
@@ -48,7 +50,7 @@ impl SeriesLabels {
     /// The labels that a series can have; `None` when these are any.
     pub(super) fn names(&self) -> Option<&[String]> {
         match self {
-            Self::None => Some(&[]),
+            Self::None | Self::Presence => Some(&[]),
             Self::By(names) => Some(names),
             Self::Without(_) => None,
         }
@@ -65,7 +67,7 @@ impl SeriesLabels {
             })
         };
         match self {
-            Self::None => false,
+            Self::None | Self::Presence => false,
             Self::By(names) => !names.iter().all(in_stream),
             Self::Without(_) => true,
         }
@@ -124,14 +126,14 @@ impl SeriesIndex {
         self.key.clear();
         self.spans.clear();
         // A row whose error is preserved shows it, whatever the grouping.
-        let grouped = row.error().is_none();
+        let grouped = row.error().is_none() || self.wanted == SeriesLabels::Presence;
         if !grouped && (self.rows_are_narrow || row.value(PRESERVE_ERROR_LABEL) != "true") {
             return Err(QueryError::pipeline(row.labels()));
         }
         // Also keeps keys of the two kinds apart, and no key empty.
         self.key.push(u8::from(grouped));
         match &self.wanted {
-            SeriesLabels::None if grouped => {}
+            SeriesLabels::None | SeriesLabels::Presence if grouped => {}
             SeriesLabels::By(names) if grouped => {
                 for name in names {
                     // A label that is there and empty is another than one that is not there.
@@ -175,7 +177,7 @@ impl SeriesIndex {
     fn add(&mut self, row: &WorkingRow<'_>, grouped: bool, budget: &mut Budget) -> Result<u32, QueryError> {
         let labels =
             match &self.wanted {
-                SeriesLabels::None if grouped => Labels::default(),
+                SeriesLabels::None | SeriesLabels::Presence if grouped => Labels::default(),
                 SeriesLabels::By(names) if grouped => Labels::keeping_empty(
                     names.iter().filter_map(|name| Some((name.as_str(), row.get(name)?.1))),
                 ),
@@ -253,6 +255,8 @@ mod tests {
         let error = ("__error__", "JSONParserErr");
         let failure = series_of(by(), &[error]).expect_err("an error");
         assert!(matches!(failure, QueryError::Pipeline { error, .. } if error == "JSONParserErr"));
+        let there = series_of(SeriesLabels::Presence, &[error]).expect("it is there");
+        assert_eq!(there, "{}");
         let kept = series_of(by(), &[error, ("__preserve_error__", "true")]).expect("preserved");
         assert!(kept.contains("__error__") && kept.contains("trace"), "{kept}");
     }

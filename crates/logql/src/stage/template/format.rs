@@ -154,7 +154,9 @@ fn print(output: &mut Vec<u8>, verb: char, flags: Flags, argument: &Value, scope
         ('s', Value::Map(_) | Value::Labels) => argument.printed(scope),
         _ => mistake(verb, argument, scope),
     };
-    pad(output, flags, &printed);
+    // Numbers have their zeros already, as far as they get any.
+    let is_number = matches!(argument, Value::Int(_) | Value::Int64(_) | Value::Byte(_) | Value::Float(_));
+    pad(output, Flags { zero: flags.zero && !is_number, ..flags }, &printed);
 }
 
 /// A verb that does not fit: `%!d(string=x)`.
@@ -268,7 +270,9 @@ fn general_form(magnitude: f64, precision: Option<usize>) -> String {
 fn pad(output: &mut Vec<u8>, flags: Flags, text: &[u8]) {
     let width = flags.width.unwrap_or(0);
     let shown = String::from_utf8_lossy(text).chars().count();
-    let blanks = vec![b' '; width.saturating_sub(shown)];
+    // Texts are filled up with zeros, too.
+    let fill = if flags.zero && !flags.minus { b'0' } else { b' ' };
+    let blanks = vec![fill; width.saturating_sub(shown)];
     if flags.minus {
         output.extend_from_slice(text);
         output.extend_from_slice(&blanks);
