@@ -14,6 +14,7 @@ use timberyard_model::scan::{
 };
 use timberyard_model::sink::{Sink, SinkError, SinkFuture};
 use timberyard_model::{IngestRecord, Labels, Timestamp};
+use timberyard_pipeline::DrainGauge;
 use timberyard_server::Operations;
 use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
 use timberyard_store::{Interpreters, Store, StoreError};
@@ -29,13 +30,13 @@ use crate::time_argument::now;
 const STARTING: &str = "server is starting: the write-ahead log is being replayed";
 /// Where snapshots of a running store are made, in its data directory.
 const SNAPSHOTS: &str = "snapshots";
-/// Seconds after which a sender that found the log's queue full is told to come back.
-const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// A place for the store, empty until it is open.
 #[derive(Default)]
 pub(crate) struct StoreSlot {
     store: OnceLock<Arc<Store>>,
+    /// Bytes on their way into the log.
+    gauge: DrainGauge,
 }
 
 impl StoreSlot {
@@ -56,6 +57,24 @@ impl StoreSlot {
 
     fn read(&self) -> Result<&Store, ScanError> {
         self.store().map(AsRef::as_ref).ok_or_else(|| ScanError::Unavailable(STARTING.to_owned()))
+    }
+}
+
+impl StoreSlot {
+    /// What a sender of so many bytes is to do about an error of the store.
+    fn sink_error(&self, error: &StoreError, bytes: u64) -> SinkError {
+        let reason = error.to_string();
+        match error {
+            StoreError::Duplicate { key, row } => SinkError::Duplicate { key: key.clone(), row: *row },
+            StoreError::Full { .. } => SinkError::Full(reason),
+            StoreError::TooLarge { .. } => SinkError::TooLarge(reason),
+            StoreError::Overloaded { queued_bytes, limit_bytes } => {
+                let in_the_way = queued_bytes.saturating_sub(*limit_bytes) as u64;
+                let retry_after_seconds = self.gauge.retry_after_leaving_seconds(in_the_way, bytes);
+                SinkError::Overloaded { reason, retry_after_seconds }
+            }
+            _ => SinkError::Unavailable(reason),
+        }
     }
 }
 
@@ -99,13 +118,19 @@ impl Sink for StoreSlot {
         Box::pin(async move {
             let store = self.store().ok_or_else(|| SinkError::Unavailable(STARTING.to_owned()))?;
             let payload = log_record::encode(&record);
+            let bytes = (record.batch.rows.bytes() + payload.len()) as u64;
+            let mut entered = self.gauge.enter(bytes);
             let (done, stored) = oneshot::channel();
             store.append(record.batch, payload, move |result| {
                 // The sender may have gone; the batch is stored all the same.
                 let _ = done.send(result);
             });
             match stored.await {
-                Ok(result) => result.map_err(|error| sink_error(&error)),
+                Ok(result) => result.map_err(|error| {
+                    entered.give_up();
+                    drop(entered);
+                    self.sink_error(&error, bytes)
+                }),
                 Err(_) => Err(SinkError::Unavailable("store stopped before it answered".to_owned())),
             }
         })
@@ -180,18 +205,6 @@ async fn blocking(
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(OperationError::Failed(error.to_string())),
         Err(_) => Err(OperationError::Failed("store stopped before it answered".to_owned())),
-    }
-}
-
-/// What a sender is to do about an error of the store.
-fn sink_error(error: &StoreError) -> SinkError {
-    match error {
-        StoreError::Duplicate { key, row } => SinkError::Duplicate { key: key.clone(), row: *row },
-        StoreError::Full { .. } => SinkError::Full(error.to_string()),
-        StoreError::Overloaded { .. } => {
-            SinkError::Overloaded { reason: error.to_string(), retry_after_seconds: RETRY_AFTER_SECONDS }
-        }
-        _ => SinkError::Unavailable(error.to_string()),
     }
 }
 

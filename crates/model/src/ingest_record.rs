@@ -39,6 +39,14 @@ pub enum ReceivedFormat {
     LokiPushProto,
 }
 
+impl IngestRecord {
+    /// Memory that it holds until every sink has it, with what a log keeps of it: the body, or the rows once more.
+    pub fn held_bytes(&self) -> usize {
+        let rows = self.batch.rows.bytes();
+        rows.saturating_add(self.received.as_ref().map_or(rows, |received| received.bytes.len()))
+    }
+}
+
 impl From<LogBatch> for IngestRecord {
     fn from(batch: LogBatch) -> Self {
         Self { batch: Arc::new(batch), received: None }

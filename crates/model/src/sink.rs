@@ -39,6 +39,9 @@ pub enum SinkError {
         /// When a retry will be taken.
         retry_after_seconds: u64,
     },
+    /// The batch can never be taken: send it in parts.
+    #[error("{0}")]
+    TooLarge(String),
     /// The destination cannot be reached or does not take writes now.
     #[error("{0}")]
     Unavailable(String),

@@ -10,6 +10,7 @@ use timberyard_model::{IngestRecord, TenantId};
 use crate::admission::Admission;
 use crate::broker::Broker;
 use crate::counters::IntakeCounters;
+use crate::drain::DrainGauge;
 use crate::process::label_demotion::LabelDemotion;
 use crate::tail_hub::TailHub;
 
@@ -38,7 +39,7 @@ impl Intake {
     /// A door to the broker's sinks with at most `in_flight_bytes_max` bytes on their way.
     pub fn new(broker: Broker, tail_hub: Arc<TailHub>, in_flight_bytes_max: usize) -> Self {
         Self {
-            admission: Admission::new(in_flight_bytes_max),
+            admission: Admission::new(in_flight_bytes_max, DrainGauge::default()),
             broker,
             tail_hub,
             counters: IntakeCounters::default(),
@@ -69,8 +70,14 @@ impl Intake {
             Ok(None) => {}
             Err(full) => return Err(SinkError::Unavailable(full.to_string())),
         }
-        let stored = match self.admission.admit(record.batch.rows.bytes()) {
-            Ok(_permit) => self.broker.write_required(&record).await,
+        let stored = match self.admission.admit(record.held_bytes()) {
+            Ok(mut permit) => {
+                let stored = self.broker.write_required(&record).await;
+                if stored.is_err() {
+                    permit.give_up();
+                }
+                stored
+            }
             Err(refused) => Err(refused),
         };
         if let Err(error) = stored {

@@ -8,6 +8,7 @@ pub mod admission;
 pub mod broker;
 pub mod counters;
 pub mod demoted_labels_source;
+pub mod drain;
 pub mod intake;
 pub mod process;
 pub mod sink_driver;
@@ -15,6 +16,7 @@ pub mod tail_hub;
 
 pub use broker::Broker;
 pub use demoted_labels_source::DemotedLabelsSource;
+pub use drain::{DrainGauge, Entered};
 pub use intake::{Intake, IntakeError, Receipt};
 pub use process::label_demotion::LabelDemotion;
 pub use tail_hub::{TailEvent, TailHub, TailSubscription};

@@ -53,8 +53,10 @@ impl FromRequest<SharedState> for WireBody {
         state.rate_gate.check_bytes(&identity.tenant, &identity.limits, state.elapsed())?;
         let limits = &identity.limits.request;
         let compression = compression_of(&parts.headers)?;
-        refuse_announced_size(&parts.headers, limits.body_bytes_max)?;
-        let mut held = state.body_budget.share(&identity.tenant);
+        let announced = announced_bytes(&parts.headers);
+        refuse_announced_size(announced, limits.body_bytes_max)?;
+        let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+        let mut held = state.body_budget.share(&identity.tenant, announced);
         let reading = read(body, limits.body_bytes_max, &mut held);
         let bytes = tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading)
             .await
@@ -143,10 +145,13 @@ fn inflate_held(
     Ok(inflated)
 }
 
+/// How long the body says that it is.
+fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Refuses at once what says itself that it is too large.
-fn refuse_announced_size(headers: &HeaderMap, limit: usize) -> Result<(), ErrorResponse> {
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+fn refuse_announced_size(announced: Option<u64>, limit: usize) -> Result<(), ErrorResponse> {
     match announced {
         Some(bytes) if bytes > limit as u64 => Err(too_large(&format!("body is {bytes} bytes"), limit)),
         _ => Ok(()),

@@ -220,6 +220,7 @@ impl From<SinkError> for ErrorResponse {
             SinkError::Overloaded { retry_after_seconds, .. } => {
                 Self::overloaded(message, retry_after_seconds)
             }
+            SinkError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message),
             SinkError::Unavailable(_) => Self::unavailable(message),
         }
     }
@@ -323,6 +324,7 @@ mod tests {
             (duplicate, 409, "duplicate_event", "e-1"),
             (SinkError::Full("3 bytes left".to_owned()), 507, "storage_full", "3 bytes left"),
             (overloaded, 429, "overloaded", "7 s"),
+            (SinkError::TooLarge("5 GiB".to_owned()), 413, "request_too_large", "5 GiB"),
             (SinkError::Unavailable("starting".to_owned()), 503, "unavailable", "starting"),
         ] {
             let response = ErrorResponse::from(error);

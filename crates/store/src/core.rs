@@ -137,7 +137,7 @@ impl Core {
         if self.poisoned.set(reason.into()).is_ok() {
             tracing::error!(reason, "store has stopped writing");
         }
-        self.queue.close(self.poisoned_error());
+        self.queue.close(self.stopped_error());
         self.changed.notify_all();
     }
 
@@ -145,12 +145,17 @@ impl Core {
         self.poisoned.get()
     }
 
-    pub(crate) fn poison_error(&self) -> Option<StoreError> {
-        self.poisoned.get().map(|reason| StoreError::Poisoned { reason: Arc::clone(reason) })
+    /// Fails once writing has stopped for good.
+    pub(crate) fn check_writing(&self) -> Result<(), StoreError> {
+        match self.poisoned.get() {
+            Some(reason) => Err(StoreError::Poisoned { reason: Arc::clone(reason) }),
+            None => Ok(()),
+        }
     }
 
-    pub(crate) fn poisoned_error(&self) -> StoreError {
-        self.poison_error().unwrap_or(StoreError::Closed)
+    /// What is answered when nothing is taken any more: that writing has stopped, or that the store was closed.
+    pub(crate) fn stopped_error(&self) -> StoreError {
+        self.check_writing().err().unwrap_or(StoreError::Closed)
     }
 
     /// Names damage once a segment and counts it.
@@ -181,9 +186,7 @@ impl Core {
         let mut state = self.state();
         state.cut_failure = None;
         loop {
-            if let Some(error) = self.poison_error() {
-                return Err(error);
-            }
+            self.check_writing()?;
             let sealed_bytes = self.log_files.sealed_bytes();
             let room = state.heads.bytes() < self.options.head_bytes_max
                 && state.heads.largest_family_bytes() < self.options.family_bytes_max()

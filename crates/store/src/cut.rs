@@ -49,9 +49,7 @@ impl Core {
     /// Turns the chosen families into segments. Returns how many there were.
     pub(crate) fn cut(&self, choice: CutChoice) -> Result<u64, StoreError> {
         let _one_at_a_time = lock(&self.cutting);
-        if let Some(error) = self.poison_error() {
-            return Err(error);
-        }
+        self.check_writing()?;
         let (cuts, applied, covered, segments, deletions) = {
             let state = self.state();
             let cuts = state.heads.choose(choice);

@@ -33,6 +33,14 @@ pub enum StoreError {
         /// The queue's limit in bytes.
         limit_bytes: usize,
     },
+    /// The log cannot hold a record of this size; nothing of the batch was written.
+    #[error("batch takes {bytes} bytes in the log, limit is {limit_bytes}")]
+    TooLarge {
+        /// Bytes of the record.
+        bytes: usize,
+        /// The most that a record can have.
+        limit_bytes: usize,
+    },
     /// A write or sync failed, so that nobody knows what the disk holds: writing has stopped until
     /// the store is opened again. Whether this batch survives is unknown.
     #[error("writing has stopped, restart to recover: {reason}")]

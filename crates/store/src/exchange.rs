@@ -15,7 +15,7 @@ impl Core {
         removed: &[Arc<Segment>],
     ) -> Result<(), StoreError> {
         let mut manifest = lock(&self.manifest);
-        if let Some(error) = self.poison_error() {
+        if let Err(error) = self.check_writing() {
             self.remove_unlisted(&added);
             return Err(error);
         }

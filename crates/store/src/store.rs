@@ -162,9 +162,7 @@ impl Store {
     /// appends from then on. Dropping a store without this loses nothing: the log is replayed.
     pub fn close(&self) -> Result<(), StoreError> {
         let Some(mut writer) = self.stop_threads() else { return Ok(()) };
-        if let Some(error) = self.core.poison_error() {
-            return Err(error);
-        }
+        self.core.check_writing()?;
         writer.seal();
         self.core.cut(CutChoice::All)?;
         let manifest = lock(&self.core.manifest);

@@ -125,7 +125,8 @@ pub(crate) fn run(arguments: &PushArguments) -> Result<(), Failure> {
     push.progress.finish();
     let acknowledged = push.sender.acknowledged();
     let start = plan.start;
-    writeln!(io::stdout(), "{acknowledged} lines acknowledged").map_err(|error| Failure::output(&error))?;
+    writeln!(io::stdout(), "{} acknowledged", lines_text(acknowledged))
+        .map_err(|error| Failure::output(&error))?;
     push.report_refused();
     match sent {
         Err(failure) => Err(Failure::new(format!(
@@ -214,9 +215,13 @@ impl Push<'_> {
         }
         let more = self.refused_count - self.refused.len() as u64;
         if more > 0 {
-            let _ = writeln!(errors, "and {more} more lines");
+            let _ = writeln!(errors, "and {} more", lines_text(more));
         }
     }
+}
+
+fn lines_text(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "line" } else { "lines" })
 }
 
 #[cfg(test)]

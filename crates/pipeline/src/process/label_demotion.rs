@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use timberyard_model::rows::{RowsBuilder, RowsFull};
 use timberyard_model::{Labels, LogBatch, TenantId};
@@ -21,11 +22,13 @@ const HASH_BYTES: usize = 18;
 /// Memory of a label or tenant with its set of one value, beside its name.
 const NAME_BYTES: usize = 256;
 
-/// Which labels of which tenants are demoted, and how far the others are from it.
+/// Which labels of which tenants are demoted, and how far the others are from it. Tenants do not wait for each other.
 pub struct LabelDemotion {
     values_max: usize,
     counted_bytes_max: usize,
-    counted: Mutex<Counted>,
+    /// Memory of what was counted of all tenants together.
+    counted_bytes: AtomicUsize,
+    tenants: RwLock<Tenants>,
     report: Box<Report>,
 }
 
@@ -33,10 +36,9 @@ type Report = dyn Fn(&TenantId, &str) + Send + Sync;
 
 /// What was counted on one day.
 #[derive(Default)]
-struct Counted {
+struct Tenants {
     day: i32,
-    bytes: usize,
-    tenants: HashMap<TenantId, Tenant>,
+    by_name: HashMap<TenantId, Arc<Mutex<Tenant>>>,
 }
 
 #[derive(Default)]
@@ -75,26 +77,28 @@ impl LabelDemotion {
         demoted: impl IntoIterator<Item = (TenantId, Box<str>)>,
         report: impl Fn(&TenantId, &str) + Send + Sync + 'static,
     ) -> Self {
-        let mut counted = Counted::default();
+        let mut tenants = Tenants::default();
         for (tenant, name) in demoted {
-            counted.tenants.entry(tenant).or_default().demoted.insert(name);
+            lock(tenants.by_name.entry(tenant).or_default()).demoted.insert(name);
         }
-        let counted = Mutex::new(counted);
-        Self { values_max, counted_bytes_max: COUNTED_BYTES_MAX, counted, report: Box::new(report) }
+        Self {
+            values_max,
+            counted_bytes_max: COUNTED_BYTES_MAX,
+            counted_bytes: AtomicUsize::new(0),
+            tenants: RwLock::new(tenants),
+            report: Box::new(report),
+        }
     }
 
     /// The demoted labels of a tenant, sorted.
     pub fn demoted(&self, tenant: &TenantId) -> Vec<Box<str>> {
-        self.lock()
-            .tenants
-            .get(tenant)
-            .map(|tenant| tenant.demoted.iter().cloned().collect())
-            .unwrap_or_default()
+        let known = self.read().by_name.get(tenant).cloned();
+        known.map(|tenant| lock(&tenant).demoted.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// How many labels are demoted in all tenants together.
     pub fn demoted_count(&self) -> usize {
-        self.lock().tenants.values().map(|tenant| tenant.demoted.len()).sum()
+        self.read().by_name.values().map(|tenant| lock(tenant).demoted.len()).sum()
     }
 
     /// The batch as it is to be stored; `None` when it can stay as it is, which costs one look-up a stream.
@@ -120,40 +124,62 @@ impl LabelDemotion {
 
     /// Counts the values of the batch's streams, and gives the tenant's demoted labels.
     fn count(&self, batch: &LogBatch) -> Vec<Box<str>> {
-        let mut counted = self.lock();
-        let day = batch.received_at.day();
-        if counted.day != day || counted.bytes > self.counted_bytes_max {
-            counted.forget(day);
-        }
-        let Counted { bytes, tenants, .. } = &mut *counted;
-        if !tenants.contains_key(&batch.tenant) {
-            *bytes += NAME_BYTES + batch.tenant.as_str().len();
-        }
-        let tenant = tenants.entry(batch.tenant.clone()).or_default();
+        let known = self.tenant(batch);
+        let mut tenant = lock(&known);
         let mut new = Vec::new();
+        let mut bytes = 0;
         for labels in batch.rows.streams() {
             if tenant.streams.insert(labels.stable_hash()) {
-                *bytes += HASH_BYTES + tenant.count(labels, self.values_max, &mut new);
+                bytes += HASH_BYTES + tenant.count(labels, self.values_max, &mut new);
             }
         }
+        self.counted_bytes.fetch_add(bytes, Ordering::Relaxed);
         let demoted = tenant.demoted.iter().cloned().collect();
-        drop(counted);
+        drop(tenant);
         new.iter().for_each(|name| (self.report)(&batch.tenant, name));
         demoted
     }
 
-    fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The batch's tenant, of the batch's day.
+    fn tenant(&self, batch: &LogBatch) -> Arc<Mutex<Tenant>> {
+        let day = batch.received_at.day();
+        let is_over = |tenants: &Tenants| {
+            tenants.day != day || self.counted_bytes.load(Ordering::Relaxed) > self.counted_bytes_max
+        };
+        let tenants = self.read();
+        if let Some(known) = tenants.by_name.get(&batch.tenant).filter(|_| !is_over(&tenants)) {
+            return Arc::clone(known);
+        }
+        drop(tenants);
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        if is_over(&tenants) {
+            tenants.forget(day);
+            self.counted_bytes.store(0, Ordering::Relaxed);
+        }
+        if !tenants.by_name.contains_key(&batch.tenant) {
+            let bytes = NAME_BYTES + batch.tenant.as_str().len();
+            self.counted_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Arc::clone(tenants.by_name.entry(batch.tenant.clone()).or_default())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Tenants> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counted {
-    /// Keeps what is demoted, and nothing else.
+/// What is counted is whole whoever panicked.
+fn lock(tenant: &Mutex<Tenant>) -> MutexGuard<'_, Tenant> {
+    tenant.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tenants {
+    /// Keeps what is demoted, and whom somebody is counting for just now: nothing else.
     fn forget(&mut self, day: i32) {
         self.day = day;
-        self.bytes = 0;
-        self.tenants.retain(|_, tenant| !tenant.demoted.is_empty());
-        for tenant in self.tenants.values_mut() {
+        self.by_name.retain(|_, tenant| Arc::strong_count(tenant) > 1 || !lock(tenant).demoted.is_empty());
+        for tenant in self.by_name.values() {
+            let mut tenant = lock(tenant);
             tenant.streams = HashSet::default();
             tenant.values = HashMap::new();
         }
@@ -198,8 +224,6 @@ fn without(labels: &Labels, names: &[Box<str>]) -> Labels {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use timberyard_model::batch::EqualEntries;
     use timberyard_model::limits::RecordLimits;
     use timberyard_model::{BatchBuilder, Timestamp};
@@ -249,8 +273,8 @@ mod tests {
             let stream = batch.stream(&Labels::from_pairs([(made_up.as_str(), "x")]));
             batch.push(stream, now, b"line", &[]).expect("within limits");
             assert!(demotion.apply(&batch.finish()).expect("fits").is_none());
-            let counted = demotion.lock();
-            assert!(counted.tenants.len() < 100 && counted.bytes < 20 << 10);
+            assert!(demotion.read().by_name.len() < 100);
+            assert!(demotion.counted_bytes.load(Ordering::Relaxed) < 20 << 10);
         }
         assert!(demotion.apply(&batch(0..1)).expect("fits").is_some());
     }

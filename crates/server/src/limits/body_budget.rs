@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use timberyard_model::TenantId;
+use timberyard_pipeline::{DrainGauge, Entered};
 
-use super::RETRY_AFTER_SECONDS;
 use crate::error_response::ErrorResponse;
 
 /// How many times what is free a tenant may hold.
@@ -20,6 +20,7 @@ const SHARES: usize = 3;
 pub struct BodyBudget {
     held: Arc<Mutex<Held>>,
     held_bytes_max: usize,
+    gauge: DrainGauge,
 }
 
 /// Who holds how much. Tenants that hold nothing are not there.
@@ -35,17 +36,22 @@ pub struct HeldBytes {
     budget: BodyBudget,
     tenant: TenantId,
     bytes: usize,
+    /// Bytes that the whole body will have, as far as is known.
+    announced_bytes: usize,
+    entered: Entered,
 }
 
 impl BodyBudget {
     /// At most `held_bytes_max` bytes at a time.
     pub fn new(held_bytes_max: usize) -> Self {
-        Self { held: Arc::default(), held_bytes_max }
+        Self { held: Arc::default(), held_bytes_max, gauge: DrainGauge::default() }
     }
 
-    /// An empty share of the budget for a request of a tenant.
-    pub fn share(&self, tenant: &TenantId) -> HeldBytes {
-        HeldBytes { budget: self.clone(), tenant: tenant.clone(), bytes: 0 }
+    /// An empty share of the budget for a request of a tenant, whose body says that it has so many bytes; 0 when it does
+    /// not say.
+    pub fn share(&self, tenant: &TenantId, announced_bytes: usize) -> HeldBytes {
+        let entered = self.gauge.enter(0);
+        HeldBytes { budget: self.clone(), tenant: tenant.clone(), bytes: 0, announced_bytes, entered }
     }
 
     /// Bytes held now.
@@ -67,30 +73,46 @@ impl HeldBytes {
         let own = held.by_tenant.get(&self.tenant).copied().unwrap_or(0);
         let (all_after, own_after) = (held.bytes.saturating_add(bytes), own.saturating_add(bytes));
         if all_after > limit {
-            let held = held.bytes;
+            let all = held.bytes;
+            drop(held);
+            let in_the_way = all_after.max(all - self.bytes + self.announced_bytes) - limit;
             return Err(ErrorResponse::overloaded(
                 format!(
-                    "request bodies hold {held} bytes of memory, {bytes} more would pass the limit of {limit}"
+                    "request bodies hold {all} bytes of memory, {bytes} more would pass the limit of {limit}"
                 ),
-                RETRY_AFTER_SECONDS,
+                self.refused(in_the_way, bytes),
             ));
         }
         // A tenant whose only body this is gets in while there is room at all.
         let is_first = own == self.bytes;
         if !is_first && own_after > SHARES.saturating_mul(limit - all_after) {
+            let (all, tenant) = (held.bytes, self.tenant.clone());
+            drop(held);
+            // What its own bodies give back counts for it and is free as well; they leave as all others do.
+            let over = own_after.max(own - self.bytes + self.announced_bytes) - SHARES * (limit - all_after);
+            let in_the_way = (over.div_ceil(1 + SHARES)).saturating_mul(all) / own.max(1);
             return Err(ErrorResponse::overloaded(
                 format!(
-                    "request bodies of tenant `{}` hold {own} of {limit} bytes of memory; the rest is for other tenants",
-                    self.tenant
+                    "request bodies of tenant `{tenant}` hold {own} of {limit} bytes of memory; the rest is for other tenants"
                 ),
-                RETRY_AFTER_SECONDS,
+                self.refused(in_the_way, bytes),
             ));
         }
         held.bytes = all_after;
         held.by_tenant.insert(self.tenant.clone(), own_after);
         drop(held);
         self.bytes += bytes;
+        self.entered.grow(bytes as u64);
         Ok(())
+    }
+
+    /// The seconds after which as many bytes of others have been given back as are in the way. What the refused body holds
+    /// is given back now, and is no measure of how fast bodies are dealt with.
+    fn refused(&mut self, in_the_way: usize, more_bytes: usize) -> u64 {
+        let whole = self.announced_bytes.max(self.bytes + more_bytes) as u64;
+        let gauge = &self.budget.gauge;
+        std::mem::replace(&mut self.entered, gauge.enter(0)).give_up();
+        gauge.retry_after_leaving_seconds(in_the_way as u64, whole)
     }
 }
 
@@ -122,7 +144,7 @@ mod tests {
     fn fill(budget: &BodyBudget, name: &str) -> Vec<HeldBytes> {
         let mut bodies = Vec::new();
         loop {
-            let mut body = budget.share(&tenant(name));
+            let mut body = budget.share(&tenant(name), 0);
             if body.grow(1).is_err() {
                 return bodies;
             }
@@ -133,9 +155,9 @@ mod tests {
     #[test]
     fn the_budget_for_bodies_is_given_back() {
         let budget = BodyBudget::new(10);
-        let mut held = budget.share(&tenant("a"));
+        let mut held = budget.share(&tenant("a"), 0);
         held.grow(6).expect("fits");
-        assert_eq!(budget.share(&tenant("a")).grow(5).expect_err("full").status, 429);
+        assert_eq!(budget.share(&tenant("a"), 0).grow(5).expect_err("full").status, 429);
         drop(held);
         assert_eq!(budget.held_bytes(), 0);
         assert!(budget.held().by_tenant.is_empty());
@@ -148,7 +170,7 @@ mod tests {
     }
 
     fn budget_of_one(bytes: usize) -> HeldBytes {
-        BodyBudget::new(bytes).share(&tenant("a"))
+        BodyBudget::new(bytes).share(&tenant("a"), 0)
     }
 
     #[test]

@@ -17,6 +17,3 @@ pub use query_gate::QueryGate;
 pub use rate_limits::{RateGate, bound_rates};
 pub use request_gate::{RequestGate, bound_requests, bound_seconds};
 pub use tenant_limits::TenantLimits;
-
-/// Seconds after which a client refused here is told to come back.
-const RETRY_AFTER_SECONDS: u64 = 1;

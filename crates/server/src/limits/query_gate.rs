@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use timberyard_model::cancellation::CancelReason;
 use timberyard_model::{Cancellation, TenantId};
+use timberyard_pipeline::DrainGauge;
 
-use super::RETRY_AFTER_SECONDS;
 use super::fair_places::{Asked, FairPlaces, Place, TooManyWait};
 use crate::error_response::ErrorResponse;
 
@@ -15,6 +15,8 @@ use crate::error_response::ErrorResponse;
 pub struct QueryGate {
     places: FairPlaces,
     waiting_max: usize,
+    /// Queries that run or wait.
+    gauge: DrainGauge,
 }
 
 /// Raises the flag when the future that waits for the work is dropped: its client is gone.
@@ -29,7 +31,8 @@ impl Drop for CancelWhenDropped {
 impl QueryGate {
     /// At most `running_max` at a time and `waiting_max` waiting.
     pub fn new(running_max: usize, waiting_max: usize) -> Self {
-        Self { places: FairPlaces::new(running_max.max(1), waiting_max), waiting_max }
+        let places = FairPlaces::new(running_max.max(1), waiting_max);
+        Self { places, waiting_max, gauge: DrainGauge::default() }
     }
 
     /// Runs blocking work and waits for it, for at most `timeout_seconds` with the time it waits for a place. The work is handed a flag that goes up when the client leaves
@@ -49,10 +52,14 @@ impl QueryGate {
         let cancellation = Cancellation::default();
         let guard = CancelWhenDropped(cancellation.clone());
         let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_seconds);
+        let mut entered = self.gauge.enter(1);
+        // One that never gets a place says nothing about how long queries take.
+        entered.give_up();
         let place = self.place(tenant, deadline).await?.ok_or_else(|| timed_out(timeout_seconds))?;
         let mut task = tokio::task::spawn_blocking(move || {
             let outcome = work(cancellation);
-            drop(place);
+            entered.done();
+            drop((place, entered));
             outcome
         });
         let joined = match tokio::time::timeout_at(deadline, &mut task).await {
@@ -93,7 +100,7 @@ impl QueryGate {
                     "too many queries of this tenant wait already; {} may wait in all",
                     self.waiting_max
                 );
-                Err(ErrorResponse::overloaded(message, RETRY_AFTER_SECONDS))
+                Err(ErrorResponse::overloaded(message, self.gauge.retry_after_leaving_seconds(1, 1)))
             }
         }
     }

@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use timberyard_model::limits::RateLimits;
 use timberyard_model::{Limits, TenantId};
+use timberyard_pipeline::{DrainGauge, Entered};
 
 use super::buckets::{Buckets, Rate, Standing};
 use crate::auth::{Identity, network_of};
@@ -30,6 +31,8 @@ pub struct RateGate {
     addresses: Buckets<IpAddr>,
     bytes: Buckets<TenantId>,
     in_flight: Arc<Mutex<HashMap<TenantId, usize>>>,
+    /// The requests of tenants with a bound on them, of all such tenants together.
+    bounded: DrainGauge,
 }
 
 /// Who has a rate of requests: a key by its name, so that a rotated key and its successor share one, or an address.
@@ -43,6 +46,7 @@ enum Client {
 struct Place {
     in_flight: Arc<Mutex<HashMap<TenantId, usize>>>,
     tenant: TenantId,
+    _entered: Entered,
 }
 
 impl Drop for Place {
@@ -94,11 +98,15 @@ impl RateGate {
         let count = in_flight.entry(identity.tenant.clone()).or_default();
         if *count >= limit {
             let message = format!("{count} requests of this tenant are being answered, the limit is {limit}");
-            return Err(ErrorResponse::overloaded(message, super::RETRY_AFTER_SECONDS));
+            // One of its own has to end, which takes as long as it takes as many of all as there are for each of its own.
+            let all: usize = in_flight.values().sum();
+            let leaving = all.div_ceil(limit.max(1)) as u64;
+            let seconds = self.bounded.retry_after_leaving_seconds(leaving, 1);
+            return Err(ErrorResponse::overloaded(message, seconds));
         }
         *count += 1;
         let in_flight = Arc::clone(&self.in_flight);
-        Ok(Some(Place { in_flight, tenant: identity.tenant.clone() }))
+        Ok(Some(Place { in_flight, tenant: identity.tenant.clone(), _entered: self.bounded.enter(1) }))
     }
 
     /// Refuses while a tenant still pays for bytes that it sent before. Asked before a body is read.

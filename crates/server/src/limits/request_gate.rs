@@ -7,9 +7,9 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use timberyard_pipeline::DrainGauge;
 use tokio::sync::Semaphore;
 
-use super::RETRY_AFTER_SECONDS;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
@@ -19,12 +19,13 @@ use crate::state::SharedState;
 pub struct RequestGate {
     places: Arc<Semaphore>,
     requests_max: usize,
+    gauge: DrainGauge,
 }
 
 impl RequestGate {
     /// At most `requests_max` at a time.
     pub fn new(requests_max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(requests_max)), requests_max }
+        Self { places: Arc::new(Semaphore::new(requests_max)), requests_max, gauge: DrainGauge::default() }
     }
 
     /// Requests being answered now.
@@ -37,11 +38,14 @@ impl RequestGate {
 pub async fn bound_requests(State(state): State<SharedState>, request: Request, next: Next) -> Response {
     let gate = &state.request_gate;
     match gate.places.try_acquire() {
-        Ok(_place) => next.run(request).await,
+        Ok(_place) => {
+            let _entered = gate.gauge.enter(1);
+            next.run(request).await
+        }
         Err(_) => {
             let message = format!("{} requests are being answered, which is the limit", gate.requests_max);
             ErrorResponse::unavailable(message)
-                .with_header(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+                .with_header(header::RETRY_AFTER, gate.gauge.retry_after_leaving_seconds(1, 1).into())
                 .into_response()
         }
     }

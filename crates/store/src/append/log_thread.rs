@@ -27,7 +27,7 @@ impl Drop for AnswerOnPanic {
         if std::thread::panicking() {
             self.0.poison("the log's thread panicked");
             while let Some(group) = self.0.queue.take_group() {
-                answer_all(group, &self.0.poisoned_error());
+                answer_all(group, &self.0.stopped_error());
             }
         }
     }
@@ -90,9 +90,7 @@ impl LogThread {
 
     /// Returns the sequence of the first batch.
     fn make_durable(&mut self, group: &[QueuedBatch]) -> Result<u64, StoreError> {
-        if let Some(error) = self.core.poison_error() {
-            return Err(error);
-        }
+        self.core.check_writing()?;
         let reserved = self.writer.reserve(group.iter().map(|queued| queued.payload.len()));
         let written = match reserved {
             // Nothing was written: when there is room again, writing goes on.
@@ -102,7 +100,7 @@ impl LogThread {
         };
         written.map_err(|error| {
             self.core.poison(&format!("writing the log failed: {error}"));
-            self.core.poisoned_error()
+            self.core.stopped_error()
         })
     }
 

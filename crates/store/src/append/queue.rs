@@ -10,6 +10,9 @@ use crate::error::StoreError;
 /// A group is cut at this many bytes, so that the first batch of it is not kept waiting by the last.
 const GROUP_BYTES_MAX: usize = 16 << 20;
 
+/// The largest record: its length is written in 32 bits.
+const RECORD_BYTES_MAX: usize = u32::MAX as usize;
+
 /// Called with what became of a batch.
 pub(crate) type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
@@ -53,9 +56,12 @@ impl Queue {
         if let Some(reason) = &waiting.closed {
             return Err((queued, reason.clone()));
         }
+        if queued.payload.len() > RECORD_BYTES_MAX {
+            let bytes = queued.payload.len();
+            return Err((queued, StoreError::TooLarge { bytes, limit_bytes: RECORD_BYTES_MAX }));
+        }
         let bytes = queued.bytes();
-        let oversized = u32::try_from(queued.payload.len()).is_err();
-        if oversized || (waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max) {
+        if waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max {
             let refusal =
                 StoreError::Overloaded { queued_bytes: waiting.bytes + bytes, limit_bytes: self.bytes_max };
             return Err((queued, refusal));

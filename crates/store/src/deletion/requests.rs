@@ -94,9 +94,7 @@ impl Core {
             return Err(DeleteError::NotUnderstood(reason.to_owned()));
         }
         let mut manifest = lock(&self.manifest);
-        if let Some(error) = self.poison_error() {
-            return Err(error.into());
-        }
+        self.check_writing()?;
         let waiting = manifest.deletions.iter().filter(|tombstone| tombstone.carried_out_at.is_none());
         if waiting.count() >= PENDING_MAX {
             return Err(DeleteError::TooMany);
@@ -153,9 +151,7 @@ impl Core {
         if under_way && !force {
             return Err(CancelError::Late(id, self.options.deletion_cancel_seconds));
         }
-        if let Some(error) = self.poison_error() {
-            return Err(error.into());
-        }
+        self.check_writing()?;
         let mut next = manifest.clone();
         next.deletions.retain(|tombstone| tombstone.id != id);
         self.replace_manifest(&next)?;
