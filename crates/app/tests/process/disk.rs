@@ -7,6 +7,7 @@ use serde_json::json;
 use timberyard_testkit::server_process::ServerProcess;
 
 use crate::clock::{SECOND, now};
+use crate::faults::preloaded;
 use crate::logql::{count, lines, push, try_push};
 use crate::start::settings;
 use crate::terminal::timberyard;
@@ -95,6 +96,58 @@ fn a_disk_that_is_really_full_refuses_writes_loses_nothing_and_recovers() {
     server.kill();
     server.start_again();
     assert_eq!(count(&server, r#"{job="fill"}"#), taken, "what was acknowledged is there after a crash");
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_stops_writing_goes_on_reading_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let library = preloaded(folder.path(), "read_only_disk");
+    let switch = folder.path().join("read-only");
+    let mut server = settings()
+        .env("LD_PRELOAD", &library.display().to_string())
+        .env("READ_ONLY_DISK", &switch.display().to_string())
+        .start_in(folder.path());
+    for number in 0..20 {
+        push(&server, &json!({ "job": "ro" }), &[(now(), &format!("line {number}"))]);
+    }
+    std::fs::write(&switch, "").expect("written");
+    let refused = try_push(&server, &json!({ "job": "ro" }), &[(now(), "too late")]);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.text().contains("Read-only file system"), "it says why: {}", refused.text());
+    assert!(writes(&server).iter().all(|(_, status)| *status == 503), "{:?}", writes(&server));
+    assert_eq!(count(&server, r#"{job="ro"}"#), 20, "reads go on");
+    server.get("/ready").send().expect_status(503);
+    server.get("/liveness").send().expect_status(200);
+    server.kill();
+    std::fs::remove_file(&switch).expect("removed");
+    server.start_again();
+    let there = lines(&server, r#"{job="ro"}"#);
+    assert_eq!(there.iter().filter(|line| line.starts_with("line ")).count(), 20, "{there:?}");
+    push(&server, &json!({ "job": "ro" }), &[(now(), "writable again")]);
+}
+
+#[test]
+fn a_server_does_not_start_on_a_read_only_disk_and_says_so() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("not run: a read-only disk needs root and the right to mount");
+        return;
+    };
+    let mut server = settings().start_in(disk.path());
+    push(&server, &json!({ "job": "ro" }), &[(now(), "before")]);
+    assert!(server.terminate().success());
+    let remount = |how: &str| {
+        let status = Command::new("mount").args(["-o", how]).arg(disk.path()).status();
+        assert!(status.expect("mount runs").success(), "{how}");
+    };
+    // The log of the process lies beside the data, and is not open any more.
+    let data = server.data_dir().display().to_string();
+    drop(server);
+    remount("remount,ro");
+    let said = timberyard(&["server", "--listen", "127.0.0.1:0", "--data-dir", &data]).failed().all();
+    assert!(said.contains("Read-only file system") && said.contains(&data), "{said}");
+    remount("remount,rw");
+    let server = settings().start_in(disk.path());
+    assert_eq!(lines(&server, r#"{job="ro"}"#), ["before"]);
 }
 
 /// A disk of 48 MiB in memory, gone when dropped.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use timberyard_testkit::http::Request;
@@ -115,6 +115,7 @@ fn after_kill_9_every_acknowledged_line_is_there_once() {
     let writers = [Writer::Loki, Writer::Loki, Writer::LogGo, Writer::Change66];
     let mut expected: Vec<(Writer, String, Written)> = Vec::new();
     let mut acknowledged = 0;
+    let mut start_millis: Vec<u128> = Vec::new();
     for round in 0..rounds {
         let url = server.url("");
         let stopped = AtomicBool::new(false);
@@ -131,7 +132,9 @@ fn after_kill_9_every_acknowledged_line_is_there_once() {
             stopped.store(true, Ordering::Relaxed);
             threads.into_iter().map(|thread| thread.join().expect("a writer")).collect()
         });
+        let started = Instant::now();
         server.start_again();
+        start_millis.push(started.elapsed().as_millis());
         for ((writer, name), (mut written, unanswered)) in writers.iter().zip(names).zip(outcomes) {
             for request in unanswered {
                 // What got no answer is sent again where that is safe.
@@ -172,7 +175,15 @@ fn after_kill_9_every_acknowledged_line_is_there_once() {
     assert!(server.terminate().success());
     server.start_again();
     check(&server, "after an orderly restart");
-    println!("figure: {rounds} kills, {acknowledged} acknowledged lines, none lost, none twice");
+    start_millis.sort_unstable();
+    let median = start_millis.get(start_millis.len() / 2).copied().unwrap_or(0);
+    let slowest = start_millis.last().copied().unwrap_or(0);
+    println!(
+        "figure: {rounds} kills, {acknowledged} acknowledged lines, none lost, none twice; ready again after {median} ms \
+         (median), {slowest} ms at most"
+    );
+    // A second is what is promised; a machine that does much else at the same time is given ten times as long.
+    assert!(median < 1_000 && slowest < 10_000, "ready again after {median} ms, {slowest} ms at most");
 }
 
 #[test]

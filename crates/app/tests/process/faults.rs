@@ -99,14 +99,20 @@ fn try_start(folder: &Path) -> Result<ServerProcess, String> {
         .map_err(|_| std::fs::read_to_string(folder.join("server.log")).unwrap_or_default())
 }
 
-#[test]
-fn a_wall_clock_that_goes_backwards_loses_and_doubles_nothing() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let library = folder.path().join("shifted_clock.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/shifted_clock.c");
+/// A library of `tests/clients` that stands between a server and its system.
+pub(crate) fn preloaded(folder: &Path, name: &str) -> PathBuf {
+    let library = folder.join(format!("{name}.so"));
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/clients/{name}.c"));
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).arg("-ldl").status();
     assert!(built.expect("a C compiler, as the build needs one").success());
+    library
+}
+
+#[test]
+fn a_wall_clock_that_goes_backwards_loses_and_doubles_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let library = preloaded(folder.path(), "shifted_clock");
     let shift = folder.path().join("shift");
     std::fs::write(&shift, "0").expect("written");
     let mut server = settings()
