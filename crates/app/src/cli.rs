@@ -259,9 +259,13 @@ pub(crate) enum KeysCommand {
     Rotate {
         /// The name or id of the key.
         key: String,
-        /// How long the old key stays good.
-        #[arg(long, default_value = "24h", value_name = "SPAN")]
-        overlap: String,
+        /// How long the old key stays good [default: 24h].
+        #[arg(long, value_name = "SPAN")]
+        overlap: Option<String>,
+        /// From now on, have the server rotate the key by itself at this age, such as 30d, with this overlap, and write it
+        /// to auth.rotated_keys_dir. 0s ends that.
+        #[arg(long, value_name = "SPAN")]
+        every: Option<String>,
         #[command(flatten)]
         store: KeyStoreArguments,
     },
@@ -316,6 +320,12 @@ pub(crate) struct CreateKeyArguments {
     /// The streams that it may send and see, such as '{app="x"}' [default: all].
     #[arg(long, value_name = "SELECTOR")]
     pub(crate) labels: Option<String>,
+    /// Have the server rotate it by itself at this age, such as 30d, and write it to auth.rotated_keys_dir [default: never].
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) rotate_every: Option<String>,
+    /// How long the old key stays good after such a rotation [default: 24h, or half the interval].
+    #[arg(long, value_name = "SPAN", requires = "rotate_every")]
+    pub(crate) overlap: Option<String>,
     #[command(flatten)]
     pub(crate) store: KeyStoreArguments,
 }

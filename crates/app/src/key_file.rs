@@ -13,16 +13,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use timberyard_server::auth::{FileStamp, KeyChange, KeyError, KeyFile, KeyUse, StoredKey};
+use timberyard_server::auth::{FileStamp, KeyChange, KeyError, KeyFile, KeyUse, Secret, StoredKey};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::key_text_folder::KeyTextFolder;
 
 /// The files' names in the data directory.
 const KEYS: &str = "api-keys";
 const USE: &str = "api-key-use";
 const LOCK: &str = "api-keys.lock";
-/// The first lines of the files.
-const KEYS_HEADER: &str = "timberyard api-keys 1";
-const USE_HEADER: &str = "timberyard api-key-use 1";
+/// The first lines of the files. Version 1 of the keys had no rotation by interval.
+const KEYS_HEADER: Header = Header { words: "timberyard api-keys", version: 2 };
+const USE_HEADER: Header = Header { words: "timberyard api-key-use", version: 1 };
 /// A digit short of the checksum and the space behind it.
 const CHECKSUM_CHARACTERS: usize = 16;
 
@@ -30,6 +32,14 @@ const CHECKSUM_CHARACTERS: usize = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct DirectoryKeyFile {
     directory: PathBuf,
+    texts: Option<KeyTextFolder>,
+}
+
+/// What a file begins with: the name of its format, and the newest version that is known.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    words: &'static str,
+    version: u64,
 }
 
 /// A record of `api-key-use`.
@@ -43,7 +53,12 @@ struct UseRecord {
 impl DirectoryKeyFile {
     /// The files in this data directory; they need not be there.
     pub(crate) fn new(data_dir: &Path) -> Self {
-        Self { directory: data_dir.to_owned() }
+        Self { directory: data_dir.to_owned(), texts: None }
+    }
+
+    /// The same with the folder where keys that are rotated by interval are handed over.
+    pub(crate) fn with_texts(self, texts: Option<KeyTextFolder>) -> Self {
+        Self { texts, ..self }
     }
 
     /// Whether there have ever been keys here: a server with a file of keys asks for them, whatever is left in it.
@@ -77,7 +92,11 @@ impl DirectoryKeyFile {
     }
 
     /// The records of a file, and how many of its lines are damaged.
-    fn read_lines<T: DeserializeOwned>(&self, name: &str, header: &str) -> Result<(Vec<T>, usize), KeyError> {
+    fn read_lines<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        header: Header,
+    ) -> Result<(Vec<T>, usize), KeyError> {
         let path = self.path(name);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -88,14 +107,12 @@ impl DirectoryKeyFile {
         let mut lines = text.lines();
         let found = lines.next().unwrap_or("");
         // A later format is not guessed at; a damaged first line changes nothing about the others.
-        if let Some(version) = found.strip_prefix(header.trim_end_matches(|c: char| c.is_ascii_digit()))
-            && found != header
-            && version.bytes().all(|byte| byte.is_ascii_digit())
-        {
+        let version = header.version_in(found);
+        if let Some(version) = version.filter(|version| *version > header.version) {
             let reason = format!("{}: format {version} is newer than this program", path.display());
             return Err(KeyError::File(reason));
         }
-        let mut damaged = usize::from(found != header);
+        let mut damaged = usize::from(version.is_none());
         let mut records = Vec::new();
         for (number, line) in lines.enumerate() {
             match record(line) {
@@ -114,16 +131,23 @@ impl DirectoryKeyFile {
     fn write_lines<T: Serialize>(
         &self,
         name: &str,
-        header: &str,
+        header: Header,
         records: impl Iterator<Item = T>,
     ) -> Result<(), KeyError> {
         let path = self.path(name);
-        let mut text = format!("{header}\n");
+        let mut text = format!("{} {}\n", header.words, header.version);
         for record in records {
             let json = serde_json::to_string(&record).map_err(|error| KeyError::File(error.to_string()))?;
             text.push_str(&format!("{:016x} {json}\n", xxh3_64(json.as_bytes())));
         }
         replace(&path, text.as_bytes()).map_err(|error| failed(&path, &error))
+    }
+}
+
+impl Header {
+    /// The version that a first line names, if it is one of this format.
+    fn version_in(self, line: &str) -> Option<u64> {
+        line.strip_prefix(self.words)?.strip_prefix(' ')?.parse().ok().filter(|version| *version > 0)
     }
 }
 
@@ -149,6 +173,20 @@ impl KeyFile for DirectoryKeyFile {
         let metadata = fs::metadata(self.path(KEYS)).ok()?;
         let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         Some((metadata.ino(), metadata.len(), modified))
+    }
+
+    fn prepare_text(&self, name: &str, text: &Secret) -> Result<(), KeyError> {
+        let texts = self.texts.as_ref().ok_or(KeyError::NoPlaceForTexts)?;
+        texts.prepare(name, text).map_err(|error| failed(&texts.path(name), &error))
+    }
+
+    fn publish_text(&self, name: &str) -> Result<(), KeyError> {
+        let texts = self.texts.as_ref().ok_or(KeyError::NoPlaceForTexts)?;
+        texts.publish(name).map_err(|error| failed(&texts.path(name), &error))
+    }
+
+    fn prepared_text(&self, name: &str) -> Option<Secret> {
+        self.texts.as_ref()?.prepared(name)
     }
 
     fn read_use(&self) -> Result<HashMap<Box<str>, KeyUse>, KeyError> {
@@ -190,7 +228,7 @@ fn failed(path: &Path, error: &io::Error) -> KeyError {
 #[cfg(test)]
 mod tests {
     use timberyard_model::Timestamp;
-    use timberyard_server::auth::{KeyRing, NewKey, Scopes, TenantAccess};
+    use timberyard_server::auth::{KeyRing, NewKey, Rotation, RotationRequest, Scopes, TenantAccess};
 
     use super::*;
 
@@ -205,6 +243,7 @@ mod tests {
             scopes: Scopes::PUSH_AND_READ,
             labels: None,
             lifetime_seconds: None,
+            rotation: None,
             created_by: "test".to_owned(),
         }
     }
@@ -247,13 +286,91 @@ mod tests {
             fs::write(&path, &damaged).expect("written");
             let keys = DirectoryKeyFile::new(folder.path()).read();
             let Ok(keys) = keys else {
-                assert!(at < KEYS_HEADER.len(), "only a newer format is refused as a whole, not byte {at}");
+                assert!(
+                    at <= KEYS_HEADER.words.len() + 1,
+                    "only a newer format is refused as a whole, not byte {at}"
+                );
                 continue;
             };
             // A damaged end of a line joins two.
             assert!(!keys.is_empty(), "byte {at} cost {} keys", 3 - keys.len());
             assert!(keys.iter().all(|key| &*key.name != "two" || !key.is_active(now)), "byte {at}");
         }
+    }
+
+    #[test]
+    fn keys_that_the_first_version_wrote_are_good_and_are_kept_in_the_new_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(KEYS);
+        fs::write(&path, include_bytes!("../tests/fixtures/api-keys-1")).expect("written");
+        let keys = ring(folder.path());
+        let names: Vec<_> = keys.list().iter().map(|(key, _)| key.name.clone()).collect();
+        assert_eq!(names, ["web".into(), "web".into(), "gone".into()]);
+        assert!(keys.list().iter().all(|(key, _)| key.rotation.is_none()));
+        keys.create(&key("new"), Timestamp::from_nanos(0)).expect("created");
+        let written = fs::read_to_string(&path).expect("there");
+        assert!(written.starts_with("timberyard api-keys 2\n") && written.lines().count() == 5, "{written}");
+        fs::write(&path, written.replacen('2', "3", 1)).expect("written");
+        let newer = KeyRing::open(Box::new(DirectoryKeyFile::new(folder.path())), None).map(|_| ());
+        assert!(newer.expect_err("newer").to_string().contains("format 3 is newer"));
+    }
+
+    fn rotating(folder: &Path) -> DirectoryKeyFile {
+        DirectoryKeyFile::new(&folder.join("data"))
+            .with_texts(Some(KeyTextFolder::new(&folder.join("texts"))))
+    }
+
+    fn after(seconds: i64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_key_that_is_rotated_by_interval_is_handed_over_in_its_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let keys = KeyRing::open(Box::new(rotating(folder.path())), None).expect("opened");
+        let rotation = Some(Rotation::new(3600, Some(600)).expect("valid"));
+        let handed_over = || fs::read_to_string(folder.path().join("texts/web")).expect("handed over");
+        let (_, first) = keys.create(&NewKey { rotation, ..key("web") }, after(0)).expect("created");
+        assert_eq!(handed_over(), first.text.reveal());
+        assert!(keys.rotate_due(after(3599)).is_empty());
+        let rotated = keys.rotate_due(after(3600));
+        assert!(matches!(&rotated[..], [Ok(new)] if new.rotated_from.as_deref() == Some(&first.id)));
+        let second = handed_over();
+        assert_ne!(second, first.text.reveal());
+        assert!(keys.rotate_due(after(3600)).is_empty(), "once");
+        let active = |at| keys.list().iter().filter(|(key, _)| key.is_active(after(at))).count();
+        assert_eq!((active(4199), active(4200)), (2, 1));
+        // A name without a file, and no folder.
+        assert!(keys.create(&NewKey { rotation, ..key("a/b") }, after(0)).is_err());
+        let without = ring(&folder.path().join("data"));
+        assert_eq!(
+            without.create(&NewKey { rotation, ..key("api") }, after(0)).map(|_| ()),
+            Err(KeyError::NoPlaceForTexts)
+        );
+        let failed = without.rotate_due(after(8000));
+        assert!(matches!(&failed[..], [Err((name, KeyError::NoPlaceForTexts))] if **name == *"web"));
+        assert_eq!(active(8000), 1, "what cannot be handed over is not rotated");
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_rotation_leaves_a_good_key_in_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rotation = Some(Rotation::new(3600, Some(600)).expect("valid"));
+        let open = || KeyRing::open(Box::new(rotating(folder.path())), None).expect("opened");
+        let keys = open();
+        keys.create(&NewKey { rotation, ..key("web") }, after(0)).expect("created");
+        let place = folder.path().join("texts/web");
+        let first = fs::read(&place).expect("handed over");
+        // Before the key is good: the text of a key that never was is not taken.
+        fs::write(folder.path().join("texts/.web.next"), "tby_0000000000000000_x").expect("written");
+        assert!(open().rotate_due(after(1)).is_empty());
+        assert_eq!(fs::read(&place).expect("there"), first);
+        // After it: the text is put in its place by whoever starts next.
+        let (_, second) = keys.rotate("web", RotationRequest::default(), after(2)).expect("rotated");
+        fs::rename(&place, folder.path().join("texts/.web.next")).expect("as before the renaming");
+        fs::write(&place, &first).expect("as before the renaming");
+        assert!(open().rotate_due(after(3)).is_empty());
+        assert_eq!(fs::read_to_string(&place).expect("there"), second.text.reveal());
     }
 
     #[test]

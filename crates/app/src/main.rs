@@ -13,6 +13,7 @@ mod demoted_labels_file;
 mod descriptors;
 mod failure;
 mod key_file;
+mod key_text_folder;
 mod keys;
 mod loadgen;
 mod maintenance;

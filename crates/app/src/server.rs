@@ -90,8 +90,7 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     let listener = TcpListener::bind(asked).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     let syslog = syslog::bind(settings).await?;
-    let wiring = Wiring::new(settings, Some(source), tls)
-        .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
+    let wiring = Wiring::new(settings, Some(source), tls)?;
     timberyard_server::syslog::listen(syslog, &wiring.state);
     tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));
     let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));

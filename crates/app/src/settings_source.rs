@@ -1,5 +1,6 @@
 //! Reads a running server's settings again: on SIGHUP, and when an administrator asks.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use timberyard_server::reload::{Reload, Reloaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::SettingsArguments;
-use crate::config::Configuration;
+use crate::config::{Configuration, Retention};
 use crate::server::load;
 use crate::wiring::server_settings;
 
@@ -18,6 +19,8 @@ pub(crate) struct SettingsSource {
     arguments: SettingsArguments,
     /// What the server runs with, but for what can be reloaded.
     at_start: Vec<(String, String)>,
+    /// What its store keeps: what is older than that is refused until the next start, whatever is written now.
+    kept: (Retention, BTreeMap<String, Retention>),
     /// Whether it speaks TLS.
     has_tls: bool,
 }
@@ -26,7 +29,8 @@ impl SettingsSource {
     /// The source of what `started` was loaded from.
     pub(crate) fn new(arguments: SettingsArguments, started: &Configuration) -> Arc<Self> {
         let has_tls = started.settings.tls.files().is_some();
-        Arc::new(Self { arguments, at_start: fixed(started), has_tls })
+        let kept = (started.settings.retention.clone(), started.settings.tenants.clone());
+        Arc::new(Self { arguments, at_start: fixed(started), kept, has_tls })
     }
 
     fn load(&self) -> Result<Configuration, String> {
@@ -36,7 +40,7 @@ impl SettingsSource {
 
 impl Reload for SettingsSource {
     fn read(&self) -> Result<Reloaded, String> {
-        let configuration = self.load()?;
+        let mut configuration = self.load()?;
         let now = fixed(&configuration);
         let differ = now.iter().filter(|setting| !self.at_start.contains(setting));
         let mut at_next_start: Vec<String> = differ.map(|(key, _)| key.clone()).collect();
@@ -45,6 +49,7 @@ impl Reload for SettingsSource {
             at_next_start.push("server.tls.cert_file".to_owned());
         }
         let tls = tls.map(|files| files.load()).transpose().map_err(|error| error.to_string())?;
+        (configuration.settings.retention, configuration.settings.tenants) = self.kept.clone();
         let settings = server_settings(&configuration.settings);
         Ok(Reloaded {
             limits: TenantLimits::new(settings.limits, settings.tenant_limits),

@@ -2,6 +2,7 @@
 //! concrete type.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
@@ -17,7 +18,9 @@ use timberyard_store::{Retention, StoreOptions, StreamRetention};
 
 use crate::config::{Settings, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
+use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
+use crate::key_text_folder::KeyTextFolder;
 use crate::store_slot::StoreSlot;
 use crate::time_argument::now;
 
@@ -39,7 +42,10 @@ impl Wiring {
         settings: &Settings,
         reload: Option<Arc<dyn Reload>>,
         tls: Option<Arc<ServerConfig>>,
-    ) -> Result<Self, KeyError> {
+    ) -> Result<Self, Failure> {
+        let keys = key_ring(settings)
+            .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
+        let provider = settings.auth.oidc.client()?;
         let slot = Arc::new(StoreSlot::default());
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
         let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
@@ -57,7 +63,8 @@ impl Wiring {
             source,
             operations: Arc::clone(&slot) as Arc<dyn Operations>,
             deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
-            keys: Arc::new(key_ring(settings)?),
+            keys: Arc::new(keys),
+            provider,
             reload,
             tls,
             clock: Arc::new(now),
@@ -69,7 +76,8 @@ impl Wiring {
 
 /// The stored keys of the data directory.
 pub(crate) fn key_ring(settings: &Settings) -> Result<KeyRing, KeyError> {
-    let file = DirectoryKeyFile::new(&settings.data_dir);
+    let texts = settings.auth.rotated_keys_dir.as_deref().map(|path| KeyTextFolder::new(Path::new(path)));
+    let file = DirectoryKeyFile::new(&settings.data_dir).with_texts(texts);
     let keys = KeyRing::open(Box::new(file), settings.auth.pepper.as_deref().map(Secret::new))?;
     let unreadable = keys.unreadable();
     if unreadable > 0 {
@@ -125,6 +133,7 @@ pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
             keys: administrators.chain(clients).enumerate().map(key).collect(),
             metrics: auth.metrics,
             anonymous: auth.anonymous,
+            oidc: auth.oidc.of_server(),
             failures_per_minute: auth.failures_per_minute_max,
             // `config::check` has refused a name that no tenant can have.
             audit_tenant: TenantId::new(&auth.audit_tenant).ok().filter(|_| auth.audit),

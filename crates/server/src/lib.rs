@@ -17,6 +17,7 @@ mod head_watch;
 pub mod ingest;
 pub mod limits;
 mod lingering_body;
+pub mod login;
 pub mod metrics;
 pub mod observe;
 pub mod openapi;

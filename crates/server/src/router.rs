@@ -10,7 +10,9 @@ use axum::routing::{MethodRouter, get, post};
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
-use crate::{admin, error_response, ingest, limits, metrics, observe, openapi, query, security_headers};
+use crate::{
+    admin, error_response, ingest, limits, login, metrics, observe, openapi, query, security_headers,
+};
 
 /// All routes with all rules.
 pub fn router(state: SharedState) -> Router {
@@ -21,6 +23,9 @@ pub fn router(state: SharedState) -> Router {
         .route("/ready", get(admin::readiness::ready))
         .route("/readiness", get(admin::readiness::readiness))
         .route("/liveness", get(admin::readiness::liveness))
+        .route("/auth/login", get(login::start))
+        .route("/auth/callback", get(login::callback))
+        .route("/auth/logout", post(login::logout))
         .route("/openapi.json", get(openapi::json))
         .route("/openapi", get(openapi::html))
         .route("/services/collector/health", get(ingest::splunk_hec::health))

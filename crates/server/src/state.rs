@@ -16,7 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::gate::forbidden;
-use crate::auth::{AuditLog, Authenticator, FailedAttempts, Identity, KeyRing, Tickets};
+use crate::auth::{
+    AuditLog, Authenticator, FailedAttempts, Identity, KeyRing, Oidc, ProviderClient, Tickets,
+};
 use crate::deletions::Deletions;
 use crate::error_response::ErrorResponse;
 use crate::ingest::event_numbers::EventNumbers;
@@ -46,6 +48,8 @@ pub struct Parts {
     pub deletions: Arc<dyn Deletions>,
     /// The stored keys.
     pub keys: Arc<KeyRing>,
+    /// Talks to the OpenID provider, where one is configured.
+    pub provider: Option<Arc<dyn ProviderClient>>,
     /// Where settings are read again; nowhere when `None`.
     pub reload: Option<Arc<dyn Reload>>,
     /// Certificates, where TLS is spoken.
@@ -72,6 +76,8 @@ pub struct ServerState {
     pub settings: ServerSettings,
     /// Checks keys.
     pub authenticator: Authenticator,
+    /// People instead of keys.
+    pub(crate) oidc: Option<Oidc>,
     /// The stored keys.
     pub keys: Arc<KeyRing>,
     /// Who used which key, and administered what.
@@ -110,10 +116,22 @@ pub struct ServerState {
 impl ServerState {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> SharedState {
-        let Parts { intake, tail_hub, source, operations, deletions, keys, reload, tls, clock, settings } =
-            parts;
+        let Parts {
+            intake,
+            tail_hub,
+            source,
+            operations,
+            deletions,
+            keys,
+            provider,
+            reload,
+            tls,
+            clock,
+            settings,
+        } = parts;
         let (load, auth) = (&settings.load, &settings.auth);
         Arc::new(Self {
+            oidc: auth.oidc.clone().zip(provider).map(|(settings, client)| Oidc::new(settings, client)),
             authenticator: Authenticator::new(auth, Arc::clone(&keys)),
             audit: AuditLog::new(auth.audit_tenant.clone().filter(|_| auth.enabled)),
             tickets: Tickets::default(),

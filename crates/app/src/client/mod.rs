@@ -3,8 +3,10 @@
 mod backoff;
 mod endpoint;
 mod http;
+mod provider;
 mod trust;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use endpoint::{Endpoint, with_parameters};
 pub(crate) use http::{Client, Delivery, RetryLimits};
+pub(crate) use provider::HttpProviderClient;

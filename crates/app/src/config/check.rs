@@ -7,7 +7,9 @@ use timberyard_server::client_address::AddressBlock;
 use timberyard_wire::json::DEPTH_MAX as JSON_DEPTH_MAX;
 
 use super::Configuration;
+use super::apply::with_tenant_limits;
 use super::error::ConfigError;
+use super::keys::TENANT_LIMITS;
 use super::origin::Origin;
 use super::settings::Settings;
 use crate::key_file::DirectoryKeyFile;
@@ -15,6 +17,9 @@ use crate::telemetry;
 
 /// How much larger than its compressed form a body may be when only the latter's limit was raised.
 const INFLATION_MAX: usize = 4;
+
+/// The least bytes of a block or a row group.
+const BLOCK_BYTES_MIN: usize = 64 << 10;
 
 /// How many files a write-ahead log has at least, when only its size was written.
 const LOG_SEGMENTS_MIN: u64 = 4;
@@ -98,6 +103,7 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
     if let Err(error) = TenantId::new(&auth.audit_tenant) {
         refuse(format!("`auth.audit_tenant`: {error}"));
     }
+    auth.oidc.refusals().into_iter().for_each(&mut refuse);
     let request = &settings.limits.request;
     if request.inflated_bytes_max < request.body_bytes_max {
         refuse(format!(
@@ -105,11 +111,25 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
             request.inflated_bytes_max, request.body_bytes_max
         ));
     }
-    if request.json_depth_max > JSON_DEPTH_MAX {
-        refuse(format!(
-            "`limits.request.json_depth_max` is {}, and JSON is read {JSON_DEPTH_MAX} levels deep at the most",
-            request.json_depth_max
-        ));
+    let of_tenants = settings.tenant_limits.keys().map(|name| {
+        let depth = with_tenant_limits(settings, name).limits.request.json_depth_max;
+        (format!("{TENANT_LIMITS}{name}.request.json_depth_max"), depth)
+    });
+    let everybodys = ("limits.request.json_depth_max".to_owned(), request.json_depth_max);
+    for (key, depth) in std::iter::once(everybodys).chain(of_tenants) {
+        if depth > JSON_DEPTH_MAX {
+            refuse(format!("`{key}` is {depth}, and JSON is read {JSON_DEPTH_MAX} levels deep at the most"));
+        }
+    }
+    for (key, bytes) in [
+        ("storage.chunk_size_bytes", settings.store.block_bytes),
+        ("storage.group_bytes", settings.store.group_bytes),
+    ] {
+        if bytes < BLOCK_BYTES_MIN {
+            refuse(format!(
+                "`{key}` is {bytes}, and must be at least {BLOCK_BYTES_MIN}: smaller pieces do not compress"
+            ));
+        }
     }
     for origin in &settings.cors.allowed_origins {
         if !is_origin(origin) {
@@ -184,6 +204,9 @@ mod tests {
         assert_eq!(check(|s| s.cors.enabled = Some(true)).len(), 1);
         assert_eq!(check(|s| s.limits.request.inflated_bytes_max = 1).len(), 1);
         assert_eq!(check(|s| s.limits.request.json_depth_max = 1025).len(), 1);
+        let small = |s: &mut Settings| (s.store.block_bytes, s.store.group_bytes) = (65_535, 1);
+        assert!(check(small)[0].contains("`storage.chunk_size_bytes` is 65535, and must be at least 65536"));
+        assert_eq!(check(small).len(), 2);
         assert_eq!(check(|s| s.log.level = "loud".to_owned()).len(), 1);
         let origins = |origins: &[&str]| {
             check(|s| s.cors.allowed_origins = origins.iter().map(|origin| (*origin).to_owned()).collect())

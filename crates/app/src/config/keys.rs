@@ -154,6 +154,11 @@ pub(crate) const KEYS: &[Key] = &[
         "secret that goes into the digests of stored keys made from now on"
     ),
     key!(
+        auth.rotated_keys_dir,
+        OptionalText,
+        "folder that keys which are rotated by interval are written to, each in a file of its name"
+    ),
+    key!(
         auth.failures_per_minute_max,
         OptionalU64(Count),
         "keys that are not good which one address may send; past that it gets 429 for a while; 0 is no bound"
@@ -164,6 +169,37 @@ pub(crate) const KEYS: &[Key] = &[
         "with keys, write down their use and all administration, as logs of a tenant of their own"
     ),
     key!(auth.audit_tenant, Text, "that tenant, which only administrators read"),
+    key!(
+        auth.oidc.issuer,
+        OptionalText,
+        "the OpenID provider whose people may come in, as its tokens name it"
+    ),
+    key!(auth.oidc.audiences, Texts, "whom their tokens must be for, one of these; client_id when empty"),
+    key!(
+        auth.oidc.grants,
+        Texts,
+        "what they may do: rules CLAIM=VALUE TENANTS SCOPES, of which the first that fits counts"
+    ),
+    key!(auth.oidc.name_claim, Text, "the claim that people are called by in logs"),
+    key!(auth.oidc.skew_seconds, U64(Seconds), "how far the provider's clock may be from this one"),
+    key!(
+        auth.oidc.ca_file,
+        OptionalText,
+        "PEM file of root certificates to believe the provider by, instead of the system's"
+    ),
+    key!(
+        auth.oidc.client_id,
+        OptionalText,
+        "this server, as the provider knows it; with redirect_url, browsers can log in"
+    ),
+    key!(secret auth.oidc.client_secret, OptionalText, "its secret there, if it has one"),
+    key!(
+        auth.oidc.redirect_url,
+        OptionalText,
+        "where the provider sends browsers back: this server's URL and /auth/callback"
+    ),
+    key!(auth.oidc.scopes, Text, "what the provider is asked for"),
+    key!(auth.oidc.session_seconds, U64(Seconds), "how long a browser stays logged in"),
     key!(
         cors.enabled,
         OptionalSwitch,

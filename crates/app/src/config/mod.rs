@@ -15,6 +15,7 @@ mod error;
 mod fuzz_targets;
 mod keys;
 mod lookup;
+mod oidc;
 mod origin;
 mod print;
 mod settings;
@@ -233,6 +234,7 @@ mod tests {
         for wrong in [
             "a/b:\n      query:\n        series_max: 7",
             "a:\n      query:\n        series_max: x",
+            "a:\n      request:\n        json_depth_max: 1025",
             "a:\n      load:\n        requests_max: 7",
         ] {
             assert!(load(&format!("limits:\n  tenants:\n    {wrong}\n"), &[], &[]).is_err(), "{wrong}");

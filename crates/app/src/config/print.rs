@@ -20,9 +20,16 @@ impl Configuration {
         let value = |(number, key): (usize, &super::keys::Key)| {
             let found = Found { number, tenant: None };
             let shown = match key.place {
-                // Of all tenants together.
+                // Of all tenants that have one.
                 Place::OfTenant(..) | Place::StreamRetentionsOfTenant => {
-                    Shown::Text(format!("{:?}", settings.tenants))
+                    let tenants: Vec<String> = settings.tenants.keys().cloned().collect();
+                    let own = tenants.iter().map(|tenant| {
+                        let found = Found { number, tenant: Some(tenant.clone()) };
+                        (tenant, show(&mut settings, &found))
+                    });
+                    let nothing = [Shown::Nothing, Shown::StreamRetentions(Vec::new())];
+                    let own: Vec<_> = own.filter(|(_, shown)| !nothing.contains(shown)).collect();
+                    Shown::Text(format!("{own:?}"))
                 }
                 _ => show(&mut settings, &found),
             };

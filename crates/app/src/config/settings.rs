@@ -10,6 +10,7 @@ use timberyard_server::settings::LoadLimits;
 use timberyard_server::tls::TlsFiles;
 use timberyard_store::StoreOptions;
 
+use super::oidc::OidcSettings;
 use super::stream_retention::StreamRetention;
 use super::written::Written;
 
@@ -125,12 +126,16 @@ pub(crate) struct AuthSettings {
     pub(crate) metrics: bool,
     /// What goes into the digests of stored keys beside the key.
     pub(crate) pepper: Option<String>,
+    /// Where keys that are rotated by interval are handed over.
+    pub(crate) rotated_keys_dir: Option<String>,
     /// Keys that are not good which one address may send in a minute; without a bound when `None`.
     pub(crate) failures_per_minute_max: Option<u64>,
     /// Whether the use of keys and administration are written down.
     pub(crate) audit: bool,
     /// The tenant that they are written down in.
     pub(crate) audit_tenant: String,
+    /// Where people come from who have no key.
+    pub(crate) oidc: OidcSettings,
     /// Whether the data directory has stored keys; found, not written.
     pub(crate) has_stored_keys: bool,
 }
@@ -147,9 +152,11 @@ impl Default for AuthSettings {
             admin_keys: Vec::new(),
             metrics: false,
             pepper: None,
+            rotated_keys_dir: None,
             failures_per_minute_max: Some(30),
             audit: true,
             audit_tenant: "timberyard-audit".to_owned(),
+            oidc: OidcSettings::default(),
             has_stored_keys: false,
         }
     }
@@ -243,10 +250,11 @@ impl Settings {
         self.auth.api_key.iter().chain(&self.auth.api_keys).map(String::as_str)
     }
 
-    /// Whether there is any secret or key.
+    /// Whether there is any secret, key or provider.
     pub(crate) fn has_keys(&self) -> bool {
         let auth = &self.auth;
         auth.has_stored_keys
+            || auth.oidc.issuer.is_some()
             || auth.secret.is_some()
             || self.client_keys().next().is_some()
             || !auth.admin_keys.is_empty()

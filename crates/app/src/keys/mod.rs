@@ -8,6 +8,7 @@ mod table;
 use std::io::{self, Write};
 
 use serde_json::Value;
+use timberyard_server::auth::RotationRequest;
 
 use crate::cli::{CreateKeyArguments, KeyStoreArguments, KeysCommand};
 use crate::failure::Failure;
@@ -18,9 +19,9 @@ const CREATED_BY: &str = "command line";
 
 /// What is done to stored keys.
 enum Change<'a> {
-    Create { arguments: &'a CreateKeyArguments, lifetime_seconds: Option<u64> },
+    Create { arguments: &'a CreateKeyArguments, lifetime_seconds: Option<u64>, rotation: RotationRequest },
     List,
-    Rotate { key: &'a str, overlap_seconds: u64 },
+    Rotate { key: &'a str, rotation: RotationRequest },
     Revoke { key: &'a str },
 }
 
@@ -32,13 +33,20 @@ pub(crate) fn run(command: &KeysCommand) -> Result<(), Failure> {
             return print(&line);
         }
         KeysCommand::Create(arguments) => {
-            let lifetime_seconds =
-                arguments.expires.as_deref().map(|text| seconds("--expires", text)).transpose()?;
-            (&arguments.store, Change::Create { arguments, lifetime_seconds })
+            let lifetime_seconds = optional_seconds("--expires", &arguments.expires)?;
+            let rotation = RotationRequest {
+                every_seconds: optional_seconds("--rotate-every", &arguments.rotate_every)?,
+                overlap_seconds: optional_seconds("--overlap", &arguments.overlap)?,
+            };
+            (&arguments.store, Change::Create { arguments, lifetime_seconds, rotation })
         }
         KeysCommand::List(store) => (store, Change::List),
-        KeysCommand::Rotate { key, overlap, store } => {
-            (store, Change::Rotate { key, overlap_seconds: seconds("--overlap", overlap)? })
+        KeysCommand::Rotate { key, overlap, every, store } => {
+            let rotation = RotationRequest {
+                every_seconds: optional_seconds("--every", every)?,
+                overlap_seconds: optional_seconds("--overlap", overlap)?,
+            };
+            (store, Change::Rotate { key, rotation })
         }
         KeysCommand::Revoke { key, store } => (store, Change::Revoke { key }),
     };
@@ -71,8 +79,9 @@ fn show(change: &Change<'_>, store: &KeyStoreArguments, answer: &Value) -> Resul
     }
 }
 
-fn seconds(flag: &str, text: &str) -> Result<u64, Failure> {
-    Ok(parse_span(flag, text)?.unsigned_abs() / 1_000_000_000)
+fn optional_seconds(flag: &str, text: &Option<String>) -> Result<Option<u64>, Failure> {
+    let nanos = text.as_deref().map(|text| parse_span(flag, text)).transpose()?;
+    Ok(nanos.map(|nanos| nanos.unsigned_abs() / 1_000_000_000))
 }
 
 fn print(text: &str) -> Result<(), Failure> {

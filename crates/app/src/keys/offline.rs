@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use timberyard_server::admin::keys::shown;
 use timberyard_server::auth::{
-    KeyError, KeyLabels, KeyRing, KeyText, KeyUse, NewKey, Scopes, StoredKey, TenantAccess,
+    KeyError, KeyLabels, KeyRing, KeyText, KeyUse, NewKey, Rotation, Scopes, StoredKey, TenantAccess,
 };
 
 use super::{CREATED_BY, Change};
@@ -35,13 +35,18 @@ pub(super) fn answer(change: &Change<'_>, store: &KeyStoreArguments) -> Result<V
     let keys = key_ring(&settings).map_err(failed)?;
     let now = now();
     Ok(match change {
-        Change::Create { arguments, lifetime_seconds } => {
-            let (key, text) = keys.create(&new_key(arguments, *lifetime_seconds)?, now).map_err(failed)?;
+        Change::Create { arguments, lifetime_seconds, rotation } => {
+            let rotation = rotation.every_seconds.map(|every| Rotation::new(every, rotation.overlap_seconds));
+            let new = NewKey {
+                rotation: rotation.transpose().map_err(failed)?,
+                ..new_key(arguments, *lifetime_seconds)?
+            };
+            let (key, text) = keys.create(&new, now).map_err(failed)?;
             with_text(&key, &text)
         }
         Change::List => list(&keys),
-        Change::Rotate { key, overlap_seconds } => {
-            let (key, text) = keys.rotate(key, *overlap_seconds, now).map_err(failed)?;
+        Change::Rotate { key, rotation } => {
+            let (key, text) = keys.rotate(key, *rotation, now).map_err(failed)?;
             with_text(&key, &text)
         }
         Change::Revoke { key } => {
@@ -63,6 +68,7 @@ fn new_key(arguments: &CreateKeyArguments, lifetime_seconds: Option<u64>) -> Res
         scopes: arguments.scopes.parse::<Scopes>().map_err(|error| bad("--scopes", &error))?,
         labels: labels.map_err(|error| bad("--labels", &error))?,
         lifetime_seconds,
+        rotation: None,
         created_by: CREATED_BY.to_owned(),
     })
 }
@@ -83,7 +89,12 @@ fn with_text(key: &StoredKey, text: &KeyText) -> Value {
 
 fn failure(directory: &Path, error: &KeyError) -> Failure {
     match error {
-        KeyError::BadName | KeyError::LabelsAndAdmin => Failure::usage(error.to_string()),
+        KeyError::BadName
+        | KeyError::LabelsAndAdmin
+        | KeyError::BadRotation { .. }
+        | KeyError::EndsBeforeRotation { .. }
+        | KeyError::NameOfNoFile(_)
+        | KeyError::NoPlaceForTexts => Failure::usage(error.to_string()),
         _ => Failure::new(format!("keys of {}: {error}", directory.display())),
     }
 }

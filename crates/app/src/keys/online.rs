@@ -1,6 +1,7 @@
 //! Stored keys changed by a running server, through `/admin/keys`.
 
 use serde_json::{Value, json};
+use timberyard_server::auth::RotationRequest;
 
 use super::Change;
 use crate::cli::{ClientArguments, CreateKeyArguments};
@@ -14,14 +15,18 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 pub(super) fn answer(change: &Change<'_>, arguments: &ClientArguments) -> Result<Value, Failure> {
     let client = Client::new(Endpoint::from_process(arguments)?)?;
     let (path, answer) = match change {
-        Change::Create { arguments, lifetime_seconds } => {
-            let body = create_request(arguments, *lifetime_seconds).to_string();
+        Change::Create { arguments, lifetime_seconds, rotation } => {
+            let body = create_request(arguments, *lifetime_seconds, *rotation).to_string();
             (PATH.to_owned(), client.post(PATH, &[JSON], body.as_bytes()))
         }
         Change::List => (PATH.to_owned(), client.get(PATH, &[])),
-        Change::Rotate { key, overlap_seconds } => {
+        Change::Rotate { key, rotation } => {
             let path = format!("{PATH}/{}/rotate", in_path(key));
-            let body = json!({ "overlap_seconds": overlap_seconds }).to_string();
+            let body = json!({
+                "overlap_seconds": rotation.overlap_seconds,
+                "rotate_every_seconds": rotation.every_seconds,
+            });
+            let body = body.to_string();
             let answer = client.post(&path, &[JSON], body.as_bytes());
             (path, answer)
         }
@@ -41,7 +46,11 @@ pub(super) fn answer(change: &Change<'_>, arguments: &ClientArguments) -> Result
         .map_err(|error| Failure::new(format!("{url}: the answer is not JSON: {error}")))
 }
 
-fn create_request(arguments: &CreateKeyArguments, lifetime_seconds: Option<u64>) -> Value {
+fn create_request(
+    arguments: &CreateKeyArguments,
+    lifetime_seconds: Option<u64>,
+    rotation: RotationRequest,
+) -> Value {
     let scopes: Vec<&str> =
         arguments.scopes.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     json!({
@@ -50,6 +59,8 @@ fn create_request(arguments: &CreateKeyArguments, lifetime_seconds: Option<u64>)
         "scopes": scopes,
         "labels": arguments.labels,
         "expires_in_seconds": lifetime_seconds,
+        "rotate_every_seconds": rotation.every_seconds,
+        "overlap_seconds": rotation.overlap_seconds,
     })
 }
 

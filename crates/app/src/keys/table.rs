@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-const COLUMNS: [(&str, &str); 9] = [
+const COLUMNS: [(&str, &str); 10] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("STATE", "state"),
@@ -10,6 +10,7 @@ const COLUMNS: [(&str, &str); 9] = [
     ("SCOPES", "scopes"),
     ("LABELS", "labels"),
     ("EXPIRES", "expires_at"),
+    ("ROTATED", "next_rotation_at"),
     ("LAST USED", "last_used_at"),
     ("USES", "usage_count"),
 ];

@@ -132,7 +132,8 @@ fn a_server_does_not_start_on_a_read_only_disk_and_says_so() {
         eprintln!("not run: a read-only disk needs root and the right to mount");
         return;
     };
-    let mut server = settings().start_in(disk.path());
+    let settings = settings().env("TIMBERYARD_STORAGE_DISK_RESERVE_BYTES", "1");
+    let mut server = settings.clone().start_in(disk.path());
     push(&server, &json!({ "job": "ro" }), &[(now(), "before")]);
     assert!(server.terminate().success());
     let remount = |how: &str| {
@@ -146,7 +147,7 @@ fn a_server_does_not_start_on_a_read_only_disk_and_says_so() {
     let said = timberyard(&["server", "--listen", "127.0.0.1:0", "--data-dir", &data]).failed().all();
     assert!(said.contains("Read-only file system") && said.contains(&data), "{said}");
     remount("remount,rw");
-    let server = settings().start_in(disk.path());
+    let server = settings.start_in(disk.path());
     assert_eq!(lines(&server, r#"{job="ro"}"#), ["before"]);
 }
 

@@ -28,6 +28,7 @@ mod logtopus;
 mod loki_api;
 mod long_answers;
 mod metrics;
+mod people;
 mod reload;
 mod retention;
 mod round_trip;

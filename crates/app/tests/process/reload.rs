@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::json;
 use timberyard_testkit::eventually::eventually;
 
+use crate::clock::{SECOND, now};
 use crate::start::configured;
 
 #[test]
@@ -31,6 +32,16 @@ fn limits_change_on_sighup_and_by_the_admin_api_and_errors_change_nothing() {
     assert_eq!(asked().header("X-RateLimit-Limit"), Some("500"));
     std::fs::write(file.path(), format!("node_id: another\n{changed}")).expect("written");
     assert_eq!(reload().json()["at_next_start"], json!(["node_id"]));
+    let kept = format!(
+        "storage:\n  retention_days: 1\n  tenants:\n    acme:\n      retention_bytes: 1GiB\n{changed}"
+    );
+    std::fs::write(file.path(), kept).expect("written");
+    let expected = json!(["storage.retention_days", "storage.tenants.*.retention_bytes"]);
+    assert_eq!(reload().json()["at_next_start"], expected, "what a store keeps is settled at its start");
+    let time = now() - 2 * 86_400 * SECOND;
+    let line = json!({ "streams": [{ "stream": { "a": "b" }, "values": [[time.to_string(), "old"]] }] });
+    let sent = server.post("/loki/api/v1/push").header("X-API-Key", "root").json(&line).send();
+    assert_eq!(sent.status, 204, "and so is what is too old to be taken: {}", sent.text());
     std::fs::write(file.path(), "limits:\n  rate:\n    burst: many\n").expect("written");
     let wrong = reload().expect_status(422).json();
     assert!(wrong["message"].as_str().expect("a text").contains("limits.rate.burst"), "{wrong}");

@@ -15,15 +15,12 @@ use timberyard_model::Timestamp;
 use crate::auth::gate::forbidden;
 use crate::auth::key_book::is_named;
 use crate::auth::{
-    AuditEvent, Identity, KeyError, KeyLabels, KeyRing, KeyText, KeyUse, NewKey, Scopes, StoredKey,
-    TenantAccess,
+    AuditEvent, Identity, KeyError, KeyLabels, KeyRing, KeyText, KeyUse, NewKey, Rotation, RotationRequest,
+    Scopes, StoredKey, TenantAccess,
 };
 use crate::body::RequestBody;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
-
-/// How long an old key stays good after a rotation when nothing is said: a day.
-pub const OVERLAP_SECONDS_DEFAULT: u64 = 86_400;
 
 /// What a key is to be, as it is sent.
 #[derive(Debug, Deserialize)]
@@ -36,12 +33,18 @@ struct CreateRequest {
     labels: Option<String>,
     /// Seconds; for ever when nothing is said.
     expires_in_seconds: Option<u64>,
+    /// The age at which it is rotated by interval; never when nothing is said.
+    rotate_every_seconds: Option<u64>,
+    /// How long the old key stays good after such a rotation.
+    overlap_seconds: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RotateRequest {
     overlap_seconds: Option<u64>,
+    /// From now on, at this age; 0 no longer by interval; as before when nothing is said.
+    rotate_every_seconds: Option<u64>,
 }
 
 /// 201 with the key, which is shown this once.
@@ -61,12 +64,15 @@ pub async fn create(
     if !identity.scopes.include(asked.scopes) || !identity.tenants.include(&tenants) {
         return Err(forbidden("a key can only make keys that may do no more than itself".to_owned()));
     }
+    let every = asked.rotate_every_seconds.filter(|seconds| *seconds > 0);
+    let rotation = every.map(|every| Rotation::new(every, asked.overlap_seconds)).transpose()?;
     let new = NewKey {
         name: asked.name,
         tenants,
         scopes: asked.scopes,
         labels,
         lifetime_seconds: asked.expires_in_seconds,
+        rotation,
         created_by: identity.client.as_deref().unwrap_or("anonymous").to_owned(),
     };
     let now = state.now();
@@ -95,11 +101,12 @@ pub async fn rotate(
     let asked: RotateRequest =
         if body.bytes.is_empty() { RotateRequest::default() } else { read(body.json()?)? };
     check_access(&state.keys, &identity, &which)?;
-    let overlap_seconds = asked.overlap_seconds.unwrap_or(OVERLAP_SECONDS_DEFAULT);
+    let rotation =
+        RotationRequest { overlap_seconds: asked.overlap_seconds, every_seconds: asked.rotate_every_seconds };
     let now = state.now();
-    let (key, text) = changed(&state, move |keys| keys.rotate(&which, overlap_seconds, now)).await?;
-    let event = event("key_rotated", &identity, &key, now).with("overlap_seconds", overlap_seconds);
-    state.audit.add(event);
+    let (key, text) = changed(&state, move |keys| keys.rotate(&which, rotation, now)).await?;
+    let event = event("key_rotated", &identity, &key, now).with("overlap_seconds", rotation.overlap_seconds);
+    state.audit.add(event.with("rotate_every_seconds", key.rotation.map(|rotation| rotation.every_seconds)));
     Ok((StatusCode::CREATED, Json(shown_once(&state, &key, &text))))
 }
 
@@ -137,6 +144,9 @@ pub fn shown(key: &StoredKey, used: KeyUse, now: Timestamp) -> Value {
         "revoked_at": text(key.revoked_at),
         "rotated_from": key.rotated_from,
         "replaced_by": key.replaced_by,
+        "rotate_every_seconds": key.rotation.map(|rotation| rotation.every_seconds),
+        "overlap_seconds": key.rotation.map(|rotation| rotation.overlap_seconds),
+        "next_rotation_at": text(key.next_rotation_at()),
         "last_used_at": text(used.last_used_at),
         "usage_count": used.usage_count,
     })
@@ -196,8 +206,14 @@ impl From<KeyError> for ErrorResponse {
         match error {
             KeyError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "key_not_found", message),
             KeyError::NameTaken(_) => Self::new(StatusCode::CONFLICT, "key_name_taken", message),
-            KeyError::BadName | KeyError::TooMany | KeyError::LabelsAndAdmin => {
-                Self::bad_request("invalid_key", message)
+            KeyError::BadName
+            | KeyError::TooMany
+            | KeyError::LabelsAndAdmin
+            | KeyError::BadRotation { .. }
+            | KeyError::EndsBeforeRotation { .. }
+            | KeyError::NameOfNoFile(_) => Self::bad_request("invalid_key", message),
+            KeyError::NoPlaceForTexts => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no_rotated_keys_dir", message)
             }
             KeyError::File(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "key_file", message),
         }

@@ -9,6 +9,7 @@ use timberyard_model::{TenantId, Timestamp};
 use super::hmac_key::HmacKeys;
 use super::key_labels::KeyLabels;
 use super::key_ring::KeyRing;
+use super::oidc::OidcSettings;
 use super::secret::Secret;
 use super::{Scopes, TenantAccess};
 
@@ -28,6 +29,8 @@ pub struct AuthSettings {
     pub anonymous: bool,
     /// Keys that are not good which one address may send in a minute; without a bound when `None`.
     pub failures_per_minute: Option<u64>,
+    /// The OpenID provider that people come from.
+    pub oidc: Option<OidcSettings>,
     /// The tenant of the audit log; no log is kept when `None`.
     pub audit_tenant: Option<TenantId>,
 }

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// The longest key that is looked at, in bytes.
-const KEY_BYTES_MAX: usize = 1024;
+/// The longest key or token that is looked at, in bytes.
+const KEY_BYTES_MAX: usize = 8192;
 
 /// What a WebSocket's subprotocol begins with when it is a key.
 const SUBPROTOCOL: &str = "bearer.";

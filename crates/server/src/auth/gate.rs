@@ -11,15 +11,17 @@ use axum::response::{IntoResponse, Response};
 use timberyard_model::{Limits, TenantId};
 
 use super::audit::AuditEvent;
+use super::authenticator::KeyHolder;
 use super::credentials::offered_keys;
 use super::loopback::{is_loopback_host, is_own_origin};
+use super::oidc::{CALLBACK_PATH, Oidc, TokenError};
 use super::{Identity, Scopes, TenantAccess};
 use crate::client_address::ClientAddress;
 use crate::error_response::ErrorResponse;
 use crate::state::{ServerState, SharedState};
 
 /// Paths that need no key, whatever the settings say.
-const OPEN_PATHS: [&str; 8] = [
+const OPEN_PATHS: [&str; 11] = [
     "/ready",
     "/health",
     "/readiness",
@@ -28,6 +30,9 @@ const OPEN_PATHS: [&str; 8] = [
     "/openapi.json",
     "/services/collector/health",
     "/services/collector/health/1.0",
+    "/auth/login",
+    CALLBACK_PATH,
+    "/auth/logout",
 ];
 
 /// Questions that are answered from all tenants that a request names.
@@ -80,8 +85,7 @@ fn check(state: &ServerState, request: &Request) -> Result<(), ErrorResponse> {
             format!("host `{host}` is not a loopback name; without keys only this machine is served");
         return Err(forbidden(message));
     }
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !changes && !headers.contains_key(header::UPGRADE) {
+    if !is_change(request) {
         return Ok(());
     }
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
@@ -105,7 +109,7 @@ pub async fn authenticate(
     let path = request.uri().path();
     let open = OPEN_PATHS.contains(&path) || (path == "/metrics" && !state.authenticator.metrics_closed());
     if !open {
-        match identify(&state, address.0, &mut request) {
+        match identify(&state, address.0, &mut request).await {
             Ok(identity) => {
                 request.extensions_mut().insert(identity);
             }
@@ -115,7 +119,7 @@ pub async fn authenticate(
     next.run(request).await
 }
 
-fn identify(
+async fn identify(
     state: &ServerState,
     address: Option<IpAddr>,
     request: &mut Request,
@@ -124,6 +128,7 @@ fn identify(
         return Ok(identity);
     }
     let elapsed = state.elapsed();
+    let is_change = is_change(request);
     let headers = request.headers();
     let holder = match state.authenticator.enabled() {
         false => state.authenticator.identify(&[], state.now()),
@@ -132,7 +137,14 @@ fn identify(
                 return Err(too_many_attempts(wait));
             }
             let offered = offered_keys(headers);
-            let holder = state.authenticator.identify(&offered, state.now());
+            let holder = match state.authenticator.identify(&offered, state.now()) {
+                Some(holder) => Some(holder),
+                None => person(state, headers, &offered, is_change).await.inspect_err(|refused| {
+                    if refused.status == StatusCode::UNAUTHORIZED {
+                        count_failure(state, address, &offered);
+                    }
+                })?,
+            };
             if holder.is_none() {
                 count_failure(state, address, &offered);
             }
@@ -141,10 +153,7 @@ fn identify(
     };
     let Some(holder) = holder else {
         let message = "a valid API key is required, as X-API-Key or Authorization";
-        return Err(ErrorResponse::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with_header(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(r#"Bearer realm="timberyard""#),
-        ));
+        return Err(unauthorized(message, r#"Bearer realm="timberyard""#));
     };
     let named = headers.get("x-scope-orgid").filter(|value| !value.is_empty());
     let tenants = match named {
@@ -185,6 +194,59 @@ fn identify(
         address,
         limits,
     })
+}
+
+fn unauthorized(message: &str, challenge: &str) -> ErrorResponse {
+    let refused = ErrorResponse::new(StatusCode::UNAUTHORIZED, "unauthorized", message);
+    match HeaderValue::from_str(challenge) {
+        Ok(challenge) => refused.with_header(header::WWW_AUTHENTICATE, challenge),
+        Err(_) => refused,
+    }
+}
+
+/// Whose token a request offers, or whose browser it comes from; `None` when it has neither.
+async fn person(
+    state: &ServerState,
+    headers: &HeaderMap,
+    offered: &[String],
+    is_change: bool,
+) -> Result<Option<KeyHolder>, ErrorResponse> {
+    let Some(oidc) = &state.oidc else { return Ok(None) };
+    if let Some(token) = offered.iter().find(|text| Oidc::is_token(text)) {
+        let holder = oidc.holder_of(token, state.now(), state.elapsed()).await;
+        return holder.map(Some).map_err(|error| match error {
+            TokenError::NothingGranted => forbidden(error.to_string()),
+            TokenError::NoKeys => ErrorResponse::unavailable(error.to_string()),
+            error => {
+                // RFC 6750, 3.1.
+                let challenge = format!(
+                    r#"Bearer realm="timberyard", error="invalid_token", error_description="{error}""#
+                );
+                unauthorized(&error.to_string(), &challenge)
+            }
+        });
+    }
+    let Some(holder) = oidc.holder_of_session(headers, state.elapsed()) else { return Ok(None) };
+    // A cookie comes along by itself: what changes something must come from a page of this server.
+    if is_change && !is_of_own_page(state, headers) {
+        return Err(forbidden(
+            "with a session, requests that change something come from this server's pages only".to_owned(),
+        ));
+    }
+    Ok(Some(holder))
+}
+
+/// Whether a request does more than read, or opens a WebSocket, which browsers let any page do.
+fn is_change(request: &Request) -> bool {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    !reads || request.headers().contains_key(header::UPGRADE)
+}
+
+/// Whether the origin that a browser names is this server's, or an allowed one. Browsers name it with every such request.
+pub(crate) fn is_of_own_page(state: &ServerState, headers: &HeaderMap) -> bool {
+    let host = text_of(headers, header::HOST).unwrap_or("");
+    let Some(origin) = text_of(headers, header::ORIGIN) else { return false };
+    is_own_origin(origin, host) || state.settings.allowed_origins.iter().any(|own| own == origin)
 }
 
 /// Tenants with `|` between, sorted, each once.

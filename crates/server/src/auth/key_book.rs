@@ -5,8 +5,9 @@ use timberyard_model::Timestamp;
 
 use super::key_labels::KeyLabels;
 use super::key_material::{KeyDigest, KeyEntropy, KeyText};
+use super::rotation::{OVERLAP_SECONDS_DEFAULT, forget_the_old};
 use super::stored_key::{StoredKey, WrittenDigest};
-use super::{Scopes, Secret, TenantAccess};
+use super::{Rotation, Scopes, Secret, TenantAccess};
 
 /// The most keys of a server, those that are no longer good counted.
 pub const KEYS_MAX: usize = 10_000;
@@ -26,8 +27,36 @@ pub struct NewKey {
     pub labels: Option<KeyLabels>,
     /// Seconds for which it is good; for ever when `None`.
     pub lifetime_seconds: Option<u64>,
+    /// How it is rotated by interval; not at all when `None`.
+    pub rotation: Option<Rotation>,
     /// Who makes it.
     pub created_by: String,
+}
+
+/// What a rotation is to do. What is not said stays as it was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RotationRequest {
+    /// How long the old key stays good.
+    pub overlap_seconds: Option<u64>,
+    /// From now on, rotate at this age; 0 no longer by interval.
+    pub every_seconds: Option<u64>,
+}
+
+impl RotationRequest {
+    /// How the new key is rotated by interval, and how long the old one stays good.
+    fn apply(self, before: Option<Rotation>) -> Result<(Option<Rotation>, u64), KeyError> {
+        let rotation = match (self.every_seconds, before) {
+            (Some(0), _) | (None, None) => None,
+            (Some(every), before) => {
+                let kept = before.map(|before| before.overlap_seconds).filter(|overlap| *overlap < every);
+                Some(Rotation::new(every, self.overlap_seconds.or(kept))?)
+            }
+            // An overlap for this once.
+            (None, Some(before)) => Some(before),
+        };
+        let overlap = self.overlap_seconds.or(rotation.map(|rotation| rotation.overlap_seconds));
+        Ok((rotation, overlap.unwrap_or(OVERLAP_SECONDS_DEFAULT)))
+    }
 }
 
 /// Why keys were not changed.
@@ -48,6 +77,36 @@ pub enum KeyError {
     /// A restricted key that administers could make itself one that is not restricted.
     #[error("a key for some labels only cannot have the delete or admin scope")]
     LabelsAndAdmin,
+    /// An interval that is too short, or an overlap that is too long for it.
+    #[error(
+        "a key can be rotated every {} s or less often, with an overlap that is shorter; not every {every_seconds} s with \
+         an overlap of {overlap_seconds} s",
+        super::rotation::EVERY_SECONDS_MIN
+    )]
+    BadRotation {
+        /// The interval.
+        every_seconds: u64,
+        /// The overlap.
+        overlap_seconds: u64,
+    },
+    /// A key would end before it is rotated.
+    #[error("a key that is good for {lifetime_seconds} s cannot be rotated every {every_seconds} s")]
+    EndsBeforeRotation {
+        /// The interval.
+        every_seconds: u64,
+        /// How long the key is good.
+        lifetime_seconds: u64,
+    },
+    /// The key's file could not have its name.
+    #[error(
+        "`{0}`: a key that is rotated by interval is handed over in a file of its name, which has letters, digits, . _ and - only"
+    )]
+    NameOfNoFile(String),
+    /// There is nowhere to put the text of a key that nobody asked for.
+    #[error(
+        "keys are rotated by interval only where auth.rotated_keys_dir says which folder they are written to"
+    )]
+    NoPlaceForTexts,
     /// The file of keys could not be read or written.
     #[error("the file of keys: {0}")]
     File(String),
@@ -68,6 +127,9 @@ pub fn create(
     if new.labels.is_some() && (new.scopes.admin || new.scopes.delete) {
         return Err(KeyError::LabelsAndAdmin);
     }
+    if let Some(rotation) = new.rotation {
+        rotation.check(new.name.trim(), new.lifetime_seconds)?;
+    }
     if keys.iter().any(|key| *key.name == *new.name && key.is_active(now)) {
         return Err(KeyError::NameTaken(new.name));
     }
@@ -86,17 +148,18 @@ pub fn create(
         revoked_at: None,
         rotated_from: None,
         replaced_by: None,
+        rotation: new.rotation,
     };
     add(keys, key.clone())?;
     Ok((key, text))
 }
 
 /// Makes a key that takes over from the one with this name or id: the same in all but its text and times. The old one is
-/// good for `overlap_seconds` more, or until its own end if that comes first.
+/// good for the overlap, or until its own end if that comes first.
 pub fn rotate(
     keys: &mut Vec<StoredKey>,
     which: &str,
-    overlap_seconds: u64,
+    asked: RotationRequest,
     entropy: &KeyEntropy,
     pepper: Option<&Secret>,
     now: Timestamp,
@@ -104,6 +167,7 @@ pub fn rotate(
     let is_meant =
         |key: &&mut StoredKey| is_named(key, which) && key.is_active(now) && key.replaced_by.is_none();
     let old = keys.iter_mut().find(is_meant).ok_or_else(|| KeyError::NotFound(which.to_owned()))?;
+    let (rotation, overlap_seconds) = asked.apply(old.rotation)?;
     let text = KeyText::new(entropy);
     let lifetime = old.expires_at.map(|end| end.as_nanos().saturating_sub(old.created_at.as_nanos()));
     let new = StoredKey {
@@ -113,8 +177,13 @@ pub fn rotate(
         updated_at: now,
         expires_at: lifetime.map(|nanos| now.saturating_add_nanos(nanos)),
         rotated_from: Some(old.id.clone()),
+        rotation,
         ..old.clone()
     };
+    if let Some(rotation) = rotation {
+        let seconds = |nanos: i64| u64::try_from(nanos / 1_000_000_000).unwrap_or(0);
+        rotation.check(&new.name, lifetime.map(seconds))?;
+    }
     let end = after(now, overlap_seconds);
     let before = (old.expires_at, old.updated_at);
     old.expires_at = Some(old.expires_at.map_or(end, |own| own.min(end)));
@@ -128,6 +197,9 @@ pub fn rotate(
             old.replaced_by = None;
         }
         return Err(error);
+    }
+    if let Some(rotation) = rotation {
+        forget_the_old(keys, &new.name, rotation, now);
     }
     Ok((new, text))
 }
@@ -156,7 +228,7 @@ fn add(keys: &mut Vec<StoredKey>, key: StoredKey) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn after(now: Timestamp, seconds: u64) -> Timestamp {
+pub(super) fn after(now: Timestamp, seconds: u64) -> Timestamp {
     let nanos = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
     now.saturating_add_nanos(nanos)
 }
@@ -172,6 +244,7 @@ pub(super) mod tests {
             scopes: Scopes::PUSH_AND_READ,
             labels: None,
             lifetime_seconds: Some(100),
+            rotation: None,
             created_by: "test".to_owned(),
         }
     }
@@ -180,20 +253,25 @@ pub(super) mod tests {
         after(Timestamp::from_nanos(0), seconds)
     }
 
+    fn overlap(seconds: u64) -> RotationRequest {
+        RotationRequest { overlap_seconds: Some(seconds), every_seconds: None }
+    }
+
     #[test]
     fn after_a_rotation_both_keys_are_good_until_the_overlap_is_over() {
         let mut keys = Vec::new();
         let (first, _) = create(&mut keys, new_key("web"), &[1; 40], None, at(0)).expect("created");
-        let (second, _) = rotate(&mut keys, "web", 10, &[2; 40], None, at(50)).expect("rotated");
+        let (second, _) = rotate(&mut keys, "web", overlap(10), &[2; 40], None, at(50)).expect("rotated");
         assert_eq!(keys[0].replaced_by.as_ref(), Some(&second.id));
         assert_eq!(second.rotated_from, Some(first.id.clone()));
         assert!(keys[0].is_active(at(59)) && !keys[0].is_active(at(60)));
         assert_eq!(second.expires_at, Some(at(150)), "as long as the first one was good");
-        let (third, _) = rotate(&mut keys, "web", 1000, &[3; 40], None, at(55)).expect("the newest is meant");
+        let (third, _) =
+            rotate(&mut keys, "web", overlap(1000), &[3; 40], None, at(55)).expect("the newest is meant");
         assert_eq!(third.rotated_from, Some(second.id));
         assert_eq!(keys[1].expires_at, Some(at(150)), "a rotation never lengthens a key's life");
         assert_eq!(
-            rotate(&mut keys, &first.id, 1, &[4; 40], None, at(55)).expect_err("replaced"),
+            rotate(&mut keys, &first.id, overlap(1), &[4; 40], None, at(55)).expect_err("replaced"),
             KeyError::NotFound(first.id.to_string())
         );
     }
@@ -206,7 +284,7 @@ pub(super) mod tests {
             create(&mut keys, new_key("web"), &[2; 40], None, at(0)).expect_err("taken"),
             KeyError::NameTaken("web".to_owned())
         );
-        rotate(&mut keys, "web", 10, &[3; 40], None, at(0)).expect("rotated");
+        rotate(&mut keys, "web", overlap(10), &[3; 40], None, at(0)).expect("rotated");
         assert_eq!(revoke(&mut keys, "web", at(1)).expect("there").len(), 2);
         assert!(keys.iter().all(|key| !key.is_active(at(1))));
         assert_eq!(revoke(&mut keys, "web", at(1)).expect_err("gone"), KeyError::NotFound("web".to_owned()));

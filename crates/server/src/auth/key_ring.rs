@@ -12,8 +12,8 @@ use timberyard_model::Timestamp;
 
 use super::Secret;
 use super::authenticator::KeyHolder;
-use super::key_book::{self, KeyError, NewKey};
-use super::key_material::{KeyText, entropy};
+use super::key_book::{self, KeyError, NewKey, RotationRequest};
+use super::key_material::{KeyEntropy, KeyText, entropy};
 use super::stored_key::{KeyUse, StoredKey};
 
 /// What tells one state of a file from another.
@@ -35,6 +35,18 @@ pub trait KeyFile: Send + Sync {
 
     /// How often keys were used, as it was written last.
     fn read_use(&self) -> Result<HashMap<Box<str>, KeyUse>, KeyError>;
+
+    /// Writes the text of a key that is rotated by interval beside its place, durably.
+    ///
+    /// # Errors
+    /// [`KeyError::NoPlaceForTexts`] when there is no folder for it.
+    fn prepare_text(&self, name: &str, text: &Secret) -> Result<(), KeyError>;
+
+    /// Puts the text that was prepared under this name where the key's user finds it.
+    fn publish_text(&self, name: &str) -> Result<(), KeyError>;
+
+    /// The text that was prepared under this name and not published: the server stopped in between.
+    fn prepared_text(&self, name: &str) -> Option<Secret>;
 
     /// Writes how often keys were used.
     fn write_use(&self, uses: &HashMap<Box<str>, KeyUse>) -> Result<(), KeyError>;
@@ -132,30 +144,73 @@ impl KeyRing {
 
     /// Makes a key. Blocks until it is durable.
     pub fn create(&self, new: &NewKey, now: Timestamp) -> Result<(StoredKey, KeyText), KeyError> {
-        let random = entropy().map_err(|error| KeyError::File(error.to_string()))?;
-        let mut made = None;
-        self.change(&mut |keys| {
-            made = Some(key_book::create(keys, new.clone(), &random, self.pepper.as_ref(), now)?);
-            Ok(())
-        })?;
-        made.ok_or_else(|| KeyError::NotFound(new.name.clone()))
+        let pepper = self.pepper.as_ref();
+        self.make(&new.name, |keys, random| key_book::create(keys, new.clone(), random, pepper, now))
     }
 
     /// Makes a key that takes over from another. Blocks until both are durable.
     pub fn rotate(
         &self,
         which: &str,
-        overlap_seconds: u64,
+        asked: RotationRequest,
         now: Timestamp,
+    ) -> Result<(StoredKey, KeyText), KeyError> {
+        let pepper = self.pepper.as_ref();
+        self.make(which, |keys, random| key_book::rotate(keys, which, asked, random, pepper, now))
+    }
+
+    /// Rotates the keys whose interval is over, and publishes texts that a crash has left behind. Returns the new keys,
+    /// and the names of those that could not be rotated, with the reason: these stay good as they are. Blocks.
+    pub fn rotate_due(&self, now: Timestamp) -> Vec<Result<StoredKey, (Box<str>, KeyError)>> {
+        let keys = self.keys.load_full();
+        let mut outcomes = Vec::new();
+        for key in keys.values().map(|held| &held.key).filter(|key| key.rotation.is_some()) {
+            if !key.is_active(now) || key.replaced_by.is_some() {
+                continue;
+            }
+            if let Err(error) = self.publish_left_behind(key) {
+                outcomes.push(Err((key.name.clone(), error)));
+            }
+            if key.is_due(now) {
+                let rotated = self.rotate(&key.id, RotationRequest::default(), now);
+                outcomes.push(rotated.map(|(new, _)| new).map_err(|error| (key.name.clone(), error)));
+            }
+        }
+        outcomes
+    }
+
+    fn publish_left_behind(&self, key: &StoredKey) -> Result<(), KeyError> {
+        match self.file.prepared_text(&key.name) {
+            Some(text) if key.digest.0.is_of(text.reveal(), self.pepper.as_ref()) => {
+                self.file.publish_text(&key.name)
+            }
+            // Of a key that never came to be: the next rotation overwrites it.
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a key by a rule. The text of one that is rotated by interval is on disk before the key is good, and in its
+    /// place as soon as it is.
+    fn make(
+        &self,
+        name: &str,
+        rule: impl Fn(&mut Vec<StoredKey>, &KeyEntropy) -> Result<(StoredKey, KeyText), KeyError>,
     ) -> Result<(StoredKey, KeyText), KeyError> {
         let random = entropy().map_err(|error| KeyError::File(error.to_string()))?;
         let mut made = None;
         self.change(&mut |keys| {
-            let pepper = self.pepper.as_ref();
-            made = Some(key_book::rotate(keys, which, overlap_seconds, &random, pepper, now)?);
+            let (key, text) = rule(keys, &random)?;
+            if key.rotation.is_some() {
+                self.file.prepare_text(&key.name, &text.text)?;
+            }
+            made = Some((key, text));
             Ok(())
         })?;
-        made.ok_or_else(|| KeyError::NotFound(which.to_owned()))
+        let (key, text) = made.ok_or_else(|| KeyError::NotFound(name.to_owned()))?;
+        if key.rotation.is_some() {
+            self.file.publish_text(&key.name)?;
+        }
+        Ok((key, text))
     }
 
     /// Takes keys back: no request that comes later is let in by them. Blocks until that is durable.

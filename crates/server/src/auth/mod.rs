@@ -4,7 +4,7 @@
 //! operator's own: they may push and read for any tenant, and administer if they say so. HMAC keys are handed to
 //! clients: they may push and read, in the default tenant. Stored keys have tenants, scopes, labels and an end of their
 //! own; they are found by [`KeyRing`], changed by the rules of [`key_book`], and kept by a [`KeyFile`], which `app`
-//! implements. Whatever the key, [`Authenticator`] makes one [`Identity`] of it, before anything is decoded.
+//! implements. People come with a token of an OpenID provider or a session instead ([`oidc`]). Whatever it is, [`gate`] makes one [`Identity`] of it, before anything is decoded.
 
 mod audit;
 mod authenticator;
@@ -19,6 +19,8 @@ mod key_material;
 mod key_ring;
 mod loopback;
 mod memory_key_file;
+pub mod oidc;
+pub mod rotation;
 mod scopes;
 mod secret;
 mod stored_key;
@@ -31,11 +33,13 @@ pub use authenticator::{AuthSettings, Authenticator, ConfiguredKey};
 pub(crate) use failed_attempts::{FailedAttempts, network_of};
 pub use hmac_key::HmacKeys;
 pub use identity::Identity;
-pub use key_book::{KeyError, NewKey};
+pub use key_book::{KeyError, NewKey, RotationRequest};
 pub use key_labels::{KeyLabels, KeyLabelsError};
 pub use key_material::{KeyEntropy, KeyText, entropy};
 pub use key_ring::{FileStamp, KeyChange, KeyFile, KeyRing};
 pub use memory_key_file::MemoryKeyFile;
+pub use oidc::{Grant, GrantError, LoginSettings, Oidc, OidcSettings, ProviderClient};
+pub use rotation::Rotation;
 pub use scopes::{Scopes, ScopesError};
 pub use secret::Secret;
 pub use stored_key::{KeyState, KeyUse, StoredKey};

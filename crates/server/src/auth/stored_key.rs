@@ -5,7 +5,7 @@ use timberyard_model::Timestamp;
 
 use super::key_labels::KeyLabels;
 use super::key_material::{KeyDigest, digest_bytes};
-use super::{Scopes, TenantAccess};
+use super::{Rotation, Scopes, TenantAccess};
 
 /// A key as it is kept. The record of the key file; its fields are those of Change66's `api_keys`, and more.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct StoredKey {
     /// The key that takes over from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<Box<str>>,
+    /// How it is rotated by interval; not at all when `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<Rotation>,
 }
 
 /// A digest as the record has it.

@@ -1,4 +1,5 @@
-//! What is done about keys behind the requests: use written down, changes of the file taken over, the audit log stored.
+//! What is done about keys behind the requests: use written down, changes of the file taken over, rotation by interval, the
+//! audit log stored.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use crate::state::SharedState;
 
 /// How often the file of keys is looked at, and events are stored.
 const TICK: Duration = Duration::from_secs(1);
-/// Ticks between two times that use is written.
+/// Ticks between two times that use is written, and that keys are rotated whose interval is over.
 const TICKS_TO_WRITE: u32 = 10;
 /// Ticks between two times that use is told to the audit log.
 const TICKS_TO_TELL: u32 = 60;
@@ -44,10 +45,35 @@ pub async fn run(state: SharedState) {
             }
             Ok(Ok(false)) | Err(_) => {}
         }
+        if write {
+            rotate_due(&state).await;
+        }
         if tick.is_multiple_of(TICKS_TO_TELL) {
             tell_use(&state);
         }
         store_events(&state).await;
+    }
+}
+
+/// Rotates the keys whose interval is over. One that cannot be rotated stays good and is tried again; the log says why.
+pub async fn rotate_due(state: &SharedState) {
+    let (keys, now) = (state.keys.clone(), state.now());
+    let Ok(outcomes) = tokio::task::spawn_blocking(move || keys.rotate_due(now)).await else { return };
+    for outcome in outcomes {
+        match outcome {
+            Ok(key) => {
+                tracing::info!(name = &*key.name, id = &*key.id, "a key was rotated by its interval");
+                let event = AuditEvent::new("key_rotated", now).with("by", "interval");
+                let overlap = key.rotation.map(|rotation| rotation.overlap_seconds);
+                let event = event.with("name", &*key.name).with("id", &*key.id);
+                state.audit.add(event.with("overlap_seconds", overlap));
+            }
+            Err((name, error)) => {
+                tracing::error!(name = &*name, %error, "a key could not be rotated by its interval; it stays good");
+                let event = AuditEvent::new("key_not_rotated", now).with("name", &*name);
+                state.audit.add(event.with("reason", error.to_string()));
+            }
+        }
     }
 }
 

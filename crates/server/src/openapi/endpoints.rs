@@ -143,6 +143,10 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(GET, "/ready", Open, (200, Text), "Whether writes and queries are taken"),
     at(GET, "/readiness", Open, JSON, "The same as JSON"),
     at(GET, "/liveness", Open, JSON, "Whether the process answers"),
+    at(GET, "/auth/login", Open, (303, NoBody), "Sends a browser to the OpenID provider").with("to"),
+    at(GET, "/auth/callback", Open, (303, NoBody), "Takes a browser back from the OpenID provider")
+        .with("code state error"),
+    at(POST, "/auth/logout", Open, JSON, "Ends the session of a browser"),
     at(GET, "/openapi.json", Open, JSON, "This document"),
     at(GET, "/openapi", Open, (200, Html), "This document as a page"),
     at(GET, "/services/collector/health", Open, JSON, "Health").of("Splunk"),

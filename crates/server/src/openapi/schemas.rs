@@ -161,12 +161,21 @@ pub(super) fn schemas() -> Value {
                 "scopes": { "type": "string", "examples": ["push,read"] },
                 "labels": { "type": "string", "examples": ["{app=\"web\"}"] },
                 "expires_in_seconds": { "type": "integer", "minimum": 1 },
+                "rotate_every_seconds": { "type": "integer", "minimum": 60 },
+                "overlap_seconds": { "type": "integer", "minimum": 0 },
             },
         },
         "Rotation": {
             "type": "object",
             "additionalProperties": false,
-            "properties": { "overlap_seconds": { "type": "integer", "minimum": 0 } },
+            "properties": {
+                "overlap_seconds": { "type": "integer", "minimum": 0 },
+                "rotate_every_seconds": {
+                    "description": "the age at which the new key is rotated by itself; 0 never",
+                    "type": "integer",
+                    "minimum": 0,
+                },
+            },
         },
     })
 }

@@ -116,6 +116,7 @@ impl TestServer {
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
             deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
             keys: Arc::new(keys),
+            provider: crate::people::client_of(&settings),
             reload: None,
             tls: None,
             clock: Arc::new(|| NOW),

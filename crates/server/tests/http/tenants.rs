@@ -65,6 +65,8 @@ const ASKED: &[(&str, &str)] = &[
     ("/services/collector/health", ""),
     ("/services/collector/health/1.0", ""),
     ("/api/v1/validate", ""),
+    ("/auth/login", ""),
+    ("/auth/callback", ""),
     ("/admin/keys", ""),
     ("/admin/config", ""),
 ];
