@@ -102,3 +102,38 @@ fn a_web_page_opens_a_websocket_by_subprotocol_or_by_a_ticket_that_is_good_once(
     server.get(&path).send().expect_status(401);
     assert!(!server.log().contains("ticket="));
 }
+
+#[test]
+fn a_key_that_is_rotated_by_interval_lies_in_a_file_of_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let texts = folder.path().join("rotated");
+    let server = settings()
+        .env("API_KEYS", "root")
+        .env("TIMBERYARD_AUTH_ROTATED_KEYS_DIR", &texts.display().to_string())
+        .start_in(folder.path());
+    let url = server.url("");
+    let at = ["--url", url.as_str(), "--api-key", "root"];
+    let with = |arguments: &[&str]| keys(&[arguments, &at].concat());
+    let handed_over = || std::fs::read_to_string(texts.join("web")).expect("handed over");
+    let first = with(&["create", "--name", "web", "--rotate-every", "30d", "--overlap", "24h"]);
+    assert_eq!(handed_over(), first);
+    let second = with(&["rotate", "web", "--every", "7d"]);
+    assert_eq!(handed_over(), second);
+    assert_eq!((status(&server, &first), status(&server, &second)), (200, 200));
+    let list: Value = serde_json::from_str(&with(&["list", "--json"])).expect("JSON");
+    let newest = &list["keys"][1];
+    assert_eq!(
+        (&newest["rotate_every_seconds"], &newest["overlap_seconds"]),
+        (&json!(604_800), &json!(86_400))
+    );
+    assert!(newest["next_rotation_at"].is_string(), "{newest}");
+    with(&["rotate", "web", "--every", "0s"]);
+    assert_eq!(handed_over(), second, "no longer by interval, no longer in a file");
+    let too_often = [&["keys", "create", "--name", "x", "--rotate-every", "1s"][..], &at].concat();
+    assert!(timberyard(&too_often).failed().all().contains("every 60 s or less often"));
+    let elsewhere = server_with(&[("API_KEYS", "root")]);
+    let url = elsewhere.url("");
+    let at = ["--url", url.as_str(), "--api-key", "root"];
+    let nowhere = [&["keys", "create", "--name", "x", "--rotate-every", "30d"][..], &at].concat();
+    assert!(timberyard(&nowhere).failed().all().contains("auth.rotated_keys_dir"));
+}
