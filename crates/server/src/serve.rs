@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::client_address::PeerAddress;
@@ -29,7 +28,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let routes = router(Arc::clone(&state));
     let connections = TaskTracker::new();
-    let places = Arc::new(Semaphore::new(state.settings.load.connections_max));
+    let places = Arc::clone(&state.connections);
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = async {

@@ -12,6 +12,7 @@ use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{IngestRecord, LogBatch, Timestamp};
 use timberyard_pipeline::{Intake, Receipt, TailHub};
 use timberyard_wire::{DecodeContext, Decoded};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -103,6 +104,8 @@ pub struct ServerState {
     pub started_at: Timestamp,
     /// Raised when the server stops: open WebSockets end.
     pub stopping: CancellationToken,
+    /// Places for open connections, of HTTP and of syslog.
+    pub(crate) connections: Arc<Semaphore>,
     /// Open WebSockets, so that stopping can wait for them.
     pub sockets: TaskTracker,
     /// Numbers analytics events.
@@ -150,6 +153,7 @@ impl ServerState {
             )),
             started_at: clock(),
             stopping: CancellationToken::new(),
+            connections: Arc::new(Semaphore::new(settings.load.connections_max)),
             sockets: TaskTracker::new(),
             event_numbers: EventNumbers::default(),
             metrics: Metrics::default(),

@@ -28,6 +28,8 @@ const PACKET_BYTES_MAX: usize = 65_535;
 const PACKETS_MAX: usize = 1024;
 /// Bytes read of a stream at a time.
 const READ_BYTES: usize = 64 << 10;
+/// Of the connections that the server may have, syslog has one in so many at most: its streams stay open for long.
+const CONNECTIONS_PART: usize = 4;
 /// The pause before the store is asked again, where it does not say how long.
 const RETRY_SECONDS: u64 = 1;
 
@@ -62,7 +64,7 @@ pub fn listen(listeners: SyslogListeners, state: &SharedState) {
     if let Some(socket) = udp {
         state.sockets.spawn(receiver(None).receive(socket));
     }
-    let places = Arc::new(Semaphore::new(state.settings.load.connections_max));
+    let places = Arc::new(Semaphore::new(state.settings.load.connections_max.div_ceil(CONNECTIONS_PART)));
     for (listener, is_tls) in [(tcp, false), (tls, true)] {
         if let Some(listener) = listener {
             state.sockets.spawn(receiver(None).accept(listener, is_tls, Arc::clone(&places)));
@@ -82,7 +84,9 @@ impl Receiver {
     async fn accept(self, listener: TcpListener, is_tls: bool, places: Arc<Semaphore>) {
         loop {
             let accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+                let own = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+                let shared = Arc::clone(&self.state.connections).acquire_owned();
+                let place = (own, shared.await.map_err(io::Error::other)?);
                 listener.accept().await.map(|(stream, peer)| (stream, peer, place))
             };
             let accepted = tokio::select! {
