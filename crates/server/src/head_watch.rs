@@ -15,13 +15,18 @@ use hyper::{Response, StatusCode};
 const HEAD: u8 = 0;
 const ANSWER: u8 = 1;
 const IDLE: u8 = 2;
-const UPGRADED: u8 = 3;
+const UNWATCHED: u8 = 3;
 
 /// What a connection is at. Begins with the head of the first request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeadWatch(Arc<AtomicU8>);
 
 impl HeadWatch {
+    /// Of a connection on which heads come beside other things, and are not waited for here.
+    pub(crate) fn of_many_requests() -> Self {
+        Self(Arc::new(AtomicU8::new(UNWATCHED)))
+    }
+
     /// Bytes came. Whether they begin a head.
     pub(crate) fn bytes_came(&self) -> bool {
         self.0.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed).is_ok()
@@ -41,7 +46,7 @@ impl HeadWatch {
     pub(crate) fn around(&self, answer: Response<Body>) -> Response<WatchedBody> {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             // No head ever comes again.
-            self.0.store(UPGRADED, Ordering::Relaxed);
+            self.0.store(UNWATCHED, Ordering::Relaxed);
         }
         answer.map(|body| WatchedBody { body, watch: self.clone() })
     }

@@ -9,16 +9,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
+use crate::connection::Begun;
 use crate::head_watch::HeadWatch;
 
 /// A connection with patience for its reader.
 pub(crate) struct PatientIo<S> {
     stream: TokioIo<S>,
+    /// What was read already, and is to be read again.
+    begun: Bytes,
     patience: Duration,
     stalled: Pin<Box<Sleep>>,
     is_stalled: bool,
@@ -28,19 +32,19 @@ pub(crate) struct PatientIo<S> {
 }
 
 impl<S> PatientIo<S> {
-    /// Writes fail with `TimedOut` when nothing could be written for as long as `patience`, reads when a head has not
-    /// arrived for as long as `head_patience`.
-    pub(crate) fn new(stream: S, patience: Duration, watch: HeadWatch, head_patience: Duration) -> Self {
-        let stalled = Box::pin(tokio::time::sleep(patience));
-        let head_due = Box::pin(tokio::time::sleep(head_patience));
+    /// Writes fail with `TimedOut` when nothing could be written for as long as `patience`, reads when the first head has not
+    /// arrived when it is due, or a later one in the time for it.
+    pub(crate) fn new(connection: Begun<S>, patience: Duration, watch: HeadWatch) -> Self {
+        let Begun { stream, bytes, head_due, head_patience } = connection;
         Self {
             stream: TokioIo::new(stream),
+            begun: bytes,
             patience,
-            stalled,
+            stalled: Box::pin(tokio::time::sleep(patience)),
             is_stalled: false,
             watch,
             head_patience,
-            head_due,
+            head_due: Box::pin(tokio::time::sleep_until(head_due)),
         }
     }
 
@@ -64,8 +68,13 @@ impl<S: AsyncRead + Unpin> Read for PatientIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.begun.is_empty() {
+            let length = self.begun.len().min(buffer.remaining());
+            buffer.put_slice(&self.begun.copy_to_bytes(length));
+            return Poll::Ready(Ok(()));
+        }
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if outcome.is_ready() {
             if self.watch.bytes_came() {

@@ -39,6 +39,8 @@ pub struct ServerSettings {
 pub struct LoadLimits {
     /// Open connections; further ones wait in the kernel's queue.
     pub connections_max: usize,
+    /// Requests of one HTTP/2 connection at a time; further ones are refused, to be sent again.
+    pub streams_max: usize,
     /// Requests being answered, WebSockets not counted; further ones get 503.
     pub requests_max: usize,
     /// Bytes of request bodies held in memory; what does not fit gets 429.
@@ -61,6 +63,7 @@ impl Default for LoadLimits {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            streams_max: 100,
             requests_max: 1024,
             body_bytes_max: 512 << 20,
             queries_max: std::thread::available_parallelism().map_or(4, |cores| cores.get() * 2),

@@ -11,8 +11,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-/// The one protocol that is spoken inside (RFC 7301 name).
-const HTTP_1_1: &[u8] = b"http/1.1";
+/// The protocols that are spoken inside, by their names in RFC 7301, best first.
+const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
+pub(crate) const HTTP_2: &[u8] = b"h2";
 
 /// Which files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl TlsFiles {
             }
         };
         let mut config = builder.with_single_cert(chain, key).map_err(bad_pair)?;
-        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(Arc::new(config))
     }
 }

@@ -348,6 +348,11 @@ pub(crate) const KEYS: &[Key] = &[
         "open connections; further ones wait"
     ),
     key!(
+        limits.load.streams_max at load.streams_max,
+        Usize(Count),
+        "requests of one HTTP/2 connection at a time; further ones are refused, to be sent again"
+    ),
+    key!(
         limits.load.requests_max at load.requests_max,
         Usize(Count),
         "requests being answered; further ones get 503"

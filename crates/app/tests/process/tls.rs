@@ -119,6 +119,23 @@ fn other_programs_and_our_own_commands_check_the_certificate_and_are_served() {
 }
 
 #[test]
+fn curl_speaks_http_2_when_it_is_agreed_on_and_when_it_is_known() {
+    let authority = Authority::new();
+    authority.issue("server");
+    let version = ["-o", "/dev/null", "-w", "%{http_version} %{http_code}"];
+    let server = authority.server().start();
+    assert_eq!(authority.curl(&server, &version).succeeded().text(), "2 200");
+    let old = [&version[..], &["--http1.1"]].concat();
+    assert_eq!(authority.curl(&server, &old).succeeded().text(), "1.1 200");
+    let plain = settings().start();
+    let known = [&version[..], &["--http2-prior-knowledge"]].concat();
+    assert_eq!(authority.curl(&plain, &known).succeeded().text(), "2 200");
+    // An offer to upgrade is for nothing (RFC 9113 has none), and the answer comes in HTTP/1.1.
+    let offered = [&version[..], &["--http2"]].concat();
+    assert_eq!(authority.curl(&plain, &offered).succeeded().text(), "1.1 200");
+}
+
+#[test]
 fn a_client_that_speaks_plain_http_or_nothing_at_all_costs_nobody_else_anything() {
     let authority = Authority::new();
     authority.issue("server");

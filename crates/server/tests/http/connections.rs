@@ -203,18 +203,22 @@ async fn a_body_that_does_not_end_is_given_up() {
     served.stop().await;
 }
 
-#[tokio::test]
-async fn a_reader_that_takes_nothing_is_given_up() {
-    let mut settings = ServerSettings::default();
-    settings.load.unread_seconds_max = 1;
+/// A server whose answers are more than the buffers between the two ends can hold.
+pub(crate) fn full_store(settings: ServerSettings) -> TestServer {
     let store = Arc::new(MemorySource::default());
-    // More than the buffers between the two ends can hold.
     for number in 0..200 {
         let line = vec![b'x'; 200_000];
         store.push(&Labels::from_pairs([("a", "b")]), NOW.saturating_add_nanos(-1 - number), &line, &[]);
     }
     let source = Arc::clone(&store) as Arc<dyn LogSource>;
-    let served = Served::serving(TestServer::on(settings, store, source)).await;
+    TestServer::on(settings, store, source)
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_given_up() {
+    let mut settings = ServerSettings::default();
+    settings.load.unread_seconds_max = 1;
+    let served = Served::serving(full_store(settings)).await;
     let mut connection = served.connect().await;
     let ask =
         "GET /loki/api/v1/query_range?limit=200&query=%7Ba%3D%22b%22%7D HTTP/1.1\r\nHost: localhost\r\n\r\n";

@@ -6,6 +6,8 @@ mod deletions;
 mod five_ways_in;
 mod five_ways_out;
 mod harness;
+mod http2;
+mod http2_frames;
 mod logpulse_stream;
 mod loki_explore;
 mod loki_push;
