@@ -6,16 +6,17 @@
 //!            of a nested column: the templates                                 of a raw column: its form
 //! ```
 
-use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use super::column::Column;
 use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, NESTED, RAW};
 use super::column_search::hex_may_hold;
-use super::frame::{Frame, Stamp, longest_outside};
+use super::frame::{Frame, Plain, Stamp, longest_outside};
 use super::needle::{Needle, Piece, Test};
+use super::single_value::{Place, append_value};
 use super::strings::Budget;
 use super::templates::Literals;
-use super::ways::ways;
+use super::ways::Layer;
 use crate::codec::{Malformed, Reader, put_bytes, put_varint};
 
 /// The longest outline; a large column with a longer one has none.
@@ -25,26 +26,28 @@ const OUTLINE_BYTES_MAX: usize = 1 << 15;
 pub(super) struct Blob<'g> {
     /// All of a small column; the outline of a large one, or nothing.
     beginning: &'g [u8],
-    /// Of each slot of a nested column, template after template; none when that is not known.
-    slots: Vec<Stamp>,
-    rest: Option<Rest<'g>>,
+    /// The stamps of a nested column's slots, template after template; none when that is not known.
+    slots: &'g [u8],
+    rest: Option<Box<Rest<'g>>>,
 }
 
 /// What a large column has beside its outline.
 struct Rest<'g> {
     stamp: Stamp,
     frame: Frame<'g>,
+    /// The frame's bytes before compression, once single values were read from them.
+    plain: OnceCell<Plain<'g>>,
 }
 
 impl<'g> Blob<'g> {
     /// A small column of which no more is known.
     pub(super) fn small(bytes: &'g [u8]) -> Self {
-        Self { beginning: bytes, slots: Vec::new(), rest: None }
+        Self { beginning: bytes, slots: &[], rest: None }
     }
 
     /// A large column without an outline.
     pub(super) fn framed(stamp: Stamp, frame: Frame<'g>) -> Self {
-        Self { beginning: &[], slots: Vec::new(), rest: Some(Rest { stamp, frame }) }
+        Self { beginning: &[], slots: &[], rest: Some(Rest::new(stamp, frame)) }
     }
 
     /// Appends to `head` what [`Blob::read_outlined`] reads; gives how many bytes of the column that includes.
@@ -68,7 +71,7 @@ impl<'g> Blob<'g> {
     pub(super) fn read_small(head: &mut Reader<'g>, len: usize) -> Result<Self, Malformed> {
         let beginning = head.take(len)?;
         let is_nested = beginning.first() == Some(&NESTED);
-        let slots = if is_nested { read_slots(head)? } else { Vec::new() };
+        let slots = if is_nested { pass_slots(head)? } else { &[] };
         Ok(Self { beginning, slots, rest: None })
     }
 
@@ -76,16 +79,27 @@ impl<'g> Blob<'g> {
     pub(super) fn read_outlined(head: &mut Reader<'g>, frames: &mut Reader<'g>) -> Result<Self, Malformed> {
         let stamp = Stamp::read(head)?;
         let beginning = head.bytes()?;
-        let slots = read_slots(head)?;
-        Ok(Self { beginning, slots, rest: Some(Rest { stamp, frame: Frame::read_apart(head, frames)? }) })
+        let slots = pass_slots(head)?;
+        Ok(Self { beginning, slots, rest: Some(Rest::new(stamp, Frame::read_apart(head, frames)?)) })
     }
 
     /// Opens the column of `count` values.
     pub(super) fn open(&self, count: usize, budget: &mut Budget) -> Result<Column, Malformed> {
         let mut beginning = Reader::new(self.beginning);
         let Some(rest) = &self.rest else { return Column::open(&mut beginning, count, 0, budget) };
-        let plain = rest.frame.plain(budget)?;
-        let mut values = Reader::new(&plain);
+        let read;
+        let plain = match rest.plain.get() {
+            Some(plain) => plain,
+            None => match (self.beginning, rest.frame.plain(budget)?) {
+                // Values that were decompressed stay where they are.
+                ([RAW], Plain::Inflated(buffer)) => return Column::open_raw(buffer, count, budget),
+                (_, plain) => {
+                    read = plain;
+                    &read
+                }
+            },
+        };
+        let mut values = Reader::new(plain);
         if self.beginning.is_empty() {
             Column::open(&mut values, count, 0, budget)
         } else {
@@ -93,9 +107,33 @@ impl<'g> Blob<'g> {
         }
     }
 
+    /// Whether nothing of it is in a frame.
+    pub(super) fn is_small(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Appends one of `count` values, and decodes no other.
+    pub(super) fn append_value(
+        &self,
+        index: usize,
+        count: usize,
+        budget: &mut Budget,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let place = Place { index, count };
+        let mut beginning = Reader::new(self.beginning);
+        let Some(rest) = &self.rest else { return append_value(&mut beginning, None, place, 0, out) };
+        let mut values = Reader::new(rest.plain(budget)?);
+        if self.beginning.is_empty() {
+            append_value(&mut values, None, place, 0, out)
+        } else {
+            append_value(&mut beginning, Some(&mut values), place, 0, out)
+        }
+    }
+
     /// All bytes of a column that is not outlined.
-    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Malformed> {
-        self.rest.as_ref().map_or(Ok(Cow::Borrowed(self.beginning)), |rest| rest.frame.plain(budget))
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Plain<'g>, Malformed> {
+        self.rest.as_ref().map_or(Ok(Plain::Stored(self.beginning)), |rest| rest.frame.plain(budget))
     }
 
     /// The value of a column that has only one, when that can be seen here.
@@ -128,6 +166,14 @@ impl<'g> Blob<'g> {
         }
     }
 
+    /// Whether the bytes of all values lie there as they are.
+    fn lies_there(&self) -> bool {
+        match self.beginning.first() {
+            Some(&(CONSTANT | DICTIONARY)) => true,
+            form => form == Some(&RAW) && self.is_small(),
+        }
+    }
+
     /// Whether a value could pass; never wrong when it says no. Reads no frame.
     pub(super) fn may_pass(&self, test: Test<'_>) -> Result<bool, Malformed> {
         let piece = test.piece();
@@ -136,8 +182,9 @@ impl<'g> Blob<'g> {
         }
         match test {
             Test::Contains(needle) if !self.slots.is_empty() => {
-                nested_may_hold(self.beginning, &self.slots, needle)
+                nested_may_hold(self.beginning, self.slots, needle)
             }
+            Test::Contains(needle) if self.lies_there() => Ok(needle.is_in(self.beginning)),
             _ => Ok(may_hold(self.beginning, self.rest.is_none(), piece)),
         }
     }
@@ -148,8 +195,26 @@ fn write_slots(slots: &[Stamp], head: &mut Vec<u8>) {
     slots.iter().for_each(|slot| slot.write(head));
 }
 
-fn read_slots(head: &mut Reader<'_>) -> Result<Vec<Stamp>, Malformed> {
-    (0..head.count()?).map(|_| Stamp::read(head)).collect()
+impl<'g> Rest<'g> {
+    fn new(stamp: Stamp, frame: Frame<'g>) -> Box<Self> {
+        Box::new(Self { stamp, frame, plain: OnceCell::new() })
+    }
+
+    fn plain(&self, budget: &mut Budget) -> Result<&[u8], Malformed> {
+        if let Some(plain) = self.plain.get() {
+            return Ok(plain);
+        }
+        let plain = self.frame.plain(budget)?;
+        Ok(self.plain.get_or_init(|| plain))
+    }
+}
+
+/// Passes over the stamps of slots, and gives their bytes.
+fn pass_slots<'g>(head: &mut Reader<'g>) -> Result<&'g [u8], Malformed> {
+    let count = head.count()?;
+    let stamps = head.rest();
+    (0..count).try_for_each(|_| Stamp::read(head).map(|_| ()))?;
+    Ok(stamps.get(..stamps.len() - head.rest().len()).unwrap_or_default())
 }
 
 /// How many bytes of a column tell of its values without being them.
@@ -193,14 +258,19 @@ pub(super) fn may_hold(beginning: &[u8], is_all: bool, piece: Piece<'_>) -> bool
     }
 }
 
-/// Whether a value of a nested column with these templates and slots could hold the needle.
-fn nested_may_hold(outline: &[u8], stamps: &[Stamp], needle: &Needle) -> Result<bool, Malformed> {
+/// Whether a value of a nested column with these templates and stamps of slots could hold the needle.
+fn nested_may_hold(outline: &[u8], stamps: &[u8], needle: &Needle) -> Result<bool, Malformed> {
     let mut reader = Reader::new(outline);
     reader.byte()?;
     let templates = reader.count()?;
     let (mut beginning, mut slots) = (reader, 0);
     for _ in 0..templates {
         slots += Literals::parse(&mut beginning)?.slots();
+    }
+    let mut unread = Reader::new(stamps);
+    let mut stamps = Vec::with_capacity(slots);
+    while !unread.is_empty() {
+        stamps.push(Stamp::read(&mut unread)?);
     }
     if slots != stamps.len() {
         return Err(Malformed("a nested column has not as many stamps as slots"));
@@ -212,7 +282,8 @@ fn nested_may_hold(outline: &[u8], stamps: &[Stamp], needle: &Needle) -> Result<
     if !piece.ignores_case() && memchr::memmem::find(outline, in_literals).is_none() {
         return Ok(false);
     }
-    let mut stamps = stamps;
+    let mut layer = Layer::new(needle);
+    let mut stamps = stamps.as_slice();
     for _ in 0..templates {
         let template = Literals::parse(&mut reader)?;
         let (of_template, rest) = stamps.split_at_checked(template.slots()).unwrap_or((stamps, &[]));
@@ -222,7 +293,7 @@ fn nested_may_hold(outline: &[u8], stamps: &[Stamp], needle: &Needle) -> Result<
         }
         let may_hold =
             |slot: usize, piece: Piece<'_>| of_template.get(slot).is_none_or(|stamp| stamp.may_hold(piece));
-        if ways(template.iter(), needle, &may_hold).is_none_or(|ways| !ways.is_empty()) {
+        if layer.ways(template.iter(), &may_hold).is_none_or(|ways| !ways.is_empty()) {
             return Ok(true);
         }
     }
@@ -241,7 +312,9 @@ mod tests {
         let outline = [NESTED, 1, 2, 1, 1, 0, b'a', b'b'];
         let needle = |text: &str| Needle::new(&Literal::from(text.as_bytes())).expect("a literal");
         let ask = |stamps: usize, text| {
-            nested_may_hold(&outline, &vec![Stamp::of_digits(3); stamps], &needle(text))
+            let mut bytes = Vec::new();
+            (0..stamps).for_each(|_| Stamp::of_digits(3).write(&mut bytes));
+            nested_may_hold(&outline, &bytes, &needle(text))
         };
         assert_eq!((ask(2, "a123b"), ask(2, "ab45"), ask(2, "x")), (Ok(true), Ok(true), Ok(false)));
         for stamps in [0, 1, 3] {

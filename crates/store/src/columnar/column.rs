@@ -5,9 +5,12 @@
 
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, RAW};
 use super::integer;
-use super::strings::{Budget, Strings};
-use super::table::{Slot, Table};
-use super::templates::Template;
+use super::raw_values::RawValues;
+use super::slot::Slot;
+use super::strings::{Budget, Strings, StringsView};
+use super::table::Table;
+use super::template_list::TemplateList;
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader};
 
 /// The values of one slot, still in their form.
@@ -23,7 +26,7 @@ pub(crate) enum Column {
     /// Templates of digit runs.
     Nested(Table<'static>),
     /// The values themselves.
-    Raw(Strings),
+    Raw(RawValues),
 }
 
 /// The values of a column, as few times each as the form allows.
@@ -94,32 +97,22 @@ impl Column {
             }
             NESTED if depth < DEPTH_MAX => {
                 let size = reader.bounded(count + 1)?;
-                let templates: Vec<Template> =
-                    (0..size).map(|_| Template::parse(reader)).collect::<Result<_, _>>()?;
+                let templates = TemplateList::read(reader, size, None)?.into_owned();
                 let reader = values(reader, apart);
                 let ids = integer::decode_places(reader, count, size, "a template does not exist")?;
                 let mut table = Table::of(templates, ids)?;
-                for filled in &mut table.templates {
-                    for _ in 0..filled.template.slots() {
-                        filled.slots.push(Slot::open(Self::open(reader, filled.rows, depth + 1, budget)?));
-                    }
-                }
+                table.fill(|rows| Ok(Slot::open(Self::open(reader, rows, depth + 1, budget)?)))?;
                 Ok(Self::Nested(table))
             }
-            RAW => {
-                let reader = values(reader, apart);
-                let mut end = 0_u64;
-                let ends = integer::decode(reader, count)?
-                    .into_iter()
-                    .map(|len| {
-                        end = end.saturating_add(len);
-                        u32::try_from(end).map_err(|_| Malformed("a column is too long"))
-                    })
-                    .collect::<Result<Vec<u32>, _>>()?;
-                Ok(Self::Raw(Strings { bytes: reader.take(end as usize)?.to_vec(), ends }))
-            }
+            RAW => Ok(Self::Raw(RawValues::read(values(reader, apart), count)?)),
             _ => Err(Malformed("a column has no such form")),
         }
+    }
+
+    /// A column of the values themselves, which are all of a buffer.
+    pub(super) fn open_raw(buffer: Buffer, count: usize, budget: &mut Budget) -> Result<Self, Malformed> {
+        budget.spend(count * size_of::<u64>())?;
+        Ok(Self::Raw(RawValues::read_in_place(buffer, count)?))
     }
 
     /// Appends one value to `out`.
@@ -137,8 +130,13 @@ impl Column {
                 out.extend_from_slice(known.get(*id as usize));
             }
             Self::Nested(table) => table.append(index, out)?,
-            Self::Raw(values) if index < values.len() => out.extend_from_slice(values.get(index)),
-            Self::Raw(_) => return Err(NO_SUCH_VALUE),
+            Self::Raw(values) => {
+                let values = values.view();
+                if index >= values.len() {
+                    return Err(NO_SUCH_VALUE);
+                }
+                out.extend_from_slice(values.get(index));
+            }
         }
         Ok(())
     }
@@ -172,8 +170,9 @@ impl Column {
     /// All values.
     pub(crate) fn spell(&self, count: usize, budget: &mut Budget) -> Result<Strings, Malformed> {
         if let Self::Raw(values) = self {
-            budget.spend(values.bytes.len())?;
-            return Ok(values.clone());
+            let StringsView { bytes, ends } = values.view();
+            budget.spend(bytes.len())?;
+            return Ok(Strings { bytes: bytes.to_vec(), ends: ends.to_vec() });
         }
         let mut strings = Strings::default();
         strings.ends.reserve(count);
@@ -188,20 +187,20 @@ impl Column {
 }
 
 /// Where the values of a column are: apart, or behind its beginning.
-fn values<'r, 'b>(reader: &'r mut Reader<'b>, apart: Option<&'r mut Reader<'b>>) -> &'r mut Reader<'b> {
+pub(super) fn values<'r, 'b>(
+    reader: &'r mut Reader<'b>,
+    apart: Option<&'r mut Reader<'b>>,
+) -> &'r mut Reader<'b> {
     apart.unwrap_or(reader)
 }
 
-const NO_SUCH_VALUE: Malformed = Malformed("a column has fewer values than it should");
+pub(super) const NO_SUCH_VALUE: Malformed = Malformed("a column has fewer values than it should");
 
 impl Hex {
     fn open(shape: Vec<u8>, reader: &mut Reader<'_>, count: usize) -> Result<Self, Malformed> {
         let places: Vec<u32> =
             (0_u32..).zip(&shape).filter(|(_, byte)| **byte == 0).map(|(place, _)| place).collect();
-        if places.is_empty() || !places.len().is_multiple_of(2) {
-            return Err(Malformed("a hex column has half a byte"));
-        }
-        let packed = reader.take((places.len() / 2).saturating_mul(count))?.to_vec();
+        let packed = reader.take(packed_width(&shape)?.saturating_mul(count))?.to_vec();
         Ok(Self { shape, places, packed })
     }
 
@@ -233,6 +232,24 @@ impl Hex {
         }
         Ok(())
     }
+}
+
+/// How many bytes the digits of a value of this shape take.
+pub(super) fn packed_width(shape: &[u8]) -> Result<usize, Malformed> {
+    let digits = shape.iter().filter(|place| **place == 0).count();
+    if digits == 0 || !digits.is_multiple_of(2) {
+        return Err(Malformed("a hex column has half a byte"));
+    }
+    Ok(digits / 2)
+}
+
+/// Appends a value of this shape with these digits.
+pub(super) fn append_hex(shape: &[u8], packed: &[u8], out: &mut Vec<u8>) {
+    let mut digits = packed.iter().flat_map(|byte| HEX_PAIRS[*byte as usize]);
+    out.extend(shape.iter().map(|place| match *place {
+        0 => digits.next().unwrap_or(b'0'),
+        literal => literal,
+    }));
 }
 
 /// The two digits of each byte.

@@ -255,6 +255,7 @@ fn raw(text: &[u8], values: &[Span], lens: &mut Vec<u32>, out: &mut Vec<u8>) -> 
 #[cfg(test)]
 mod tests {
     use super::super::column::Column;
+    use super::super::single_value::{Place, append_value};
     use super::super::strings::Budget;
     use super::*;
     use crate::codec::Reader;
@@ -274,6 +275,12 @@ mod tests {
         let column = Column::open(&mut reader, values.len(), 0, &mut budget).expect("valid");
         let back = column.spell(values.len(), &mut budget).expect("valid");
         assert!(reader.is_empty());
+        for (index, value) in values.iter().enumerate() {
+            let (mut reader, mut single) = (Reader::new(&out), Vec::new());
+            let place = Place { index, count: values.len() };
+            append_value(&mut reader, None, place, 0, &mut single).expect("valid");
+            assert_eq!(String::from_utf8(single).as_deref(), Ok(*value));
+        }
         assert_eq!(back.iter().collect::<Vec<_>>(), values.iter().map(|v| v.as_bytes()).collect::<Vec<_>>());
         out[0]
     }

@@ -5,9 +5,10 @@ use memchr::{memchr, memchr2};
 use timberyard_model::fields::{ByteSet, SlotRule};
 
 use super::column::{Column, Values};
+use super::filled::Filled;
 use super::matches::Matches;
-use super::strings::{Budget, Strings};
-use super::table::{Filled, Slot};
+use super::slot::Slot;
+use super::strings::{Budget, StringsView};
 use crate::codec::Malformed;
 
 /// Bytes that values have at most.
@@ -129,10 +130,11 @@ impl Column {
                 };
                 hex.shape.iter().map(place).fold(Alphabet::EMPTY, Alphabet::then)
             }
-            Self::Dictionary { known, .. } | Self::Raw(known) => alphabet_of(known, rule),
+            Self::Dictionary { known, .. } => alphabet_of(known.view(), rule),
+            Self::Raw(values) => alphabet_of(values.view(), rule),
             Self::Nested(table) => {
                 let mut all = Alphabet::NOTHING;
-                for filled in table.templates.iter().filter(|filled| filled.rows > 0) {
+                for filled in table.templates().filter(|filled| filled.rows > 0) {
                     all = all.or(alphabet_of_rows(filled, rule)?);
                 }
                 all
@@ -141,19 +143,19 @@ impl Column {
     }
 }
 
-fn alphabet_of(values: &Strings, rule: &SlotRule) -> Alphabet {
-    let all = bytes_within(&values.bytes, &rule.rest);
+fn alphabet_of(values: StringsView<'_>, rule: &SlotRule) -> Alphabet {
+    let all = bytes_within(values.bytes, &rule.rest);
     let first = if all.is_within(&rule.first) {
         all
     } else {
         bytes_of(&values.iter().filter_map(<[u8]>::first).copied().collect::<Vec<u8>>())
     };
-    let mut lengths = values.ends.iter().zip(std::iter::once(&0).chain(&values.ends));
+    let mut lengths = values.ends.iter().zip(std::iter::once(&0).chain(values.ends));
     Alphabet { first, all, may_be_empty: rule.may_be_empty || lengths.any(|(end, start)| end == start) }
 }
 
 /// Of the rows of a template in a nested column.
-fn alphabet_of_rows(filled: &Filled<'_>, rule: &SlotRule) -> Option<Alphabet> {
+fn alphabet_of_rows(filled: Filled<'_, '_>, rule: &SlotRule) -> Option<Alphabet> {
     let slot = |slot: usize| filled.slots.get(slot).and_then(Slot::opened)?.alphabet(rule);
     if rule.may_be_empty && rule.first == rule.rest {
         // What comes first does not matter then.

@@ -33,10 +33,13 @@ impl Column {
                 Test::Contains(needle) => table.search(needle, budget),
                 _ => table.test_values(test, budget),
             },
-            Self::Raw(strings) => match test {
-                Test::Contains(needle) => Ok(needle.search(&strings.bytes, &strings.ends)),
-                _ => Ok(Matches::from_rows(strings.iter().map(|value| test.passes(value)).collect())),
-            },
+            Self::Raw(values) => {
+                let values = values.view();
+                Ok(match test {
+                    Test::Contains(needle) => needle.search(values.bytes, values.ends),
+                    _ => Matches::from_rows(values.iter().map(|value| test.passes(value)).collect()),
+                })
+            }
         }
     }
 

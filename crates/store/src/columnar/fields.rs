@@ -65,14 +65,14 @@ pub(crate) fn ask_fields(
     }
     let (table, budget) = group.parts();
     let reader = &*request.reader;
-    let mut templates = Vec::with_capacity(table.templates.len());
-    for (filled, wanted) in table.templates.iter().zip(table.wanted(&passing, budget)?) {
-        let worthwhile = wanted && filled.rows >= ROWS_MIN;
+    let mut templates = Vec::with_capacity(table.template_count());
+    for (filled, wanted) in table.templates().zip(table.wanted(&passing, budget)?) {
+        let worthwhile = wanted > 0 && filled.rows >= ROWS_MIN;
         templates.push(if worthwhile { TemplateFields::new(filled, reader, budget)? } else { None });
     }
     if !tests.is_empty() {
         let mut each = Vec::with_capacity(templates.len());
-        for (filled, template) in table.templates.iter().zip(&templates) {
+        for (filled, template) in table.templates().zip(&templates) {
             each.push(match template {
                 Some(template) => template.fails(tests, reader, filled, budget)?.not(),
                 None => Matches::All,
@@ -101,9 +101,9 @@ impl GroupFields {
         self.values.resize_with(width, FieldValues::default);
         let mut columns: Vec<Option<(&Matches, Vec<FieldColumn<'_>>)>> = Vec::with_capacity(templates.len());
         let wanted = table.wanted(passing, budget)?;
-        for ((filled, template), wanted) in table.templates.iter().zip(templates).zip(wanted) {
+        for ((filled, template), wanted) in table.templates().zip(templates).zip(wanted) {
             columns.push(match template {
-                Some(template) if wanted => {
+                Some(template) if wanted > 0 => {
                     Some((template.holds(), template.columns(filled, reader, &mut self.values, budget)?))
                 }
                 _ => None,

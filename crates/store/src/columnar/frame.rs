@@ -1,13 +1,14 @@
 //! Compressed bytes of a group, and stamps, which tell what cannot be among the values of a column.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
+use std::ops::Deref;
 
 use timberyard_model::fields::ByteSet;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::needle::Piece;
 use super::strings::{Budget, Span};
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
 
 const STORED: u8 = 0;
@@ -30,6 +31,14 @@ pub(super) struct Frame<'g> {
     bytes: &'g [u8],
     /// Of the bytes, unless somebody else has checked them.
     checksum: Option<u64>,
+}
+
+/// The bytes of a frame before compression.
+pub(super) enum Plain<'g> {
+    /// They were stored as they are.
+    Stored(&'g [u8]),
+    /// They were decompressed.
+    Inflated(Buffer),
 }
 
 /// The kind of decimal digits.
@@ -197,23 +206,34 @@ impl<'g> Frame<'g> {
     }
 
     /// The bytes before compression, after the checksum was compared.
-    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Cow<'g, [u8]>, Malformed> {
+    pub(super) fn plain(&self, budget: &mut Budget) -> Result<Plain<'g>, Malformed> {
         if self.checksum.is_some_and(|expected| checksum(self.bytes) != expected) {
             return Err(Malformed("a frame's checksum does not hold"));
         }
         if self.kind == STORED {
-            return Ok(Cow::Borrowed(self.bytes));
+            return Ok(Plain::Stored(self.bytes));
         }
         budget.spend(self.plain_len)?;
         decompress(self.bytes, self.plain_len)
             .filter(|plain| plain.len() == self.plain_len)
-            .map(Cow::Owned)
+            .map(Plain::Inflated)
             .ok_or(Malformed("a frame does not decompress"))
     }
 }
 
+impl Deref for Plain<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Stored(bytes) => bytes,
+            Self::Inflated(buffer) => buffer,
+        }
+    }
+}
+
 /// At most `len_max` bytes; with one context a thread, since making one costs more than a small frame.
-pub(crate) fn decompress(bytes: &[u8], len_max: usize) -> Option<Vec<u8>> {
+pub(crate) fn decompress(bytes: &[u8], len_max: usize) -> Option<Buffer> {
     thread_local! {
         static CONTEXT: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
     }
@@ -221,6 +241,8 @@ pub(crate) fn decompress(bytes: &[u8], len_max: usize) -> Option<Vec<u8>> {
         if context.is_none() {
             *context = Decompressor::new().ok();
         }
-        context.as_mut()?.decompress(bytes, len_max).ok()
+        let mut buffer = Buffer::with_room(len_max);
+        context.as_mut()?.decompress_to_buffer(bytes, buffer.bytes_mut()).ok()?;
+        (buffer.len() <= len_max).then_some(buffer)
     })
 }

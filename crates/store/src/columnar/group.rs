@@ -9,17 +9,17 @@
 //! frame      kind u8 (0 stored, 1 zstd)   length varint   length as stored varint   checksum u64   bytes
 //! ```
 
-use std::borrow::Cow;
-
 use super::blob::Blob;
 use super::encoder::OWN_FRAME_BYTES;
-use super::frame::{Frame, Stamp};
+use super::frame::{Frame, Plain, Stamp};
 use super::integer;
 use super::matches::Matches;
 use super::needle::Needle;
+use super::slot::Slot;
 use super::strings::{Budget, Strings};
-use super::table::{Slot, Table};
-use super::templates::Template;
+use super::table::Table;
+use super::template_list::TemplateList;
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum};
 
 /// The first byte of a group that is written today.
@@ -30,7 +30,7 @@ const ROWS_MAX: usize = 1 << 24;
 /// The bytes of a group with its head decompressed.
 pub(crate) struct GroupBytes<'b> {
     is_outlined: bool,
-    head: Cow<'b, [u8]>,
+    head: Plain<'b>,
     frames: &'b [u8],
     bytes_max: usize,
     budget: Budget,
@@ -82,23 +82,16 @@ impl<'g> Group<'g> {
         let text_bytes = head.bounded(bytes_max)?;
         let templates = head.bounded(rows + 1)?;
         let mut table = if bytes.is_outlined {
-            let template = |_| Ok((head.bounded(rows)?, Template::parse(&mut head)?));
-            let templates: Vec<_> = (0..templates).map(template).collect::<Result<_, _>>()?;
-            let templates = templates.into_iter().map(|(rows, template)| (template, rows)).collect();
+            let templates = TemplateList::read(&mut head, templates, Some(rows))?;
             Table::new(templates, rows, outlined_blob(&mut head, &mut frames)?)?
         } else {
-            let templates: Vec<Template> =
-                (0..templates).map(|_| Template::parse(&mut head)).collect::<Result<_, _>>()?;
+            let templates = TemplateList::read(&mut head, templates, None)?;
             let ids = next_blob(&mut head, &mut frames)?.plain(&mut budget)?;
             let ids = integer::decode_places(&mut Reader::new(&ids), rows, templates.len(), NO_TEMPLATE)?;
             Table::of(templates, ids)?
         };
         let next_blob = if bytes.is_outlined { outlined_blob } else { next_blob };
-        for filled in &mut table.templates {
-            for _ in 0..filled.template.slots() {
-                filled.slots.push(Slot::closed(next_blob(&mut head, &mut frames)?));
-            }
-        }
+        table.fill(|_| Ok(Slot::closed(next_blob(&mut head, &mut frames)?)))?;
         if head.is_empty() && frames.is_empty() {
             Ok(Self { table, text_bytes, budget, budget_bytes: budget_of(bytes_max) })
         } else {
@@ -130,7 +123,7 @@ impl<'g> Group<'g> {
     pub(crate) fn spell(&mut self, matches: &Matches) -> Result<Strings, Malformed> {
         let mut lines = Strings::default();
         if *matches == Matches::All {
-            lines.bytes.reserve(self.text_bytes);
+            lines.bytes = Buffer::with_room(self.text_bytes).into_bytes();
             lines.ends.reserve(self.len());
         }
         self.table.spell(matches, &mut self.budget, &mut lines)?;

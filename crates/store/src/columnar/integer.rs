@@ -119,6 +119,17 @@ impl<'r> Planes<'r> {
         &self.bytes[plane * self.count..][..self.count]
     }
 
+    /// The bytes of one number.
+    #[inline]
+    fn bits(&self, index: usize) -> u64 {
+        let byte = |plane: usize| u64::from(self.bytes[plane * self.count + index]) << (8 * plane);
+        match self.width {
+            0 => 0,
+            1 => byte(0),
+            width => (0..width).fold(0, |bits, plane| bits | byte(plane)),
+        }
+    }
+
     /// Differences to the least with it, the others as they are. Numbers of few bytes are put together in one go.
     fn sums(&self) -> Vec<u64> {
         let least = if self.mode == TO_LEAST { self.base } else { 0 };
@@ -145,6 +156,49 @@ impl<'r> Planes<'r> {
             }
         }
     }
+}
+
+/// The number at `index` of `count`; decodes no more than it takes.
+pub(super) fn decode_one(reader: &mut Reader<'_>, count: usize, index: usize) -> Result<u64, Malformed> {
+    let planes = Planes::read(reader, count)?;
+    if index >= count {
+        return Err(Malformed("a number column has no such number"));
+    }
+    Ok(match planes.mode {
+        TO_LEAST => planes.base.wrapping_add(planes.bits(index)),
+        _ => {
+            (0..=index).fold(planes.base, |number, at| number.wrapping_add(unzigzag(planes.bits(at)) as u64))
+        }
+    })
+}
+
+/// Numbers added up that stand for lengths.
+pub(super) struct Sums {
+    /// Of those before one of them.
+    pub(super) before: u64,
+    /// That one.
+    pub(super) one: u64,
+    /// Of all.
+    pub(super) all: u64,
+}
+
+/// Adds up the numbers before the one at `index` and all of `count`; all but the last sum mean nothing if there is no such
+/// number.
+pub(super) fn add_up(reader: &mut Reader<'_>, count: usize, index: usize) -> Result<Sums, Malformed> {
+    let planes = Planes::read(reader, count)?;
+    let mut sums = Sums { before: 0, one: 0, all: 0 };
+    let mut number = planes.base;
+    for at in 0..count {
+        number = match planes.mode {
+            TO_LEAST => planes.base.wrapping_add(planes.bits(at)),
+            _ => number.wrapping_add(unzigzag(planes.bits(at)) as u64),
+        };
+        if at == index {
+            (sums.before, sums.one) = (sums.all, number);
+        }
+        sums.all = sums.all.saturating_add(number);
+    }
+    Ok(sums)
 }
 
 /// Passes over `count` numbers.

@@ -16,6 +16,7 @@ mod digit_search;
 mod distinct;
 mod encoder;
 mod fields;
+mod filled;
 mod frame;
 mod gate;
 mod group;
@@ -26,10 +27,14 @@ mod narrow;
 mod needle;
 mod nested;
 mod pieced_column;
+mod raw_values;
 mod shapes;
+mod single_value;
+mod slot;
 mod strings;
 mod table;
 mod template_fields;
+mod template_list;
 mod template_tree;
 mod templates;
 mod tokenize;
@@ -98,6 +103,7 @@ mod tests {
             let group = GroupBytes::read(&group, lines.bytes.len()).expect("valid");
             let mut group = Group::open(&group).expect("valid");
             assert_eq!(group.spell(&Matches::All).as_ref(), Ok(&lines), "seed {seed}");
+            spells_single_rows_as_they_were(&lines, &mut rng);
             for _ in 0..searches {
                 let line = lines.get(rng.usize(..lines.len()));
                 let from = rng.usize(..=line.len());
@@ -126,6 +132,20 @@ mod tests {
             }
         }
         assert!(found > 0);
+    }
+
+    /// Some rows of a group of which nothing was read before, so that their values are read where they lie.
+    fn spells_single_rows_as_they_were(lines: &Strings, rng: &mut fastrand::Rng) {
+        let group = encoded(lines);
+        let group = GroupBytes::read(&group, lines.bytes.len()).expect("valid");
+        for wanted in 1..8 {
+            let mut group = Group::open(&group).expect("valid");
+            let mut rows = vec![false; lines.len()];
+            (0..wanted).for_each(|_| rows[rng.usize(..lines.len())] = true);
+            let spelled = group.spell(&Matches::from_rows(rows.clone())).expect("valid");
+            let expected = lines.iter().zip(&rows).filter(|(_, wanted)| **wanted);
+            assert!(spelled.iter().eq(expected.map(|(line, _)| line)));
+        }
     }
 
     fn random_lines(rng: &mut fastrand::Rng) -> Strings {

@@ -11,8 +11,10 @@ use timberyard_model::fields::{FieldPiece, FieldReader, SlotRule, Stretch, Value
 use timberyard_model::prehashed::Prehashed;
 
 use super::column::{Column, Values};
+use super::filled::Filled;
+use super::slot::Slot;
 use super::strings::{Budget, Strings};
-use super::table::{Filled, Slot, Table};
+use super::table::Table;
 use crate::codec::Malformed;
 
 /// Any digit is like this one.
@@ -76,7 +78,7 @@ impl<'f> PiecedColumn<'f> {
     pub(super) fn open(
         pieces: &'f [FieldPiece],
         slots: &[usize],
-        filled: &'f Filled<'_>,
+        filled: Filled<'f, '_>,
         reader: &dyn FieldReader,
         budget: &mut Budget,
     ) -> Result<Self, Malformed> {
@@ -135,7 +137,7 @@ impl<'f> Piece<'f> {
     fn open(
         stretch: &'f Stretch,
         slots: &[usize],
-        filled: &'f Filled<'_>,
+        filled: Filled<'f, '_>,
         reader: &dyn FieldReader,
         budget: &mut Budget,
     ) -> Result<Self, Malformed> {
@@ -159,7 +161,7 @@ impl<'f> Piece<'f> {
                 Values::One(value) => return Ok(Self::Same(read(stretch, value, reader))),
                 Values::Known(known, ids) => Source::Known { known, ids, numbers: vec![UNREAD; known.len()] },
                 Values::Each(Column::Nested(table)) => {
-                    Source::Nested { table, column, numbers: vec![UNREAD; table.templates.len()] }
+                    Source::Nested { table, column, numbers: vec![UNREAD; table.template_count()] }
                 }
                 Values::Each(_) => Source::Each(columns),
             },
@@ -203,7 +205,7 @@ impl StretchColumn<'_> {
                 let id = *table.ids(budget)?.get(row).ok_or(NO_VALUE)? as usize;
                 let number = numbers.get_mut(id).ok_or(NO_VALUE)?;
                 if *number == UNREAD {
-                    let filled = table.templates.get(id).ok_or(NO_VALUE)?;
+                    let filled = table.template(id).ok_or(NO_VALUE)?;
                     *number = if filled.has_only_numbers() {
                         found.read_alike(&filled.with_values(DIGIT), reader, budget)?
                     } else {

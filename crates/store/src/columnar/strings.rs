@@ -9,6 +9,29 @@ pub(crate) struct Strings {
     pub(crate) ends: Vec<u32>,
 }
 
+/// Byte strings that lie somewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StringsView<'s> {
+    pub(super) bytes: &'s [u8],
+    pub(super) ends: &'s [u32],
+}
+
+impl<'s> StringsView<'s> {
+    pub(super) fn len(self) -> usize {
+        self.ends.len()
+    }
+
+    #[inline]
+    pub(super) fn get(self, index: usize) -> &'s [u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        &self.bytes[start..self.ends[index] as usize]
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = &'s [u8]> {
+        (0..self.len()).map(move |index| self.get(index))
+    }
+}
+
 /// A piece of a text: where it starts and how long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -44,14 +67,17 @@ impl Strings {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    pub(super) fn view(&self) -> StringsView<'_> {
+        StringsView { bytes: &self.bytes, ends: &self.ends }
+    }
+
     #[inline]
     pub(crate) fn get(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        &self.bytes[start..self.ends[index] as usize]
+        self.view().get(index)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).map(|index| self.get(index))
+        self.view().iter()
     }
 }
 

@@ -6,10 +6,10 @@ use timberyard_model::field_values::FieldValues;
 use timberyard_model::fields::{FieldLayout, FieldPlace, FieldReader, FieldTest, ValueForm};
 
 use super::column::{Column, Values};
+use super::filled::Filled;
 use super::matches::Matches;
 use super::pieced_column::PiecedColumn;
 use super::strings::{Budget, Strings};
-use super::table::Filled;
 use crate::codec::Malformed;
 
 /// What is known of the fields of one template's rows.
@@ -23,7 +23,7 @@ pub(super) struct TemplateFields {
 impl TemplateFields {
     /// `None` when the template's rows have to be read whole.
     pub(super) fn new(
-        filled: &Filled<'_>,
+        filled: Filled<'_, '_>,
         reader: &dyn FieldReader,
         budget: &mut Budget,
     ) -> Result<Option<Self>, Malformed> {
@@ -52,7 +52,7 @@ impl TemplateFields {
         &self,
         tests: &[FieldTest],
         reader: &dyn FieldReader,
-        filled: &Filled<'_>,
+        filled: Filled<'_, '_>,
         budget: &mut Budget,
     ) -> Result<Matches, Malformed> {
         let all_or_none = |all: bool| if all { Matches::All } else { Matches::None };
@@ -93,7 +93,7 @@ impl TemplateFields {
     /// The columns of all fields; values go into `values`, by field.
     pub(super) fn columns<'f>(
         &'f self,
-        filled: &'f Filled<'_>,
+        filled: Filled<'f, '_>,
         reader: &dyn FieldReader,
         values: &mut [FieldValues],
         budget: &mut Budget,
@@ -130,7 +130,7 @@ impl TemplateFields {
     fn values<'f>(
         &self,
         slot: usize,
-        filled: &'f Filled<'_>,
+        filled: Filled<'f, '_>,
         budget: &mut Budget,
     ) -> Result<Values<'f>, Malformed> {
         let slot = self.slots.get(slot).ok_or(Malformed("a column is missing"))?;
@@ -142,7 +142,7 @@ impl TemplateFields {
 type Shape<'f> = (Vec<Cow<'f, [u8]>>, Vec<usize>);
 
 /// The shape of a template whose slots with one value for all rows are taken for literals.
-fn shape<'f>(filled: &'f Filled<'_>) -> Result<Shape<'f>, Malformed> {
+fn shape<'f>(filled: Filled<'f, '_>) -> Result<Shape<'f>, Malformed> {
     let mut literals: Vec<Cow<'f, [u8]>> = Vec::with_capacity(filled.slots.len() + 1);
     let mut slots = Vec::with_capacity(filled.slots.len());
     for (place, literal) in filled.template.literals().enumerate() {

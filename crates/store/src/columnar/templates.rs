@@ -16,11 +16,6 @@ impl Template {
         self.lens.len() - 1
     }
 
-    /// All literal parts, one behind the other.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
     /// The literal parts in order.
     pub(crate) fn literals(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
@@ -59,18 +54,6 @@ impl Template {
             put_varint(out, u64::from(*len));
         }
         out.extend_from_slice(&self.bytes);
-    }
-
-    pub(crate) fn parse(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let slots = reader.bounded(super::tokenize::SLOTS_MAX)?;
-        let mut lens = Vec::with_capacity(slots + 1);
-        let mut total = 0;
-        for _ in 0..=slots {
-            let len = reader.bounded(u32::MAX as usize)?;
-            total += len;
-            lens.push(len as u32);
-        }
-        Ok(Self { bytes: reader.take(total)?.to_vec(), lens })
     }
 }
 

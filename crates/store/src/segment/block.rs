@@ -9,6 +9,7 @@ use timberyard_model::fields::FieldRequest;
 
 use super::index::BlockEntry;
 use super::metadata::Metadata;
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader};
 use crate::columnar::{
     Group as LineGroup, GroupBytes, GroupFields, Matches, Narrowed, Narrowing, Strings, ask_fields,
@@ -163,10 +164,20 @@ enum Merging {
 struct Lines {
     passing: Matches,
     judged: bool,
-    spelled: Strings,
+    spelled: Spelled,
     /// Which of the spelled lines is a row's; empty when every row has one.
     places: Vec<u32>,
     fields: GroupFields,
+}
+
+/// Lines in memory that is kept for the next block.
+#[derive(Debug, Default)]
+struct Spelled(Strings);
+
+impl Drop for Spelled {
+    fn drop(&mut self) {
+        drop(Buffer::from(std::mem::take(&mut self.0.bytes)));
+    }
 }
 
 impl Block {
@@ -238,7 +249,7 @@ impl Block {
 
     /// How many lines were put together.
     pub(crate) fn spelled_rows(&self) -> usize {
-        self.lines.spelled.len()
+        self.lines.spelled.0.len()
     }
 
     /// Bytes that were decompressed or put together to read this.
@@ -279,7 +290,7 @@ impl Block {
     /// The line; empty when it was not wanted, or when the row does not pass.
     pub(crate) fn line(&self, row: usize) -> &[u8] {
         let place = if self.lines.places.is_empty() { row } else { self.lines.places[row] as usize };
-        if place < self.lines.spelled.len() { self.lines.spelled.get(place) } else { &[] }
+        if place < self.lines.spelled.0.len() { self.lines.spelled.0.get(place) } else { &[] }
     }
 
     /// The numbers of a row's fields in [`Block::field_values`]; `None` when it has its line.
@@ -338,7 +349,7 @@ impl Lines {
         Self {
             passing: Matches::from_rows(wanted.iter().map(|of_row| *of_row != OfRow::Nothing).collect()),
             judged: true,
-            spelled: Strings::default(),
+            spelled: Spelled::default(),
             places: Vec::new(),
             fields: GroupFields::default(),
         }
@@ -365,7 +376,7 @@ impl Lines {
             lines.passing.has(row) && (of_row == OfRow::Line || !narrowed.judged || without_fields.has(row))
         };
         let spelled = Matches::from_rows(wanted.into_iter().enumerate().map(looked_at).collect());
-        lines.spelled = group.spell(&spelled)?;
+        lines.spelled = Spelled(group.spell(&spelled)?);
         if let Matches::Some(rows) = &spelled {
             let mut next = 0;
             let place = |spelled: &bool| {

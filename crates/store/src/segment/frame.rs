@@ -2,6 +2,7 @@
 
 use zstd::bulk::Compressor;
 
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
 use crate::columnar::{Encoder, Strings, decompress};
 
@@ -91,10 +92,10 @@ impl Frame {
     }
 
     /// The bytes before compression, after the checksum was compared.
-    pub(crate) fn read(&self, stored: &[u8]) -> Result<Vec<u8>, Malformed> {
+    pub(crate) fn read(&self, stored: &[u8]) -> Result<Buffer, Malformed> {
         self.check(stored)?;
         if self.stored == self.raw {
-            return Ok(stored.to_vec());
+            return Ok(Buffer::from(stored.to_vec()));
         }
         let raw = self.raw as usize;
         if raw > RAW_BYTES_MAX {

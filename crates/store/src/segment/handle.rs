@@ -14,6 +14,7 @@ use super::footer::{self, TRAILER_BYTES, Trailer};
 use super::index::{BlockEntry, CountsEntry, Group, SegmentIndex};
 use super::index_cache::IndexCache;
 use super::keys::KeyIndex;
+use crate::buffer::Buffer;
 use crate::codec::{Malformed, checksum};
 use crate::columnar::Gate;
 use crate::disk::{Disk, DiskFile};
@@ -359,22 +360,22 @@ impl SegmentReader {
     }
 
     /// The bytes of a group's counts as they are in the file.
-    pub(super) fn stored_counts(&self, entry: &CountsEntry) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn stored_counts(&self, entry: &CountsEntry) -> Result<Buffer, StoreError> {
         self.bytes(entry.offset, entry.frame.stored as usize)
     }
 
     /// The bytes of a block as they are in the file.
-    pub(super) fn stored_block(&self, entry: &BlockEntry) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn stored_block(&self, entry: &BlockEntry) -> Result<Buffer, StoreError> {
         self.bytes(entry.offset, entry.stored_bytes() as usize)
     }
 
-    fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, StoreError> {
+    fn bytes(&self, offset: u64, length: usize) -> Result<Buffer, StoreError> {
         if offset.checked_add(length as u64).is_none_or(|end| end > self.length) {
             let place = format!("{length} bytes at {offset} are not in the file");
             return Err(StoreError::corrupt(&self.path, place));
         }
-        let mut bytes = vec![0; length];
-        self.file.read_at(&mut bytes, offset).map_err(|error| StoreError::io(&self.path, error))?;
+        let mut bytes = Buffer::of_len(length);
+        self.file.read_at(bytes.bytes_mut(), offset).map_err(|error| StoreError::io(&self.path, error))?;
         Ok(bytes)
     }
 }

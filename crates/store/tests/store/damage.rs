@@ -9,6 +9,7 @@ use timberyard_model::{TenantId, TimeRange, Timestamp};
 use timberyard_store::{Store, verify};
 
 use crate::batches::{DAY, NOW, batch_of, event, files, lines, open_real};
+use crate::fixtures::{gated_batch, large_options, search, undamaged_copy};
 use crate::harness::{append, decoder, small_options};
 
 #[test]
@@ -117,4 +118,31 @@ fn a_damaged_or_missing_manifest_is_an_error_that_names_it() {
     assert!(!files(directory.path(), "seg").is_empty(), "nothing was removed");
     std::fs::write(&manifest, intact).expect("writable");
     assert_eq!(lines(&open_real(directory.path())), ["a"]);
+}
+
+#[test]
+fn the_block_behind_a_damaged_gate_is_read_and_answers_as_before() {
+    let directory = undamaged_copy("formats-5");
+    let segment = files(directory.path(), "seg").remove(0);
+    let intact = std::fs::read(&segment).expect("readable");
+    let batch = gated_batch();
+    let line = String::from_utf8(batch.rows.get(4_000).line().to_vec()).expect("text");
+    let mut damaged_gates = 0;
+    // Where the gate lies is the store's own business: wherever a byte is damaged and the gate says nothing any more, it was hit.
+    for place in (0..intact.len()).step_by(300) {
+        let mut damaged = intact.clone();
+        damaged[place] ^= 0x20;
+        std::fs::write(&segment, &damaged).expect("writable");
+        let Ok(store) = Store::open(directory.path(), large_options(), decoder()) else { continue };
+        let (found, nowhere) = search(&store, "zzyvanowhere");
+        assert_eq!(found, 0, "byte {place}");
+        if nowhere.segments_damaged == 0 && nowhere.blocks_skipped.by_gates == 0 {
+            let (found, somewhere) = search(&store, &line);
+            assert_eq!((nowhere.blocks_read, found, somewhere.segments_damaged), (1, 1, 0), "byte {place}");
+            drop(store);
+            assert_eq!(verify(directory.path()).expect("verified").damage.len(), 1, "byte {place}");
+            damaged_gates += 1;
+        }
+    }
+    assert!(damaged_gates > 0, "no byte of the gate was hit");
 }

@@ -80,7 +80,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of a fixture to write to, once it was verified.
-fn undamaged_copy(name: &str) -> tempfile::TempDir {
+pub(crate) fn undamaged_copy(name: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     copy(&fixture(name), directory.path());
     assert_eq!(verify(directory.path()).expect("verified").damage, []);
@@ -200,7 +200,7 @@ fn outlined_batch() -> LogBatch {
 }
 
 /// Lines of few words, of which every eighth has an id of its own.
-fn gated_batch() -> LogBatch {
+pub(crate) fn gated_batch() -> LogBatch {
     let mut rows = RowsBuilder::default();
     let mut random = fastrand::Rng::with_seed(5);
     for row in 0..6_000 {
@@ -223,7 +223,7 @@ fn gated_batch() -> LogBatch {
 }
 
 /// With blocks as large as they are by default.
-fn large_options() -> StoreOptions {
+pub(crate) fn large_options() -> StoreOptions {
     StoreOptions {
         disk_reserve_bytes: 0,
         log_bytes_max: 32 << 10,
@@ -233,7 +233,7 @@ fn large_options() -> StoreOptions {
 }
 
 /// How many rows have the text, and what it cost to know.
-fn search(store: &Store, text: &str) -> (usize, ScanStatistics) {
+pub(crate) fn search(store: &Store, text: &str) -> (usize, ScanStatistics) {
     let any_of = vec![LinePattern::Literal(text.as_bytes().into())];
     let mut request = ScanRequest::all(TenantId::default(), TimeRange::ALL);
     request.line_filters = vec![LineFilter { negated: false, any_of }];
