@@ -10,7 +10,7 @@ use timberyard_server::reload::{Reload, Reloaded};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::SettingsArguments;
-use crate::config::{Configuration, Retention};
+use crate::config::{Configuration, Retention, compile_processing};
 use crate::server::load;
 use crate::wiring::server_settings;
 
@@ -52,6 +52,8 @@ impl Reload for SettingsSource {
         (configuration.settings.retention, configuration.settings.tenants) = self.kept.clone();
         let settings = server_settings(&configuration.settings);
         Ok(Reloaded {
+            processing: compile_processing(&configuration.settings.processing)
+                .map_err(|error| error.to_string())?,
             limits: TenantLimits::new(settings.limits, settings.tenant_limits),
             tls,
             at_next_start,
@@ -72,7 +74,7 @@ fn is_reloaded(key: &str) -> bool {
     // How many tails, and values of a label, there may be in all is settled at the start.
     let at_start = ["limits.load.", "limits.query.tails_max", "limits.record.label_values_max"];
     let is_limit = key.starts_with("limits.") && !at_start.iter().any(|fixed| key.starts_with(fixed));
-    is_limit || key.starts_with("server.tls.")
+    is_limit || key == "processing" || key.starts_with("server.tls.")
 }
 
 /// Takes SIGHUP over from the system's default, which is to die.
@@ -89,12 +91,12 @@ pub(crate) async fn reload_on(mut hangup: Signal, state: SharedState) {
         }
         match state.reload_settings().await {
             Ok(at_next_start) if at_next_start.is_empty() => {
-                tracing::info!("limits and certificates were read again");
+                tracing::info!("limits, steps of processing and certificates were read again");
             }
             Ok(at_next_start) => {
                 tracing::warn!(
                     ?at_next_start,
-                    "limits and certificates were read again; other settings count at the next start"
+                    "limits, steps of processing and certificates were read again; other settings count at the next start"
                 );
             }
             Err(error) => {

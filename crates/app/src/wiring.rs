@@ -16,7 +16,7 @@ use timberyard_server::state::Parts;
 use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions, StreamRetention};
 
-use crate::config::{Settings, with_tenant_limits};
+use crate::config::{SINKS, Settings, compile_processing, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
@@ -56,6 +56,9 @@ impl Wiring {
             intake = intake.with_demotion(Arc::clone(&demotion));
             source = Arc::new(DemotedLabelsSource::new(source, demotion));
         }
+        debug_assert_eq!(intake.destinations(), SINKS);
+        let rules = compile_processing(&settings.processing);
+        intake.processing().replace(rules.map_err(|error| Failure::usage(error.to_string()))?);
         let intake = Arc::new(intake);
         let state = ServerState::new(Parts {
             intake: Arc::clone(&intake),

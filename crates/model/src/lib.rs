@@ -26,6 +26,7 @@ pub mod row_selector;
 pub mod rows;
 pub mod scan;
 pub mod sink;
+pub mod surface;
 pub mod tenant;
 pub mod time;
 
@@ -38,5 +39,6 @@ pub use limits::Limits;
 pub use row_condition::RowCondition;
 pub use row_selector::RowSelector;
 pub use rows::{RowRef, Rows};
+pub use surface::Surface;
 pub use tenant::TenantId;
 pub use time::{TimeRange, Timestamp};

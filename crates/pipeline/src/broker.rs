@@ -33,19 +33,38 @@ impl Broker {
     }
 
     /// Writes to the required sinks in the order they were added and stops at the first failure, so
-    /// that what one refuses (a duplicate, a full disk) is not in the ones after it.
-    pub async fn write_required(&self, record: &IngestRecord) -> Result<(), SinkError> {
-        for sink in &self.required {
-            sink.write(record.clone()).await?;
+    /// that what one refuses (a duplicate, a full disk) is not in the ones after it. Each is written what `part` has for
+    /// it, by its number; nothing when that is empty.
+    pub async fn write_required(
+        &self,
+        part: impl Fn(usize) -> Option<IngestRecord>,
+    ) -> Result<(), SinkError> {
+        for (number, sink) in self.required.iter().enumerate() {
+            if let Some(record) = part(number) {
+                sink.write(record).await?;
+            }
         }
         Ok(())
     }
 
-    /// Queues the batch for the best-effort sinks.
-    pub fn write_best_effort(&self, batch: &Arc<LogBatch>) {
-        for driver in &self.best_effort {
-            driver.offer(batch);
+    /// Queues for the best-effort sinks what `part` has for each, by its number.
+    pub fn write_best_effort(&self, part: impl Fn(usize) -> Option<Arc<LogBatch>>) {
+        for (number, driver) in self.best_effort.iter().enumerate() {
+            if let Some(batch) = part(number) {
+                driver.offer(&batch);
+            }
         }
+    }
+
+    /// The names of the sinks: the required ones, then the others.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let required = self.required.iter().map(|sink| sink.name());
+        required.chain(self.best_effort.iter().map(SinkDriver::name))
+    }
+
+    /// How many sinks must have a batch before it is acknowledged.
+    pub fn required_count(&self) -> usize {
+        self.required.len()
     }
 
     /// The best-effort sinks, for metrics.

@@ -29,4 +29,8 @@ pub struct IntakeCounters {
     pub batches_accepted: Counter,
     /// Rows of batches that were refused or could not be stored; their senders were told.
     pub rows_refused: Counter,
+    /// Rows that were acknowledged and that steps dropped.
+    pub rows_dropped: Counter,
+    /// Rows that were acknowledged and that steps routed past a required sink.
+    pub rows_routed_past: Counter,
 }

@@ -4,23 +4,44 @@
 
 use std::sync::Arc;
 
+use timberyard_model::limits::RecordLimits;
 use timberyard_model::sink::SinkError;
-use timberyard_model::{IngestRecord, TenantId};
+use timberyard_model::{IngestRecord, LogBatch, Surface, TenantId};
 
 use crate::admission::Admission;
 use crate::broker::Broker;
 use crate::counters::IntakeCounters;
 use crate::drain::DrainGauge;
+use crate::process::chain::Processed;
+use crate::process::destinations::{Routes, TAIL};
 use crate::process::label_demotion::LabelDemotion;
+use crate::processing::Processing;
 use crate::tail_hub::TailHub;
 
-/// Admission, broker and tail hub, in that order.
+/// A batch of more bytes than that is processed on a thread of its own.
+const INLINE_BYTES_MAX: usize = 128 << 10;
+
+/// The numbers of destinations: of live tails, and of the broker's first sink.
+const TAIL_NUMBER: usize = 0;
+const FIRST_SINK_NUMBER: usize = 1;
+
+/// Where a batch came from, and what its rows may be.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The way in.
+    pub surface: Surface,
+    /// The limits that hold for its rows, before and after processing.
+    pub limits: RecordLimits,
+}
+
+/// Processing, admission, broker and tail hub, in that order.
 pub struct Intake {
     admission: Admission,
     broker: Broker,
     tail_hub: Arc<TailHub>,
     counters: IntakeCounters,
     demotion: Option<Arc<LabelDemotion>>,
+    processing: Arc<Processing>,
 }
 
 /// What was made durable.
@@ -30,6 +51,12 @@ pub struct Receipt {
     pub rows: u64,
     /// Bytes of their lines.
     pub line_bytes: u64,
+}
+
+impl Receipt {
+    fn of(batch: &LogBatch) -> Self {
+        Self { rows: batch.rows.len() as u64, line_bytes: batch.rows.line_bytes() }
+    }
 }
 
 /// Why a batch was not taken; nothing of it is in the store. The kinds are a sink's.
@@ -44,6 +71,7 @@ impl Intake {
             tail_hub,
             counters: IntakeCounters::default(),
             demotion: None,
+            processing: Arc::default(),
         }
     }
 
@@ -54,42 +82,103 @@ impl Intake {
         self
     }
 
-    /// Stores the batch, all of it or nothing. An empty one is stored at once.
+    /// Applies the steps in force to a batch from outside, and stores what is left of it. The receipt is of what came.
     ///
     /// When the caller stops waiting (its client is gone), the batch is still either stored whole or not at all.
-    pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, IntakeError> {
-        let mut record = record.into();
-        let sent = Arc::clone(&record.batch);
-        let receipt = Receipt { rows: sent.rows.len() as u64, line_bytes: sent.rows.line_bytes() };
-        if sent.rows.is_empty() {
-            return Ok(receipt);
-        }
-        let demoted = self.demotion.as_ref().map_or(Ok(None), |demotion| demotion.apply(&sent));
-        match demoted {
-            Ok(Some(changed)) => record = changed.into(),
-            Ok(None) => {}
-            Err(full) => return Err(SinkError::Unavailable(full.to_string())),
-        }
-        let stored = match self.admission.admit(record.held_bytes()) {
-            Ok(mut permit) => {
-                let stored = self.broker.write_required(&record).await;
-                if stored.is_err() {
-                    permit.give_up();
-                }
-                stored
-            }
-            Err(refused) => Err(refused),
+    pub async fn submit_from(
+        &self,
+        origin: Origin,
+        record: impl Into<IngestRecord>,
+    ) -> Result<Receipt, IntakeError> {
+        let record = record.into();
+        let receipt = Receipt::of(&record.batch);
+        let Some(processed) = self.process(origin, &record).await? else {
+            return self.submit(record).await;
         };
-        if let Err(error) = stored {
-            self.counters.rows_refused.add(receipt.rows);
-            return Err(error);
+        let Processed { batch, routes, rows_dropped } = processed;
+        // The body as it came does not stand for the batch any more.
+        let left = IngestRecord { batch: Arc::new(batch), received: None };
+        self.store(left, &routes, receipt).await?;
+        self.counters.rows_dropped.add(rows_dropped);
+        Ok(receipt)
+    }
+
+    /// Stores a batch of the server's own as it is, all of it or nothing. An empty one is stored at once.
+    pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, IntakeError> {
+        let record = record.into();
+        let receipt = Receipt::of(&record.batch);
+        self.store(record, &Routes::default(), receipt).await?;
+        Ok(receipt)
+    }
+
+    /// What the steps in force make of the batch; `None` when it stays as it is.
+    async fn process(&self, origin: Origin, record: &IngestRecord) -> Result<Option<Processed>, IntakeError> {
+        let rules = self.processing.rules();
+        if rules.is_empty() {
+            return Ok(None);
         }
-        self.tail_hub.publish(&sent);
-        self.broker.write_best_effort(&record.batch);
+        let batch = Arc::clone(&record.batch);
+        let bytes = batch.rows.bytes();
+        let apply = move || rules.apply(&batch, Some(origin.surface), &origin.limits);
+        let processed = match bytes {
+            0..=INLINE_BYTES_MAX => apply(),
+            _ => tokio::task::spawn_blocking(apply)
+                .await
+                .map_err(|error| SinkError::Unavailable(format!("processing failed: {error}")))?,
+        };
+        processed.map_err(|full| SinkError::TooLarge(full.to_string()))
+    }
+
+    /// Hands every sink its part, and counts what came.
+    async fn store(&self, sent: IngestRecord, routes: &Routes, receipt: Receipt) -> Result<(), IntakeError> {
+        let mut record = sent.clone();
+        if !sent.batch.rows.is_empty() {
+            let demoted = self.demotion.as_ref().map_or(Ok(None), |demotion| demotion.apply(&sent.batch));
+            match demoted {
+                Ok(Some(changed)) => record = changed.into(),
+                Ok(None) => {}
+                Err(full) => return Err(SinkError::Unavailable(full.to_string())),
+            }
+            if let Err(error) = self.write_required(&record, routes).await {
+                self.counters.rows_refused.add(receipt.rows);
+                return Err(error);
+            }
+            if let Some(shown) = routes.part(&sent.batch, TAIL_NUMBER) {
+                self.tail_hub.publish(&shown);
+            }
+            let best_effort = FIRST_SINK_NUMBER + self.broker.required_count();
+            self.broker.write_best_effort(|number| routes.part(&record.batch, best_effort + number));
+            let required = FIRST_SINK_NUMBER..best_effort;
+            let past = required.map(|number| routes.missing(number)).max().unwrap_or_default();
+            self.counters.rows_routed_past.add(past);
+        }
         self.counters.rows_accepted.add(receipt.rows);
         self.counters.line_bytes_accepted.add(receipt.line_bytes);
-        self.counters.batches_accepted.add(1);
-        Ok(receipt)
+        self.counters.batches_accepted.add(u64::from(receipt.rows > 0));
+        Ok(())
+    }
+
+    async fn write_required(&self, record: &IngestRecord, routes: &Routes) -> Result<(), IntakeError> {
+        let mut permit = self.admission.admit(record.held_bytes())?;
+        let part = |number: usize| {
+            let batch = routes.part(&record.batch, FIRST_SINK_NUMBER + number)?;
+            Some(IngestRecord { batch, ..record.clone() })
+        };
+        let stored = self.broker.write_required(part).await;
+        if stored.is_err() {
+            permit.give_up();
+        }
+        stored
+    }
+
+    /// The names of all destinations that a step can route to, by their numbers.
+    pub fn destinations(&self) -> Vec<String> {
+        std::iter::once(TAIL).chain(self.broker.names()).map(str::to_owned).collect()
+    }
+
+    /// The rules in force.
+    pub fn processing(&self) -> &Arc<Processing> {
+        &self.processing
     }
 
     /// What came in since start.

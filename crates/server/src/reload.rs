@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use timberyard_pipeline::process::rules::Rules;
 
 use crate::limits::TenantLimits;
 
 /// What can change while the server runs.
-#[derive(Clone, Debug)]
 pub struct Reloaded {
     /// The limits in force from now on.
     pub limits: TenantLimits,
+    /// The rules by which batches are processed from now on.
+    pub processing: Rules,
     /// The certificates for connections from now on, where TLS is spoken.
     pub tls: Option<Arc<ServerConfig>>,
     /// Settings that have changed and count at the next start only, by their keys.

@@ -9,8 +9,8 @@ use timberyard_model::Cancellation;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::SinkError;
 use timberyard_model::time::NANOS_PER_SECOND;
-use timberyard_model::{IngestRecord, LogBatch, Timestamp};
-use timberyard_pipeline::{Intake, Receipt, TailHub};
+use timberyard_model::{IngestRecord, LogBatch, Surface, Timestamp};
+use timberyard_pipeline::{Intake, Origin, Receipt, TailHub};
 use timberyard_wire::{DecodeContext, Decoded};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -232,10 +232,15 @@ impl ServerState {
     }
 
     /// Stores what was decoded, if anything was. Then 400 if records were refused, which tells why.
-    pub async fn submit_decoded(&self, identity: &Identity, decoded: Decoded) -> Result<(), ErrorResponse> {
+    pub async fn submit_decoded(
+        &self,
+        identity: &Identity,
+        surface: Surface,
+        decoded: Decoded,
+    ) -> Result<(), ErrorResponse> {
         let Decoded { batch, rejected } = decoded;
         if !batch.rows.is_empty() {
-            self.submit(identity, batch).await?;
+            self.submit(identity, surface, batch).await?;
         }
         match rejected.is_empty() {
             true => Ok(()),
@@ -243,10 +248,12 @@ impl ServerState {
         }
     }
 
-    /// Stores a batch of somebody who may write it, and counts it. `Ok` means that it is durable.
+    /// Processes and stores a batch of somebody who may write it, and counts it. `Ok` means that what processing leaves of
+    /// it is durable.
     pub async fn submit(
         &self,
         identity: &Identity,
+        surface: Surface,
         record: impl Into<IngestRecord>,
     ) -> Result<Receipt, ErrorResponse> {
         let record = record.into();
@@ -262,7 +269,8 @@ impl ServerState {
             }
         };
         self.rate_gate.count_bytes(tenant, &limits, record.batch.rows.bytes(), now);
-        let stored = self.intake.submit(record).await;
+        let origin = Origin { surface, limits: limits.record.clone() };
+        let stored = self.intake.submit_from(origin, record).await;
         let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
         self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);
         stored.map_err(|error| {

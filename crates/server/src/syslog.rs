@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::RETRY_AFTER;
-use timberyard_model::{IngestRecord, Limits, LogBatch, TenantId};
+use timberyard_model::{IngestRecord, Limits, LogBatch, Surface, TenantId};
 use timberyard_wire::syslog_stream::{SyslogStream, decode_packets};
 use timberyard_wire::{DecodeContext, Decoded};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -211,7 +211,10 @@ impl Receiver {
         let record = IngestRecord::from(batch);
         loop {
             let is_last = self.state.stopping.is_cancelled();
-            let Err(error) = self.state.submit(&self.identity(), record.clone()).await else { return };
+            let Err(error) = self.state.submit(&self.identity(), Surface::Syslog, record.clone()).await
+            else {
+                return;
+            };
             if is_last || error.status.is_client_error() && error.status.as_u16() != 429 {
                 let rows = record.batch.rows.len();
                 tracing::error!(

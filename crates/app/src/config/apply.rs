@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use timberyard_pipeline::process::description::RuleDescription;
+
 use super::keys::{Place, Unit};
 use super::lookup::Found;
+use super::processing;
 use super::settings::{Settings, TenantLimit};
 use super::stream_retention::StreamRetention;
 use super::written::Written;
@@ -22,6 +25,8 @@ pub(crate) enum Shown {
     List(Vec<String>),
     /// Rules for streams.
     StreamRetentions(Vec<StreamRetention>),
+    /// Rules of processing.
+    Processing(Vec<RuleDescription>),
 }
 
 /// What setting a value also set.
@@ -81,6 +86,7 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
             *at(settings) = (value != 0).then_some(value);
         }
         Place::StreamRetentions(at) => at(settings).streams = stream_retentions(written)?,
+        Place::Processing(at) => *at(settings) = processing::read(&structured(written)?)?,
         Place::StreamRetentionsOfTenant => {
             let tenant = found.tenant.as_deref().unwrap_or_default();
             super::keys::check_tenant(tenant)?;
@@ -120,6 +126,7 @@ pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
         Place::I64(_, at) => bare(at(settings)),
         Place::OptionalUsize(_, at) => optional(at(settings).map(|value| value.to_string())),
         Place::OptionalU64(_, at) => optional(at(settings).map(|value| value.to_string())),
+        Place::Processing(at) => Shown::Processing(at(settings).clone()),
         Place::StreamRetentions(at) => Shown::StreamRetentions(at(settings).streams.clone()),
         Place::StreamRetentionsOfTenant => {
             let tenant = found.tenant.as_deref().unwrap_or_default();
@@ -136,17 +143,17 @@ pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
 
 /// Rules for streams: a YAML list, or the text of one.
 fn stream_retentions(written: &Written) -> Result<Vec<StreamRetention>, String> {
-    let parsed;
-    let written = match written {
-        Written::Text(text) => {
-            parsed = super::yaml::parse_value(text)?;
-            &parsed
-        }
-        written => written,
-    };
-    match written {
+    match structured(written)? {
         Written::List(items) => items.iter().map(StreamRetention::read).collect(),
-        other => Ok(vec![StreamRetention::read(other)?]),
+        other => Ok(vec![StreamRetention::read(&other)?]),
+    }
+}
+
+/// What has parts in YAML, where the text of it is written, as in an environment variable.
+fn structured(written: &Written) -> Result<Written, String> {
+    match written {
+        Written::Text(text) => super::yaml::parse_value(text),
+        written => Ok(written.clone()),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 
 use timberyard_model::TenantId;
+use timberyard_pipeline::process::description::RuleDescription;
 
 use super::settings::{Retention, Settings};
 
@@ -74,6 +75,8 @@ pub(crate) enum Place {
     StreamRetentions(At<Retention>),
     /// The same for the tenant in the key.
     StreamRetentionsOfTenant,
+    /// Rules of processing.
+    Processing(At<Vec<RuleDescription>>),
     /// A number, or nothing, for the tenant in the key.
     OfTenant(Unit, fn(&mut Retention) -> &mut Option<u64>),
 }
@@ -102,7 +105,7 @@ macro_rules! key {
 
 use Place::{
     Choice, I64, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path, Port,
-    StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize, UsizeOrZero,
+    Processing, StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize, UsizeOrZero,
 };
 use Unit::{Bytes, Count, Seconds};
 
@@ -279,6 +282,11 @@ pub(crate) const KEYS: &[Key] = &[
         ingest.buffer_size,
         OptionalUsize(Count),
         "the same in entries of 1 KiB, as LogPulse writes it; counts before queue_bytes_max"
+    ),
+    key!(
+        processing,
+        Processing,
+        "what is done to logs before they are stored: rules with tenants, sources and steps"
     ),
     key!(query.workers at load.queries_max, Usize(Count), "queries that run at the same time"),
     key!(

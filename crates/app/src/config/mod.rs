@@ -18,6 +18,7 @@ mod lookup;
 mod oidc;
 mod origin;
 mod print;
+mod processing;
 mod settings;
 mod stream_retention;
 mod written;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 pub(crate) use apply::with_tenant_limits;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use origin::Origin;
+pub(crate) use processing::{SINKS, compile as compile_processing};
 pub(crate) use settings::{Retention, Settings};
 pub(crate) use stream_retention::StreamRetention;
 

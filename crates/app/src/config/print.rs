@@ -127,7 +127,7 @@ fn render_level(out: &mut String, lines: &[&PrintedSetting], depth: usize) {
 
 fn mask(shown: &Shown) -> Shown {
     match shown {
-        Shown::Nothing | Shown::StreamRetentions(_) => Shown::Nothing,
+        Shown::Nothing | Shown::StreamRetentions(_) | Shown::Processing(_) => Shown::Nothing,
         Shown::Text(_) | Shown::Bare(_) => Shown::Text(MASK.to_owned()),
         Shown::List(items) => Shown::List(items.iter().map(|_| MASK.to_owned()).collect()),
     }
@@ -141,6 +141,8 @@ fn text(shown: &Shown) -> String {
         Shown::StreamRetentions(rules) => {
             format!("[{}]", rules.iter().map(rule).collect::<Vec<_>>().join(", "))
         }
+        // Its strings and numbers make JSON, which is YAML too.
+        Shown::Processing(rules) => serde_json::json!(rules).to_string(),
         Shown::List(items) => {
             format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))
         }
@@ -176,6 +178,7 @@ mod tests {
             "listen: '[::1]:99'\nnode_id: 'a \"b\"'\nlimits:\n  query:\n    series_max: 2000\n",
             "storage:\n  retention_streams:\n    - selector: '{env=\"dev\"}'\n      priority: 1\n      period: 24h\n  tenants:\n    a:\n      retention_streams: [{selector: '{a=\"b\"}', period: 9d}]\n",
             "limits:\n  rate:\n    burst: 9\n  tenants:\n    a.b:\n      rate:\n        burst: 7\n      query:\n        series_max: 3\n",
+            "processing:\n  - tenants: [a]\n    steps:\n      - drop: {line: 'a\\d: # \"b'}\n",
             "storage:\n  retention_days: 3\n  tenants:\n    a.b:\n      retention_days: 1\ncors:\n  allowed_origins: [https://a, http://b:1]\n",
         ] {
             let first = load(yaml);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use timberyard_model::TenantId;
 use timberyard_model::limits::Limits;
+use timberyard_pipeline::process::description::RuleDescription;
 use timberyard_server::settings::LoadLimits;
 use timberyard_server::tls::TlsFiles;
 use timberyard_store::StoreOptions;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) tenants: BTreeMap<String, Retention>,
     /// How data comes in.
     pub(crate) ingest: IngestSettings,
+    /// What is done to logs before they are stored.
+    pub(crate) processing: Vec<RuleDescription>,
     /// What Loki's push adds to entries.
     pub(crate) loki: LokiSettings,
     /// Every bound on requests, records and queries.
@@ -230,6 +233,7 @@ impl Default for Settings {
             retention: Retention::default(),
             tenants: BTreeMap::new(),
             ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },
+            processing: Vec::new(),
             loki: LokiSettings { discover_service_name: true, detect_level: true },
             limits: Limits::default(),
             tenant_limits: BTreeMap::new(),

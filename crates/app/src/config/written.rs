@@ -9,7 +9,7 @@ pub(crate) enum Written {
     Bare(String),
     /// A YAML list.
     List(Vec<Written>),
-    /// A mapping in a list.
+    /// A mapping in a list, or in another one.
     Fields(Vec<(String, Written)>),
 }
 

@@ -121,11 +121,11 @@ impl Node {
 }
 
 impl Node {
-    /// The same in a list, whose items may have fields.
+    /// The same in a list, whose items may have fields, and those too.
     fn into_item(self) -> Result<Written, String> {
         let Self::Map(entries) = self else { return self.into_written() };
         let field =
-            |(name, node): (Spanned<String>, Spanned<Self>)| Ok((name.value, node.value.into_written()?));
+            |(name, node): (Spanned<String>, Spanned<Self>)| Ok((name.value, node.value.into_item()?));
         entries.into_iter().map(field).collect::<Result<_, String>>().map(Written::Fields)
     }
 }

@@ -29,6 +29,7 @@ mod loki_api;
 mod long_answers;
 mod metrics;
 mod people;
+mod processing;
 mod reload;
 mod retention;
 mod round_trip;

@@ -21,6 +21,7 @@ impl ServerState {
     pub async fn reload_settings(&self) -> Result<Vec<String>, ErrorResponse> {
         let reloaded = ask(self, |reload| reload.read()).await?;
         self.limits.store(Arc::new(reloaded.limits));
+        self.intake.processing().replace(reloaded.processing);
         // Whether TLS is spoken at all was settled at the start.
         if let (Some(in_force), Some(tls)) = (&self.tls, reloaded.tls) {
             in_force.store(tls);

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use timberyard_model::Surface;
 use timberyard_wire::alertmanager;
 
 use super::decode::decode;
@@ -21,7 +22,7 @@ pub async fn post(
     body.json()?;
     let batch = decode(&state, &identity, client, body, alertmanager::decode).await?;
     if !batch.rows.is_empty() {
-        state.submit(&identity, batch).await?;
+        state.submit(&identity, Surface::Alertmanager, batch).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

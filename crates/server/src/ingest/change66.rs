@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::change66::{EventsError, count_events, decode_batch, decode_event};
 use timberyard_wire::change66_event::Event;
 use timberyard_wire::{DecodeContext, FieldError};
@@ -88,7 +89,7 @@ async fn store(
             None => counts.push((kind, 1)),
         }
     }
-    state.submit(identity, batch).await?;
+    state.submit(identity, Surface::Change66, batch).await?;
     for ((kind, priority), count) in counts {
         state.metrics.count_events(kind, priority, count);
     }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::context::Rejections;
 use timberyard_wire::datadog::{self, DatadogSource};
 use timberyard_wire::{DecodeContext, DecodeError, Decoded};
@@ -40,7 +41,7 @@ pub async fn post(
         datadog::decode_json(body, &source, context)
     };
     let decoded = decode(&state, &identity, client, body, decoder).await?;
-    state.submit_decoded(&identity, decoded).await?;
+    state.submit_decoded(&identity, Surface::Datadog, decoded).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))))
 }
 

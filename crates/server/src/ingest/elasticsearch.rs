@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::{DecodeContext, elasticsearch};
 
 use super::decode::decode;
@@ -63,7 +64,7 @@ async fn store_bulk(
     };
     let bulk = decode(state, identity, client, body, decoder).await?;
     if !bulk.batch.rows.is_empty() {
-        state.submit(identity, bulk.batch).await?;
+        state.submit(identity, Surface::Elasticsearch, bulk.batch).await?;
     }
     let took = state.elapsed().saturating_sub(began).as_millis() as u64;
     let answer = elasticsearch::bulk_answer(&bulk.items, &new_id(), took);
@@ -107,7 +108,7 @@ async fn store_document(
         elasticsearch::decode_document(body, &index, id.as_deref(), &mapping, context)
     };
     let batch = decode(state, identity, client, body, decoder).await?;
-    state.submit(identity, batch).await?;
+    state.submit(identity, Surface::Elasticsearch, batch).await?;
     Ok((StatusCode::CREATED, [PRODUCT], Json(answer)).into_response())
 }
 

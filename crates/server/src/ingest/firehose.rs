@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::{DecodeContext, firehose};
 
 use super::decode::decode;
@@ -32,7 +33,7 @@ pub async fn post(
         return Err(ErrorResponse::bad_request("entries_rejected", request.rejected.grouped()));
     }
     if !request.batch.rows.is_empty() {
-        state.submit(&identity, request.batch).await?;
+        state.submit(&identity, Surface::Firehose, request.batch).await?;
     }
     Ok(Json(json!({ "requestId": request.id, "timestamp": state.now().as_nanos() / 1_000_000 })))
 }

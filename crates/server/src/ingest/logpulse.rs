@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::logpulse;
 
 use super::decode::decode;
@@ -21,6 +22,6 @@ pub async fn post(
 ) -> Result<Json<Value>, ErrorResponse> {
     body.json()?;
     let batch = decode(&state, &identity, client, body, logpulse::decode).await?;
-    let receipt = state.submit(&identity, batch).await?;
+    let receipt = state.submit(&identity, Surface::Logpulse, batch).await?;
     Ok(Json(json!({ "accepted": receipt.rows })))
 }

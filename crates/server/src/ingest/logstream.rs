@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::{DecodeContext, logstream};
 
 use super::decode::decode;
@@ -29,7 +30,7 @@ pub async fn post(
         move |body: &[u8], context: &DecodeContext<'_>| logstream::decode(body, context, &id)
     };
     let batch = decode(&state, &identity, client, body, decoder).await.map_err(invalid)?;
-    state.submit(&identity, batch).await.map_err(not_queued)?;
+    state.submit(&identity, Surface::Logstream, batch).await.map_err(not_queued)?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "queued", "id": id }))))
 }
 

@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use timberyard_model::IngestRecord;
+use timberyard_model::{IngestRecord, Surface};
 use timberyard_wire::compression::Compression;
 use timberyard_wire::context::Rejections;
 use timberyard_wire::error::DecodeError;
@@ -43,7 +43,7 @@ pub async fn post(
         _ => body.inflated().await?,
     };
     let (record, rejected) = decode(&state, &identity, client, body, decoder).await?;
-    state.submit(&identity, record).await?;
+    state.submit(&identity, Surface::Loki, record).await?;
     if rejected.is_empty() {
         Ok(StatusCode::NO_CONTENT)
     } else {

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use timberyard_model::Surface;
 use timberyard_wire::{DecodeContext, ndjson};
 
 use super::decode::decode;
@@ -23,6 +24,6 @@ pub async fn post(
 ) -> Result<StatusCode, ErrorResponse> {
     let decoder = move |body: &[u8], context: &DecodeContext<'_>| ndjson::decode(body, &mapping, context);
     let decoded = decode(&state, &identity, client, body, decoder).await?;
-    state.submit_decoded(&identity, decoded).await?;
+    state.submit_decoded(&identity, Surface::Ndjson, decoded).await?;
     Ok(StatusCode::NO_CONTENT)
 }

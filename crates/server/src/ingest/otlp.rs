@@ -6,6 +6,7 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use timberyard_model::Surface;
 use timberyard_wire::loki_push::NO_STREAMS;
 use timberyard_wire::{DecodeError, Decoded, otlp_answer, otlp_json, otlp_proto};
 
@@ -36,7 +37,7 @@ pub async fn post(
     if decoded.batch.rows.is_empty() && decoded.rejected.is_empty() {
         return Err(DecodeError::Empty(NO_STREAMS).into());
     }
-    state.submit(&identity, decoded.batch).await.map_err(told_to_try_again)?;
+    state.submit(&identity, Surface::Otlp, decoded.batch).await.map_err(told_to_try_again)?;
     if decoded.rejected.is_empty() {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -53,7 +54,7 @@ pub async fn store_and_answer(
     encoding: ContentType,
 ) -> Result<Response, ErrorResponse> {
     if !decoded.batch.rows.is_empty() {
-        state.submit(identity, decoded.batch).await.map_err(told_to_try_again)?;
+        state.submit(identity, Surface::Otlp, decoded.batch).await.map_err(told_to_try_again)?;
     }
     let (content_type, body) = match encoding {
         ContentType::Protobuf => ("application/x-protobuf", otlp_answer::response_proto(&decoded.rejected)),

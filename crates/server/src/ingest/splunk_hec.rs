@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
+use timberyard_model::Surface;
 use timberyard_wire::splunk_hec::{self, EventSource, HecEvents, HecRefusal};
 use timberyard_wire::{DecodeContext, DecodeError};
 
@@ -103,7 +104,7 @@ async fn store(
     wants_ack: bool,
 ) -> Result<Response, ErrorResponse> {
     if !events.batch.rows.is_empty() {
-        state.submit(identity, events.batch).await?;
+        state.submit(identity, Surface::Splunk, events.batch).await?;
     }
     if let Some(HecRefusal { fault, event, reason, count }) = events.refused {
         let answer = json!({

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use timberyard_model::LogBatch;
+use timberyard_model::{LogBatch, Surface};
 use timberyard_wire::v1_logs::Sender;
 use timberyard_wire::{DecodeContext, DecodeError, Decoded, loggo, logtopus, otlp_json, otlp_proto, v1_logs};
 
@@ -20,8 +20,8 @@ use crate::state::SharedState;
 
 /// What a JSON body was.
 enum Sent {
-    /// Entries, in one batch for each tenant they name.
-    Entries(Vec<LogBatch>),
+    /// Entries, in one batch for each tenant they name, and whose they are.
+    Entries(Surface, Vec<LogBatch>),
     /// OTLP.
     Otlp(Box<Decoded>),
 }
@@ -38,8 +38,8 @@ pub async fn post(
         return otlp::store_and_answer(&state, &identity, decoded, ContentType::Protobuf).await;
     }
     body.json()?;
-    let batches = match decode(&state, &identity, client, body, read).await? {
-        Sent::Entries(batches) => batches,
+    let (surface, batches) = match decode(&state, &identity, client, body, read).await? {
+        Sent::Entries(surface, batches) => (surface, batches),
         Sent::Otlp(decoded) => {
             return otlp::store_and_answer(&state, &identity, *decoded, ContentType::Json).await;
         }
@@ -50,15 +50,15 @@ pub async fn post(
     }
     let received: usize = batches.iter().map(|batch| batch.rows.len()).sum();
     for batch in batches {
-        state.submit(&identity, batch).await?;
+        state.submit(&identity, surface, batch).await?;
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "status": "accepted", "received": received }))).into_response())
 }
 
 fn read(body: &[u8], context: &DecodeContext<'_>) -> Result<Sent, DecodeError> {
     Ok(match v1_logs::sender_of(body, context.limits.request.json_depth_max)? {
-        Sender::Logtopus => Sent::Entries(vec![logtopus::decode(body, context)?]),
-        Sender::LogGo => Sent::Entries(loggo::decode(body, context)?),
+        Sender::Logtopus => Sent::Entries(Surface::Logtopus, vec![logtopus::decode(body, context)?]),
+        Sender::LogGo => Sent::Entries(Surface::Loggo, loggo::decode(body, context)?),
         Sender::Otlp => Sent::Otlp(Box::new(otlp_json::decode(body, context)?)),
     })
 }

@@ -9,6 +9,7 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use timberyard_pipeline::process::counters::StepCounters;
 
 use super::text_format::to_classic;
 use crate::error_response::ErrorResponse;
@@ -35,6 +36,11 @@ struct SinkLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StepLabels {
+    step: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
 }
@@ -53,6 +59,16 @@ fn of_this_moment(state: &ServerState) -> Registry {
         "timberyard_rows_refused",
         "Rows of batches that were not stored",
         intake.rows_refused.get(),
+    );
+    page.counter(
+        "timberyard_rows_dropped_by_processing",
+        "Rows that were acknowledged and that steps of processing dropped",
+        intake.rows_dropped.get(),
+    );
+    page.counter(
+        "timberyard_rows_routed_past_store",
+        "Rows that were acknowledged and that steps of processing did not route to the store",
+        intake.rows_routed_past.get(),
     );
     page.gauge(
         "timberyard_demoted_labels",
@@ -99,6 +115,7 @@ fn of_this_moment(state: &ServerState) -> Registry {
     page.gauge("timberyard_line_bytes", "Bytes of the lines in the store, uncompressed", store.line_bytes);
     page.counter("timberyard_storage_errors", "Reads and writes of the store that failed", store.errors);
     page.sinks(state);
+    page.steps(state);
 
     page.gauge_float("timberyard_uptime_seconds", "Seconds since start", state.uptime_nanos() as f64 / 1e9);
     let started = state.started_at.as_nanos() as f64 / 1e9;
@@ -139,5 +156,21 @@ impl Page {
         }
         self.0.register("timberyard_sink_rows_written", "Rows that a best-effort sink has", written);
         self.0.register("timberyard_sink_rows_dropped", "Rows that a best-effort sink did not take", dropped);
+    }
+
+    /// The steps of processing; their names come from the settings.
+    fn steps(&mut self, state: &ServerState) {
+        let counters = state.intake.processing().counters();
+        let mut count = |kind: &str, help: &str, count: &dyn Fn(&StepCounters) -> u64| {
+            let family = Family::<StepLabels, Counter>::default();
+            for (step, counters) in &counters {
+                family.get_or_create(&StepLabels { step: step.clone() }).inc_by(count(counters));
+            }
+            self.0.register(format!("timberyard_step_rows_{kind}"), help, family);
+        };
+        count("changed", "Rows that a step of processing changed", &|step| step.rows_changed.get());
+        count("dropped", "Rows that a step of processing dropped", &|step| step.rows_dropped.get());
+        let failed = "Rows with which a step of processing could not do all that it is for";
+        count("failed", failed, &|step| step.rows_failed.get());
     }
 }
