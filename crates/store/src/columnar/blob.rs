@@ -8,10 +8,11 @@
 
 use std::cell::OnceCell;
 
-use super::column::Column;
+use super::column::{Column, packed_width};
 use super::column_encoder::{CONSTANT, DICTIONARY, DIGITS, HEX, NESTED, RAW};
-use super::column_search::hex_may_hold;
-use super::frame::{Frame, Plain, Stamp, longest_outside};
+use super::frame::{Frame, Plain, Stamp};
+use super::hex_search::{self, PackedHex};
+use super::matches::Matches;
 use super::needle::{Needle, Piece, Test};
 use super::single_value::{Place, append_value};
 use super::strings::Budget;
@@ -185,8 +186,26 @@ impl<'g> Blob<'g> {
                 nested_may_hold(self.beginning, self.slots, needle)
             }
             Test::Contains(needle) if self.lies_there() => Ok(needle.is_in(self.beginning)),
-            _ => Ok(may_hold(self.beginning, self.rest.is_none(), piece)),
+            _ => Ok(may_pass(self.beginning, self.rest.is_none(), test)),
         }
+    }
+
+    /// Which of `count` values pass, where that can be seen without opening the column.
+    pub(super) fn test_in_place(
+        &self,
+        test: Test<'_>,
+        count: usize,
+        budget: &mut Budget,
+    ) -> Result<Option<Matches>, Malformed> {
+        let [HEX, rest @ ..] = self.beginning else { return Ok(None) };
+        let mut reader = Reader::new(rest);
+        let shape = reader.bytes()?;
+        let width = packed_width(shape)?;
+        if let Some(rest) = &self.rest {
+            reader = Reader::new(rest.plain(budget)?);
+        }
+        let packed = reader.take(width.saturating_mul(count))?;
+        Ok(Some(PackedHex { shape, packed, width, count }.test(test)))
     }
 }
 
@@ -239,12 +258,13 @@ fn outline_len(column: &[u8]) -> Result<usize, Malformed> {
     Ok(column.len() - reader.rest().len())
 }
 
-/// Whether a value could hold the piece, by the beginning of a column, which may be all of it.
-pub(super) fn may_hold(beginning: &[u8], is_all: bool, piece: Piece<'_>) -> bool {
+/// Whether a value could pass, by the beginning of a column, which may be all of it.
+fn may_pass(beginning: &[u8], is_all: bool, test: Test<'_>) -> bool {
+    let piece = test.piece();
     match beginning.first() {
         Some(&DIGITS) => piece.bytes().iter().all(u8::is_ascii_digit),
         Some(&HEX) => match Reader::new(&beginning[1..]).bytes() {
-            Ok(shape) => piece.len() <= shape.len() && hex_may_hold(shape, piece),
+            Ok(shape) => hex_search::may_pass(shape, test),
             Err(_) => true,
         },
         // Their values lie there as they are.
@@ -278,7 +298,7 @@ fn nested_may_hold(outline: &[u8], stamps: &[u8], needle: &Needle) -> Result<boo
     // Bytes of kinds that no slot has lie in literals, side by side here even where a value between them is empty.
     let in_slots = stamps.iter().fold(0, |kinds, stamp| kinds | stamp.kinds());
     let piece = needle.piece();
-    let in_literals = longest_outside(in_slots, piece.bytes());
+    let in_literals = needle.longest_outside(in_slots);
     if !piece.ignores_case() && memchr::memmem::find(outline, in_literals).is_none() {
         return Ok(false);
     }

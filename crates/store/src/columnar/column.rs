@@ -4,10 +4,11 @@
 //! the form, as far as it allows.
 
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, RAW};
+use super::hex_search::PackedHex;
 use super::integer;
 use super::raw_values::RawValues;
 use super::slot::Slot;
-use super::strings::{Budget, Strings, StringsView};
+use super::strings::{Budget, Strings};
 use super::table::Table;
 use super::template_list::TemplateList;
 use crate::buffer::Buffer;
@@ -46,7 +47,7 @@ pub(crate) struct Hex {
     /// Where the digits are.
     places: Vec<u32>,
     /// The digits of all values, two a byte.
-    pub(super) packed: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl Column {
@@ -167,18 +168,13 @@ impl Column {
         Ok(())
     }
 
-    /// All values.
-    pub(crate) fn spell(&self, count: usize, budget: &mut Budget) -> Result<Strings, Malformed> {
-        if let Self::Raw(values) = self {
-            let StringsView { bytes, ends } = values.view();
-            budget.spend(bytes.len())?;
-            return Ok(Strings { bytes: bytes.to_vec(), ends: ends.to_vec() });
-        }
+    /// These values, in their order.
+    pub(crate) fn spell(&self, indexes: &[usize], budget: &mut Budget) -> Result<Strings, Malformed> {
         let mut strings = Strings::default();
-        strings.ends.reserve(count);
-        for index in 0..count {
+        strings.ends.reserve(indexes.len());
+        for index in indexes {
             let before = strings.bytes.len();
-            self.append(index, &mut strings.bytes)?;
+            self.append(*index, &mut strings.bytes)?;
             budget.spend(strings.bytes.len() - before)?;
             strings.end_one();
         }
@@ -204,13 +200,18 @@ impl Hex {
         Ok(Self { shape, places, packed })
     }
 
+    /// The values for a search; there are so many.
+    pub(super) fn packed_values(&self, count: usize) -> PackedHex<'_> {
+        PackedHex { shape: &self.shape, packed: &self.packed, width: self.width(), count }
+    }
+
     /// Whether nothing stands between the digits.
-    pub(super) fn is_all_digits(&self) -> bool {
+    fn is_all_digits(&self) -> bool {
         self.places.len() == self.shape.len()
     }
 
     /// Bytes of one value in `packed`.
-    pub(super) fn width(&self) -> usize {
+    fn width(&self) -> usize {
         self.places.len() / 2
     }
 

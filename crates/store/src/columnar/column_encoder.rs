@@ -273,7 +273,7 @@ mod tests {
         let mut reader = Reader::new(&out);
         let mut budget = Budget(1 << 20);
         let column = Column::open(&mut reader, values.len(), 0, &mut budget).expect("valid");
-        let back = column.spell(values.len(), &mut budget).expect("valid");
+        let back = column.spell(&(0..values.len()).collect::<Vec<_>>(), &mut budget).expect("valid");
         assert!(reader.is_empty());
         for (index, value) in values.iter().enumerate() {
             let (mut reader, mut single) = (Reader::new(&out), Vec::new());

@@ -4,8 +4,9 @@ use std::ops::RangeInclusive;
 
 use memchr::memmem::Finder;
 
-use super::column::{Hex, spell_number};
+use super::column::spell_number;
 use super::hex::NIBBLE;
+use super::hex_search::PackedHex;
 use super::matches::Matches;
 use super::needle::{Piece, Test};
 
@@ -107,13 +108,11 @@ fn least(len: usize) -> u64 {
 }
 
 /// Which values, all of them digits, hold the piece; `None` when it is too short to be searched like this.
-pub(super) fn hex_with(hex: &Hex, piece: Piece<'_>, count: usize) -> Option<Matches> {
+pub(super) fn hex_with(hex: PackedHex<'_>, piece: Piece<'_>) -> Option<Matches> {
+    let PackedHex { packed, width, count, .. } = hex;
     let nibbles: Vec<u8> = piece.bytes().iter().map(|byte| NIBBLE[*byte as usize]).collect();
-    if nibbles.len() < 3 || !hex.is_all_digits() {
+    if nibbles.len() < 3 {
         return None;
-    }
-    if nibbles.contains(&0xff) {
-        return Some(Matches::None);
     }
     let mut rows = Vec::new();
     // Its first digit is the first or the second one of a byte.
@@ -122,14 +121,14 @@ pub(super) fn hex_with(hex: &Hex, piece: Piece<'_>, count: usize) -> Option<Matc
         let bytes: Vec<u8> = whole.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
         let finder = Finder::new(&bytes);
         let mut from = 0;
-        while let Some(found) = finder.find(&hex.packed[from..]) {
+        while let Some(found) = finder.find(&packed[from..]) {
             let at = from + found;
             from = at + 1;
-            let row = at / hex.width();
-            let value = &hex.packed[row * hex.width()..][..hex.width()];
-            let start = 2 * (at % hex.width());
+            let row = at / width;
+            let value = &packed[row * width..][..width];
+            let start = 2 * (at % width);
             let digit = |place: usize| value[place / 2] >> (4 * (1 - place % 2)) & 0xf;
-            let fits = start >= skipped && start - skipped + nibbles.len() <= 2 * hex.width();
+            let fits = start >= skipped && start - skipped + nibbles.len() <= 2 * width;
             if fits && nibbles.iter().zip(start - skipped..).all(|(nibble, place)| digit(place) == *nibble) {
                 rows.resize(count, false);
                 rows[row] = true;

@@ -48,7 +48,7 @@ pub(super) const CLASS_HEX_LETTER: u8 = 2;
 
 /// The kind of a byte, one bit each: arithmetic and no table, so that many bytes are looked at together.
 #[inline]
-const fn class(byte: u8) -> u8 {
+pub(super) const fn class(byte: u8) -> u8 {
     let digit = (byte.wrapping_sub(b'0') < 10) as u8 * CLASS_DIGIT;
     let hex_letter = (byte.wrapping_sub(b'a') < 6) as u8 * CLASS_HEX_LETTER;
     let letter = (byte.wrapping_sub(b'g') < 20) as u8 * 4;
@@ -75,11 +75,6 @@ const CLASS_BYTES: [ByteSet; 8] = {
 /// The kinds of all these bytes.
 pub(super) fn classes(bytes: &[u8]) -> u8 {
     bytes.iter().fold(0, |classes, byte| classes | class(*byte))
-}
-
-/// The longest stretch of bytes of none of these kinds.
-pub(super) fn longest_outside(kinds: u8, bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| class(*byte) & kinds != 0).max_by_key(|stretch| stretch.len()).unwrap_or_default()
 }
 
 impl Stamp {

@@ -21,6 +21,7 @@ mod frame;
 mod gate;
 mod group;
 mod hex;
+mod hex_search;
 mod integer;
 mod matches;
 mod narrow;

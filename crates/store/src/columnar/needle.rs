@@ -7,6 +7,7 @@ use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use timberyard_model::required_literals::Literal;
 
+use super::frame::class;
 use super::matches::Matches;
 
 /// A needle with what finds it, made once a scan.
@@ -15,6 +16,8 @@ pub(crate) struct Needle {
     finder: With,
     /// For each byte whether it is one of the literal's.
     has: [bool; 256],
+    /// The kind of each byte of the literal.
+    kinds: Vec<u8>,
 }
 
 enum With {
@@ -54,13 +57,26 @@ impl Needle {
         };
         let mut has = [false; 256];
         literal.bytes.iter().for_each(|byte| has[usize::from(*byte)] = true);
-        Some(Self { literal: literal.clone(), finder, has })
+        let kinds = literal.bytes.iter().map(|byte| class(*byte)).collect();
+        Some(Self { literal: literal.clone(), finder, has, kinds })
     }
 
     /// Whether it has the byte; of letters in either case the small ones.
     #[inline]
     pub(crate) fn has(&self, byte: u8) -> bool {
         self.has[usize::from(byte)]
+    }
+
+    /// Its longest stretch of bytes of none of these kinds.
+    pub(super) fn longest_outside(&self, kinds: u8) -> &[u8] {
+        let (mut longest, mut start) = (0..0, 0);
+        for stretch in self.kinds.split(|kind| kind & kinds != 0) {
+            if stretch.len() > longest.len() {
+                longest = start..start + stretch.len();
+            }
+            start += stretch.len() + 1;
+        }
+        self.literal.bytes.get(longest).unwrap_or_default()
     }
 
     /// Whether it lies in a text.

@@ -124,10 +124,12 @@ impl<'g> Slot<'g> {
             return column.test(test, rows, budget);
         }
         let blob = self.blob.as_ref().ok_or(NO_COLUMN)?;
-        if blob.may_pass(test)? {
-            self.column(rows, budget)?.test(test, rows, budget)
-        } else {
-            Ok(Matches::None)
+        if !blob.may_pass(test)? {
+            return Ok(Matches::None);
+        }
+        match blob.test_in_place(test, rows, budget)? {
+            Some(matches) => Ok(matches),
+            None => self.column(rows, budget)?.test(test, rows, budget),
         }
     }
 }

@@ -196,14 +196,14 @@ impl Block {
         } else {
             &[]
         };
-        let mut read_metadata = || {
+        let mut read_metadata = |rows: &Matches| {
             let bytes = entry.metadata_frame.read(reader.take(entry.metadata_frame.stored as usize)?)?;
-            Metadata::decode(&bytes, entry.rows as usize, wanted.metadata_names)
+            Metadata::decode(&bytes, entry.rows as usize, rows, wanted.metadata_names)
         };
         let mut metadata = None;
         // Which metadata there is decides what fields mean.
         if has_metadata && wanted.fields.is_some() {
-            metadata = Some(read_metadata()?);
+            metadata = Some(read_metadata(&Matches::All)?);
         }
         let (rows, lines);
         let mut line_bytes = 0;
@@ -225,7 +225,7 @@ impl Block {
             }
             rows = RowColumns::decode(entry, stored_rows, streams)?;
             let fields = wanted.fields_beside(metadata.as_ref(), entry);
-            lines = Lines::read(&mut group, &narrowed, rows.wanted(wanted), fields)?;
+            lines = Lines::read(&mut group, &narrowed, rows.wanted(wanted, &narrowed.matches), fields)?;
             line_bytes = group.decompressed_bytes();
             if lines.passing == Matches::None {
                 let decompressed_bytes = u64::from(entry.row_frame.raw) + line_bytes;
@@ -233,10 +233,10 @@ impl Block {
             }
         } else {
             rows = RowColumns::decode(entry, stored_rows, streams)?;
-            lines = Lines::unread(&rows.wanted(wanted));
+            lines = Lines::unread(&rows.wanted(wanted, &Matches::All));
         }
         if has_metadata && metadata.is_none() {
-            metadata = Some(read_metadata()?);
+            metadata = Some(read_metadata(&lines.passing)?);
         }
         let metadata_bytes = metadata.as_ref().map_or(0, |_| entry.metadata_frame.raw);
         let decompressed_bytes = u64::from(entry.row_frame.raw) + u64::from(metadata_bytes) + line_bytes;
@@ -337,10 +337,14 @@ impl RowColumns {
         Ok(rows)
     }
 
-    /// What is wanted of each row.
-    fn wanted(&self, wanted: &Wanted<'_>) -> Vec<OfRow> {
-        let rows = self.streams.iter().zip(&self.timestamps);
-        rows.map(|(stream, time)| (wanted.of_row)(*stream as u32, *time)).collect()
+    /// What is wanted of each row; nothing of those that do not match.
+    fn wanted(&self, wanted: &Wanted<'_>, matches: &Matches) -> Vec<OfRow> {
+        let rows = self.streams.iter().zip(&self.timestamps).enumerate();
+        let of_row = |(row, (stream, time)): (usize, (&u64, &Timestamp))| match matches.has(row) {
+            true => (wanted.of_row)(*stream as u32, *time),
+            false => OfRow::Nothing,
+        };
+        rows.map(of_row).collect()
     }
 }
 

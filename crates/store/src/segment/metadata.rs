@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use crate::codec::{Malformed, Reader, put_bytes, put_varint};
-use crate::columnar::{Column, ColumnEncoder, Span, Strings, column_budget, decode_numbers, encode_numbers};
+use crate::columnar::{
+    Column, ColumnEncoder, Matches, Span, Strings, column_budget, decode_numbers, encode_numbers,
+};
 
 /// Pairs that one row may have: far more than the record limits allow.
 const PAIRS_MAX: usize = 1 << 16;
@@ -123,12 +125,23 @@ impl MetadataBuilder {
     }
 }
 
+/// The shape of rows whose metadata nobody wants.
+const NO_SHAPE: u32 = u32::MAX;
+
+/// The rows of one shape.
+#[derive(Clone, Default)]
+struct RowsOfShape {
+    count: usize,
+    /// Those that are wanted, by their number among all of the shape.
+    wanted: Vec<usize>,
+}
+
 /// The metadata of the rows of a block.
 #[derive(Debug)]
 pub(crate) struct Metadata {
     names: Vec<Box<str>>,
     shapes: Vec<(Vec<u32>, Vec<Strings>)>,
-    /// The shape of each row, and its place among the rows of that shape.
+    /// The shape of each row, and its place among the rows of that shape that are wanted.
     rows: Vec<(u32, u32)>,
 }
 
@@ -136,8 +149,14 @@ impl Metadata {
     /// Of a block whose metadata nobody wants.
     pub(super) const NONE: Self = Self { names: Vec::new(), shapes: Vec::new(), rows: Vec::new() };
 
-    /// Reads a section of `rows` rows. When only pairs of certain names are wanted, others may be left out.
-    pub(super) fn decode(bytes: &[u8], rows: usize, wanted: Option<&[Box<str>]>) -> Result<Self, Malformed> {
+    /// Reads a section of `rows` rows. Rows that do not match are given no metadata; when only pairs of certain names are
+    /// wanted, others may be left out.
+    pub(super) fn decode(
+        bytes: &[u8],
+        rows: usize,
+        matches: &Matches,
+        wanted: Option<&[Box<str>]>,
+    ) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let names =
             (0..reader.count()?).map(|_| Ok(reader.text()?.into())).collect::<Result<Vec<Box<str>>, _>>()?;
@@ -153,29 +172,32 @@ impl Metadata {
                 .collect::<Result<Vec<u32>, _>>()?;
             shapes.push((shape, Vec::new()));
         }
-        let mut counts = vec![0_u32; shapes.len()];
-        let rows = decode_numbers(&mut reader, rows)?
-            .into_iter()
-            .map(|shape| {
-                let count =
-                    counts.get_mut(shape as usize).ok_or(Malformed("metadata shape is not in the block"))?;
-                *count += 1;
-                Ok((shape as u32, *count - 1))
-            })
-            .collect::<Result<Vec<_>, Malformed>>()?;
+        let mut of_shapes = vec![RowsOfShape::default(); shapes.len()];
+        let mut places = Vec::with_capacity(rows);
+        for (row, shape) in decode_numbers(&mut reader, rows)?.into_iter().enumerate() {
+            let of_shape =
+                of_shapes.get_mut(shape as usize).ok_or(Malformed("metadata shape is not in the block"))?;
+            if matches.has(row) {
+                places.push((shape as u32, of_shape.wanted.len() as u32));
+                of_shape.wanted.push(of_shape.count);
+            } else {
+                places.push((NO_SHAPE, 0));
+            }
+            of_shape.count += 1;
+        }
         let mut budget = column_budget(bytes.len());
-        for ((pairs, columns), count) in shapes.iter_mut().zip(counts) {
+        for ((pairs, columns), RowsOfShape { count, wanted: rows }) in shapes.iter_mut().zip(of_shapes) {
             let all = std::mem::take(pairs);
             for name in all {
-                let column = Column::open(&mut reader, count as usize, 0, &mut budget)?;
+                let column = Column::open(&mut reader, count, 0, &mut budget)?;
                 if wanted.is_none_or(|wanted| wanted.contains(&names[name as usize])) {
-                    columns.push(column.spell(count as usize, &mut budget)?);
+                    columns.push(column.spell(&rows, &mut budget)?);
                     pairs.push(name);
                 }
             }
         }
         reader.end()?;
-        Ok(Self { names, shapes, rows })
+        Ok(Self { names, shapes, rows: places })
     }
 
     /// Whether rows may have a pair of that name.
