@@ -13,7 +13,7 @@
 //!
 //! The form is chosen by looking at the values; a guess that does not hold for all of them is given up.
 
-use super::distinct::Distinct;
+use super::distinct::{self, Distinct};
 use super::frame::{CLASS_DIGIT, CLASS_HEX_LETTER, Stamp, classes};
 use super::hex;
 use super::integer;
@@ -30,13 +30,17 @@ pub(super) const NESTED: u8 = 4;
 pub(super) const RAW: u8 = 5;
 
 /// Values looked at before a form is tried on all of them.
-pub(super) const SAMPLE: usize = 128;
+pub(super) const SAMPLE: usize = super::distinct::COUNTED_MAX;
 /// Digits that always fit 64 bits.
 pub(super) const DIGITS_MAX: usize = 19;
 /// The longest value that is packed as hex digits.
 const HEX_BYTES_MAX: usize = 128;
 /// Columns inside columns: one level, since the second finds only digits.
 pub(super) const DEPTH_MAX: usize = 1;
+/// Values are gathered that begin so many bytes apart on average: what is nearer the processor fetches ahead by itself.
+const APART_BYTES: u32 = 512;
+/// Up to so many bytes of a value are copied without looking at its length.
+const SHORT: usize = 32;
 /// So many different values in a sample are few.
 pub(super) const FEW: usize = 24;
 
@@ -45,6 +49,15 @@ pub(super) const FEW: usize = 24;
 pub(crate) struct ColumnEncoder {
     plain: PlainEncoder,
     nested: Nested,
+    gathered: Gathered,
+}
+
+/// The values of one column, one after the other. In a large group the values of a column lie so far apart that each is
+/// a wait for memory, and most forms look at them more than once.
+#[derive(Default)]
+struct Gathered {
+    text: Vec<u8>,
+    values: Vec<Span>,
 }
 
 /// Encodes columns without columns inside.
@@ -65,6 +78,7 @@ impl ColumnEncoder {
             return classes;
         }
         let sample = Sample::of(text, values);
+        let (text, values) = if lie_apart(values) { self.gathered.of(text, values) } else { (text, values) };
         let mut encoded = self.plain.encode(text, values, &sample, out);
         if encoded.is_none() && sample.some_digits {
             encoded = self.nested.encode(text, values, &mut self.plain, out);
@@ -80,6 +94,35 @@ impl ColumnEncoder {
     /// How many values each template of the column encoded last has, if it is nested.
     pub(super) fn slot_rows(&self) -> &[usize] {
         self.nested.rows()
+    }
+}
+
+/// Whether the values lie so far apart that it is worth gathering them.
+fn lie_apart(values: &[Span]) -> bool {
+    let (Some(first), Some(last)) = (values.first(), values.last()) else { return false };
+    last.start.saturating_sub(first.start) / values.len() as u32 >= APART_BYTES
+}
+
+impl Gathered {
+    /// The text and places of these values, gathered.
+    fn of(&mut self, text: &[u8], values: &[Span]) -> (&[u8], &[Span]) {
+        self.text.clear();
+        self.values.clear();
+        self.values.reserve(values.len());
+        for value in values {
+            let (start, len) = (value.start as usize, value.len as usize);
+            let at = self.text.len();
+            // A copy of fixed length is a few instructions, and most values are short.
+            match text.get(start..).and_then(<[u8]>::first_chunk::<SHORT>) {
+                Some(chunk) if len <= SHORT => {
+                    self.text.extend_from_slice(chunk);
+                    self.text.truncate(at + len);
+                }
+                _ => self.text.extend_from_slice(value.of(text)),
+            }
+            self.values.push(Span { start: at as u32, len: value.len });
+        }
+        (&self.text, &self.values)
     }
 }
 
@@ -198,7 +241,7 @@ impl Sample {
             hex &= value.len == len && (8..=HEX_BYTES_MAX as u32).contains(&len);
             letters |= bytes.iter().any(|b| matches!(b, b'a'..=b'f'));
         }
-        let distinct = distinct(&mut hashes[..sampled]);
+        let distinct = distinct::count(&hashes[..sampled]);
         Self {
             few: distinct <= FEW.min(sampled / 2),
             repeats: distinct <= sampled * 3 / 4,
@@ -207,12 +250,6 @@ impl Sample {
             hex: hex && letters,
         }
     }
-}
-
-/// How many different numbers there are.
-pub(super) fn distinct(numbers: &mut [u64]) -> usize {
-    numbers.sort_unstable();
-    numbers.chunk_by(|a, b| a == b).count()
 }
 
 /// The form of values that are all the same.

@@ -3,6 +3,8 @@
 /// Slots to begin with.
 const SLOTS_MIN: usize = 64;
 const EMPTY: u32 = u32::MAX;
+/// So many hashes are counted at most.
+pub(super) const COUNTED_MAX: usize = 128;
 
 /// The values seen so far, by their hashes.
 #[derive(Default)]
@@ -62,9 +64,40 @@ impl Distinct {
     }
 }
 
+/// How many different hashes there are among at most [`COUNTED_MAX`]. That two differ only in the last bit is passed over.
+pub(super) fn count(hashes: &[u64]) -> usize {
+    debug_assert!(hashes.len() <= COUNTED_MAX);
+    let mut seen = [0_u64; 4 * COUNTED_MAX];
+    let mut count = 0;
+    for hash in hashes {
+        let hash = hash | 1;
+        let mut at = (hash >> 32) as usize % seen.len();
+        while seen[at] != hash {
+            if seen[at] == 0 {
+                seen[at] = hash;
+                count += 1;
+                break;
+            }
+            at = (at + 1) % seen.len();
+        }
+    }
+    count
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_counted_once() {
+        let mix = |i: u64| (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for different in [1_u64, 2, 24, 100, 128] {
+            let hashes: Vec<u64> = (0..128).map(|i| mix(i % different)).collect();
+            assert_eq!(count(&hashes), different as usize);
+        }
+        assert_eq!(count(&[]), 0);
+        assert_eq!(count(&[0, 0, 7 << 32, 7 << 32]), 2);
+    }
 
     #[test]
     fn equal_values_have_one_number_in_the_order_of_their_first() {

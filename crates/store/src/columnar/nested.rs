@@ -5,8 +5,9 @@
 
 use super::classes::Classes;
 use super::column_encoder::{
-    CONSTANT, DICTIONARY, DIGITS, DIGITS_MAX, FEW, NESTED, PlainEncoder, RAW, SAMPLE, distinct,
+    CONSTANT, DICTIONARY, DIGITS, DIGITS_MAX, FEW, NESTED, PlainEncoder, RAW, SAMPLE,
 };
+use super::distinct;
 use super::frame::{CLASS_DIGIT, Stamp, classes};
 use super::integer::{self, Bounds};
 use super::shapes::{Blotted, Shapes};
@@ -359,7 +360,7 @@ impl Sample {
         let sampled = runs.len().div_ceil(step);
         let mut hashes = [0_u64; SAMPLE];
         runs.iter().step_by(step).zip(&mut hashes).for_each(|(run, hash)| *hash = run.hash());
-        let distinct = distinct(&mut hashes[..sampled]);
+        let distinct = distinct::count(&hashes[..sampled]);
         Self { few: distinct <= FEW.min(sampled / 2), repeats: distinct <= sampled * 3 / 4 }
     }
 }

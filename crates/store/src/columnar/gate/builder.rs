@@ -73,13 +73,23 @@ impl GateBuilder {
 
     /// They go on with values of a column.
     pub(in crate::columnar) fn column(&mut self, column: EncodedColumn<'_>) {
+        if self.tells_nothing() {
+            return;
+        }
         let mut reader = Reader::new(column.blob);
         self.failed |= self.read_column(&mut reader, column).is_err();
     }
 
     /// They end.
     pub(in crate::columnar) fn end(&mut self) {
-        self.read_text();
+        if !self.tells_nothing() {
+            self.read_text();
+        }
+    }
+
+    /// Whether so much was read already that whatever comes the gate will say nothing.
+    fn tells_nothing(&self) -> bool {
+        self.failed || self.has_too_many_trigrams && self.identifiers.tell_nothing()
     }
 
     /// Appends the gate of lines of so many bytes; nothing if it would say nothing.
@@ -87,7 +97,7 @@ impl GateBuilder {
         /// Beside trigrams and words.
         const FRAME_BYTES: usize = 16;
         let bytes_max = (line_bytes / LINE_BYTES_A_BYTE).saturating_sub(FRAME_BYTES);
-        if self.failed || bytes_max == 0 {
+        if bytes_max == 0 || self.tells_nothing() {
             return;
         }
         let trigrams = match self.has_too_many_trigrams {
@@ -221,16 +231,20 @@ impl GateBuilder {
 
     /// Reads one of the values that may stand at this place.
     fn value(&mut self, value: &[u8], ends: &mut Ends) {
+        self.read(value);
+        self.add_ends(value, ends);
+    }
+
+    fn read(&mut self, text: &[u8]) {
         if !self.has_too_many_trigrams {
-            self.trigrams.read(value);
-            self.read_bytes += value.len();
+            self.trigrams.read(text);
+            self.read_bytes += text.len();
             if self.read_bytes >= TEXT_BYTES_UNTIL_LOOK {
                 self.read_bytes = 0;
                 self.has_too_many_trigrams = self.trigrams.are_too_many();
             }
         }
-        self.identifiers.read(value);
-        self.add_ends(value, ends);
+        self.identifiers.read(text);
     }
 
     fn add_ends(&mut self, value: &[u8], ends: &mut Ends) {
@@ -241,22 +255,28 @@ impl GateBuilder {
 
     /// Goes on behind values with these ends.
     fn pass(&mut self, ends: &Ends) {
+        if !self.has_too_many_trigrams {
+            self.follow(ends);
+        }
+        if self.place.run > 0 && ends.leading_run > 0 {
+            self.identifiers.note_unread_run(self.place.run + ends.leading_run);
+        }
+        self.place.pass(ends);
+    }
+
+    /// Notes the trigrams across the place at which values with these ends begin.
+    fn follow(&mut self, ends: &Ends) {
         let trigrams = &mut self.trigrams;
         for (first, seconds) in self.place.twos() {
             for second in each(seconds) {
                 trigrams.follow(first, second, ends.first);
             }
         }
-        let seconds = self.place.last();
-        for second in each(seconds) {
+        for second in each(self.place.last()) {
             for (first, next) in ends.first_two() {
                 trigrams.follow(second, first, next);
             }
         }
-        if self.place.run > 0 && ends.leading_run > 0 {
-            self.identifiers.note_unread_run(self.place.run + ends.leading_run);
-        }
-        self.place.pass(ends);
     }
 
     /// Reads the text that surely stands here.
@@ -273,8 +293,7 @@ impl GateBuilder {
                     self.trigrams.follow(second, kind(*first), only(kind(*next)));
                 }
             }
-            self.trigrams.read(&text);
-            self.identifiers.read(&text);
+            self.read(&text);
             let mut ends = Ends::default();
             self.add_ends(&text, &mut ends);
             if self.place.run > 0 && ends.leading_run > 0 {

@@ -126,6 +126,11 @@ impl Identifiers {
         }
     }
 
+    /// Whether nothing will be known whatever is read.
+    pub(super) fn tell_nothing(&self) -> bool {
+        self.unknown_long && self.unknown_short && self.unknown_uuid
+    }
+
     fn add_run(&mut self, run: &[u8]) {
         self.longest = self.longest.max(run.len());
         if run.len() < WINDOW {

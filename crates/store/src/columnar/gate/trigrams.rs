@@ -95,11 +95,16 @@ impl Trigrams {
     #[inline]
     pub(super) fn read(&mut self, text: &[u8]) {
         let [first, second, rest @ ..] = text else { return };
-        let mut two = kind(*first) * KINDS + kind(*second);
+        let (mut before, mut two) = (kind(*second), kind(*first) * KINDS + kind(*second));
         for byte in rest {
             let third = kind(*byte);
-            self.following[two % (KINDS * KINDS)] |= only(third);
-            two = two % KINDS * KINDS + third;
+            let following = &mut self.following[two % (KINDS * KINDS)];
+            // Mostly it is known: not to write it again spares the next read of the same place a wait.
+            if *following & only(third) == 0 {
+                *following |= only(third);
+            }
+            two = before * KINDS + third;
+            before = third;
         }
     }
 
