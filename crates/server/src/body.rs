@@ -60,13 +60,7 @@ impl FromRequest<SharedState> for WireBody {
         let reading = read(body, limits.body_bytes_max, &mut held);
         let bytes = tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading)
             .await
-            .map_err(|_| {
-                ErrorResponse::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "request_timeout",
-                    format!("body did not arrive within {} s", limits.timeout_seconds),
-                )
-            })??;
+            .map_err(|_| late(limits.timeout_seconds))??;
         Ok(Self {
             bytes,
             content_type: ContentType::of(&parts.headers),
@@ -78,6 +72,16 @@ impl FromRequest<SharedState> for WireBody {
 }
 
 impl WireBody {
+    /// One that is a message of gRPC, in protobuf.
+    pub(crate) fn of_message(
+        bytes: Bytes,
+        compression: Compression,
+        held: HeldBytes,
+        inflated_bytes_max: usize,
+    ) -> Self {
+        Self { bytes, content_type: ContentType::Protobuf, compression, held, inflated_bytes_max }
+    }
+
     /// The same without its compression.
     pub async fn inflated(self) -> Result<RequestBody, ErrorResponse> {
         let Self { bytes, content_type, compression, mut held, inflated_bytes_max } = self;
@@ -166,9 +170,7 @@ async fn read(
 ) -> Result<Bytes, ErrorResponse> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            ErrorResponse::bad_request("incomplete_body", format!("body ended before its end: {error}"))
-        })?;
+        let frame = frame.map_err(|error| broken_off(&error))?;
         if let Ok(chunk) = frame.into_data() {
             if bytes.len() + chunk.len() > limit {
                 return Err(too_large("body is longer", limit));
@@ -178,6 +180,17 @@ async fn read(
         }
     }
     Ok(bytes.freeze())
+}
+
+/// A body that did not arrive in its time.
+pub(crate) fn late(timeout_seconds: u64) -> ErrorResponse {
+    let message = format!("body did not arrive within {timeout_seconds} s");
+    ErrorResponse::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+}
+
+/// A body that the connection did not bring whole.
+pub(crate) fn broken_off(error: &dyn std::fmt::Display) -> ErrorResponse {
+    ErrorResponse::bad_request("incomplete_body", format!("body ended before its end: {error}"))
 }
 
 fn too_large(what: &str, limit: usize) -> ErrorResponse {

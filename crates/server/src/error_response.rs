@@ -1,7 +1,7 @@
 //! The one place where an error becomes a status and a body.
 //!
 //! Handlers return an [`ErrorResponse`]; how it looks depends on the surface the path belongs to:
-//! plain text where Loki answers so, a protobuf `Status` for OTLP in protobuf, JSON with `error`, `message` and
+//! plain text where Loki answers so, a protobuf `Status` for OTLP in protobuf, a status of its own for gRPC, JSON with `error`, `message` and
 //! `status` everywhere else.
 
 use std::borrow::Cow;
@@ -18,9 +18,10 @@ use timberyard_model::scan::ScanError;
 use timberyard_model::sink::SinkError;
 use timberyard_wire::DecodeError;
 use timberyard_wire::loki_query_params::ParameterError;
-use timberyard_wire::otlp_answer;
+use timberyard_wire::rpc_status::{self, Code};
 
 use crate::content_type::ContentType;
+use crate::grpc;
 use crate::ingest::{elasticsearch, firehose, splunk_hec};
 use crate::operations::OperationError;
 
@@ -106,6 +107,12 @@ impl ErrorResponse {
         self.headers.first().map(|(name, value)| (name, value))
     }
 
+    /// After how many seconds to try again, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == header::RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
+    }
+
     fn into_json(self) -> Response {
         let mut body = json!({ "error": self.error, "message": self.message, "status": "error" });
         if let (Some(details), Value::Object(fields)) = (self.details, &mut body) {
@@ -116,7 +123,8 @@ impl ErrorResponse {
 
     fn into_protobuf(self) -> Response {
         let content_type = [(header::CONTENT_TYPE, "application/x-protobuf")];
-        (self.status, content_type, otlp_answer::status_proto(&self.message)).into_response()
+        let status = rpc_status::encode(Code::Ok, &self.message, None);
+        (self.status, content_type, status).into_response()
     }
 
     fn into_text(self) -> Response {
@@ -138,6 +146,10 @@ impl IntoResponse for ErrorResponse {
     }
 }
 
+/// How a request ended, where its answer's status does not say it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome(pub(crate) StatusCode);
+
 /// Middleware: gives errors of Loki's surface Loki's form, which is plain text, and those of OTLP in protobuf
 /// OTLP's.
 ///
@@ -149,7 +161,9 @@ pub async fn render(request: Request, next: Next) -> Response {
         return response;
     }
     let Some(error) = response.extensions_mut().remove::<ErrorResponse>() else { return response };
+    let status = error.status;
     let mut rendered = match form {
+        ErrorForm::Grpc => grpc::status::refused(&error),
         ErrorForm::Protobuf => error.into_protobuf(),
         ErrorForm::Elasticsearch => elasticsearch::error(&error),
         ErrorForm::Splunk => splunk_hec::error(&error),
@@ -172,6 +186,7 @@ pub async fn render(request: Request, next: Next) -> Response {
             rendered.headers_mut().append(name.clone(), value.clone());
         }
     }
+    rendered.extensions_mut().insert(Outcome(status));
     rendered
 }
 
@@ -185,6 +200,8 @@ enum ErrorForm {
     Protobuf,
     Elasticsearch,
     Splunk,
+    /// As a status in the head; what it would be elsewhere is for the metrics.
+    Grpc,
     /// With the id of the request.
     Firehose(Option<String>),
 }
@@ -192,6 +209,7 @@ enum ErrorForm {
 impl ErrorForm {
     fn of(request: &Request) -> Self {
         match request.uri().path() {
+            _ if grpc::is_grpc(request.headers()) => Self::Grpc,
             "/v1/logs" | "/otlp/v1/logs" => match ContentType::of(request.headers()) {
                 ContentType::Protobuf => Self::Protobuf,
                 _ => Self::Json,

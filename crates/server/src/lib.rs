@@ -13,6 +13,7 @@ pub mod content_type;
 pub mod deletions;
 pub mod error_response;
 pub mod form;
+pub mod grpc;
 mod head_watch;
 mod http1;
 mod http2;

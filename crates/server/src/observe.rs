@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 
+use crate::error_response::Outcome;
 use crate::state::SharedState;
 
 /// The id of a request: the client's `X-Request-Id` when it is sane, else a new one.
@@ -30,7 +31,8 @@ pub async fn observe(State(state): State<SharedState>, mut request: Request, nex
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let took = started.elapsed();
-    let status = response.status().as_u16();
+    let outcome = response.extensions().get::<Outcome>().map(|outcome| outcome.0);
+    let status = outcome.unwrap_or(response.status()).as_u16();
     state.metrics.count_answer(method, endpoint, status, took);
     span.in_scope(|| {
         let took_us = took.as_micros() as u64;

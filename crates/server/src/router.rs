@@ -11,7 +11,7 @@ use crate::auth::gate;
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
 use crate::{
-    admin, error_response, ingest, limits, login, metrics, observe, openapi, query, security_headers,
+    admin, error_response, grpc, ingest, limits, login, metrics, observe, openapi, query, security_headers,
 };
 
 /// All routes with all rules.
@@ -36,6 +36,8 @@ pub fn router(state: SharedState) -> Router {
         .route("/loki/api/v1/push", post(ingest::loki_push::post))
         .route("/api/prom/push", post(ingest::loki_push::post))
         .route("/otlp/v1/logs", post(ingest::otlp::post))
+        .route(grpc::otlp::EXPORT, post(grpc::otlp::export))
+        .route(grpc::push::PUSH, post(grpc::push::push))
         .route("/v1/logs", post(ingest::v1_logs::post))
         .route("/ingest", post(ingest::logpulse::post))
         .route("/api/ingest", post(ingest::logstream::post))

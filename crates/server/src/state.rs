@@ -98,6 +98,8 @@ pub struct ServerState {
     pub body_budget: BodyBudget,
     /// Bounds the requests being answered.
     pub request_gate: RequestGate,
+    /// The same for calls that push batch after batch, each of which goes on for long.
+    pub(crate) push_gate: RequestGate,
     /// Bounds the queries running, and runs them.
     pub query_gate: QueryGate,
     /// When the server started.
@@ -146,6 +148,7 @@ impl ServerState {
             started: Instant::now(),
             body_budget: BodyBudget::new(load.body_bytes_max),
             request_gate: RequestGate::new(load.requests_max),
+            push_gate: RequestGate::new(load.requests_max),
             query_gate: QueryGate::new(load.queries_max, load.queries_waiting_max),
             limits: ArcSwap::from_pointee(TenantLimits::new(
                 settings.limits.clone(),

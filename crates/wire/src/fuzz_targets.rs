@@ -17,16 +17,16 @@ use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
 use crate::splunk_hec::EventSource;
 use crate::syslog_stream::SyslogStream;
 use crate::{
-    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, json_text, label_text,
-    log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto, metadata_name, ndjson,
-    otlp_json, otlp_proto, received_record, splunk_hec, v1_logs,
+    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, grpc_frame, json_text,
+    label_text, log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto,
+    metadata_name, ndjson, otlp_json, otlp_proto, received_record, splunk_hec, timberyard_push, v1_logs,
 };
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 24] = [
+pub const ALL: [(&str, Target); 25] = [
     ("alertmanager", fuzz_alertmanager),
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
@@ -34,6 +34,7 @@ pub const ALL: [(&str, Target); 24] = [
     ("datadog", fuzz_datadog),
     ("elasticsearch", fuzz_elasticsearch),
     ("firehose", fuzz_firehose),
+    ("grpc_frame", fuzz_grpc_frame),
     ("json", fuzz_json),
     ("label_text", fuzz_label_text),
     ("level_detection", fuzz_level_detection),
@@ -188,6 +189,15 @@ pub fn fuzz_firehose(data: &[u8]) {
             check_mapped(&request.batch, context);
         }
     });
+}
+
+/// Frames of gRPC, and the messages of our own push in them.
+pub fn fuzz_grpc_frame(data: &[u8]) {
+    grpc_frame::fuzz(data, INFLATED_BYTES_MAX);
+    let message = data.get(grpc_frame::Prefix::BYTES..).unwrap_or_default();
+    if timberyard_push::sequence(message).is_ok() {
+        fuzz_loki_push_proto(message);
+    }
 }
 
 /// The JSON reader: skipping and walking agree, with each other and with serde.

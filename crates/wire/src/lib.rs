@@ -17,6 +17,7 @@ pub mod error;
 pub mod field_mapping;
 pub mod firehose;
 pub mod fuzz_targets;
+pub mod grpc_frame;
 pub mod json;
 pub mod json_text;
 pub mod label_text;
@@ -51,11 +52,13 @@ pub mod received_record;
 mod record_batch;
 mod record_fields;
 pub mod row_text;
+pub mod rpc_status;
 pub mod service_name;
 pub mod splunk_hec;
 mod syslog;
 pub mod syslog_stream;
 pub mod tail_cursor;
+pub mod timberyard_push;
 pub mod v1_logs;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! What OTLP senders are answered: `ExportLogsServiceResponse`, and `Status` for a request that failed.
+//! What OTLP senders are answered: `ExportLogsServiceResponse`. What they are told of a request that failed is in
+//! [`rpc_status`](crate::rpc_status).
 //!
 //! <https://opentelemetry.io/docs/specs/otlp/#otlphttp-response>
 
@@ -34,13 +35,6 @@ pub fn response_json(rejected: &Rejections) -> Vec<u8> {
     out
 }
 
-/// `google.rpc.Status` in protobuf with a message, and without a code, as OTLP has it.
-pub fn status_proto(message: &str) -> Vec<u8> {
-    let mut status = Vec::new();
-    write_bytes(&mut status, 2, message.as_bytes());
-    status
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +50,5 @@ mod tests {
             String::from_utf8(response_json(&rejected)).expect("JSON"),
             r#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too \"new\""}}"#
         );
-        assert_eq!(status_proto("no"), b"\x12\x02no");
     }
 }

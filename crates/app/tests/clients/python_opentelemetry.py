@@ -1,20 +1,31 @@
-"""Sends lines with OpenTelemetry's SDK and its OTLP exporter over HTTP, in protobuf with gzip.
+"""Sends lines with OpenTelemetry's SDK and one of its OTLP exporters, in protobuf with gzip.
 
-Arguments: URL of the logs endpoint, how many lines, and a key if one is needed.
+Arguments: URL of the logs endpoint, or grpc://HOST:PORT for the exporter over gRPC; how many lines; and a key if one is needed.
 """
 
 import logging
 import sys
 
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
 url, count = sys.argv[1], int(sys.argv[2])
-headers = {"X-API-Key": sys.argv[3]} if len(sys.argv) > 3 else None
+key = sys.argv[3] if len(sys.argv) > 3 else None
 results = []
+
+if url.startswith("grpc://"):
+    from grpc import Compression
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+
+    settings = {"endpoint": url.removeprefix("grpc://"), "insecure": True}
+    headers = (("x-api-key", key),) if key else None
+else:
+    from opentelemetry.exporter.otlp.proto.http import Compression
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+
+    settings = {"endpoint": url}
+    headers = {"X-API-Key": key} if key else None
 
 
 class Exporter(OTLPLogExporter):
@@ -27,7 +38,7 @@ class Exporter(OTLPLogExporter):
 
 resource = Resource.create({"service.name": "otel-shop", "deployment.environment": "test", "host.name": "h-1"})
 provider = LoggerProvider(resource=resource)
-exporter = Exporter(endpoint=url, headers=headers, compression=Compression.Gzip)
+exporter = Exporter(headers=headers, compression=Compression.Gzip, **settings)
 provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
 logger = logging.getLogger("shop.orders")
 logger.setLevel(logging.INFO)

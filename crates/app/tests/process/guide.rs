@@ -1,21 +1,24 @@
 //! What the guide prints works as printed: each example on sending logs is run by a shell.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use timberyard_testkit::server_process::free_address;
 
-use crate::start::{binary, server_with};
+use crate::logql::entries;
+use crate::senders::tool;
+use crate::start::{binary, server, server_with};
 use crate::terminal::Said;
 
-/// The shell blocks of a page, each with the heading above it.
-fn examples(page: &str) -> Vec<(String, String)> {
+/// The blocks of a page in a language, each with the heading above it.
+fn examples(page: &str, language: &str) -> Vec<(String, String)> {
+    let fence = format!("```{language}");
     let mut heading = String::new();
     let mut block: Option<String> = None;
     let mut examples = Vec::new();
     for line in page.lines() {
         match (&mut block, line) {
-            (None, "```sh") => block = Some(String::new()),
+            (None, line) if line == fence => block = Some(String::new()),
             (Some(text), "```") => {
                 examples.push((heading.clone(), std::mem::take(text)));
                 block = None;
@@ -34,11 +37,39 @@ fn examples(page: &str) -> Vec<(String, String)> {
     examples
 }
 
+/// A file of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+fn sending() -> String {
+    std::fs::read_to_string(repository("docs/guide/sending.md")).expect("the page")
+}
+
+#[test]
+fn the_program_on_pushing_over_grpc_works_as_printed() {
+    let programs = examples(&sending(), "python");
+    let [(_, program)] = &*programs else { panic!("{} programs", programs.len()) };
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = folder.path().display().to_string();
+    let protos = repository("proto").display().to_string();
+    let python = || Command::new(tool("python/bin/python"));
+    let arguments =
+        [&format!("-I{protos}"), &format!("--python_out={made}"), &format!("--grpc_python_out={made}")];
+    let protoc =
+        python().args(["-m", "grpc_tools.protoc"]).args(arguments).arg("timberyard/v1/push.proto").output();
+    Said::from(protoc.expect("Python starts")).succeeded();
+    let server = server();
+    let program = program.replace("127.0.0.1:8080", server.address());
+    let output = python().args(["-c", &program]).env("PYTHONPATH", &made).output();
+    let said = Said::from(output.expect("Python starts")).succeeded().text();
+    assert_eq!(said, "1 0 \n2 0 \n3 0 \n");
+    assert_eq!(entries(&server, r#"{app="shop", sender="grpc"}"#).len(), 3);
+}
+
 #[test]
 fn every_example_on_sending_works_as_printed() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/sending.md");
-    let page = std::fs::read_to_string(page).expect("the page");
-    let examples = examples(&page);
+    let examples = examples(&sending(), "sh");
     assert!(examples.len() > 12, "{} examples", examples.len());
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("syslog");

@@ -1,5 +1,5 @@
 //! Clients that nobody here wrote push and are found again: python-logging-loki, pino-loki, winston-loki, and
-//! OpenTelemetry's SDK for Python.
+//! OpenTelemetry's SDK for Python; and one that is made of our own `.proto` file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,9 +27,9 @@ fn client(name: &str) -> PathBuf {
 
 /// Runs a Python client with arguments.
 #[track_caller]
-pub(crate) fn python(script: &str, arguments: &[&str]) {
+pub(crate) fn python(script: &str, arguments: &[&str]) -> Said {
     let output = Command::new(tool("python/bin/python")).arg(client(script)).args(arguments).output();
-    Said::from(output.expect("Python starts")).succeeded();
+    Said::from(output.expect("Python starts")).succeeded()
 }
 
 /// Runs a Node client with arguments; it finds its packages in `.tools`.
@@ -77,20 +77,18 @@ fn python_logging_loki_pushes_and_its_lines_are_found_and_tailed() {
 fn python_logging_loki_sends_its_key_as_a_password() {
     let server = server_with(&[("API_KEYS", "k")]);
     python("python_logging_loki.py", &[&server.url("/loki/api/v1/push"), "3", "k"]);
-    let answer = server
-        .get("/loki/api/v1/query_range")
-        .query("query", r#"{sender="python"}"#)
-        .header("X-API-Key", "k")
-        .send()
-        .expect_status(200);
-    assert_eq!(crate::logql::entries_of(&answer.json()).len(), 3);
+    assert_eq!(found_with_key(&server, r#"{sender="python"}"#), 3);
 }
 
 #[test]
-fn opentelemetry_pushes_otlp_in_gzip_and_its_records_are_found() {
-    for path in ["/v1/logs", "/otlp/v1/logs"] {
+fn opentelemetry_pushes_otlp_in_gzip_over_http_and_grpc_and_its_records_are_found() {
+    for path in ["/v1/logs", "/otlp/v1/logs", "grpc"] {
         let server = server();
-        python("python_opentelemetry.py", &[&server.url(path), "20"]);
+        let url = match path {
+            "grpc" => format!("grpc://{}", server.address()),
+            path => server.url(path),
+        };
+        python("python_opentelemetry.py", &[&url, "20"]);
         let found = found(&server, r#"{service_name="otel-shop", deployment_environment="test"}"#, 20);
         assert_eq!(found.len(), 20, "{path}");
         assert!(found.iter().any(|entry| entry.line == "order 7 é \"quoted\""), "{found:?}");
@@ -105,16 +103,36 @@ fn opentelemetry_pushes_otlp_in_gzip_and_its_records_are_found() {
 }
 
 #[test]
-fn opentelemetry_sends_its_key_as_a_header() {
+fn opentelemetry_sends_its_key_as_a_header_and_as_metadata() {
     let server = server_with(&[("API_KEYS", "k")]);
-    python("python_opentelemetry.py", &[&server.url("/v1/logs"), "3", "k"]);
-    let answer = server
-        .get("/loki/api/v1/query_range")
-        .query("query", r#"{service_name="otel-shop"}"#)
-        .header("X-API-Key", "k")
-        .send()
-        .expect_status(200);
-    assert_eq!(crate::logql::entries_of(&answer.json()).len(), 3);
+    let grpc = format!("grpc://{}", server.address());
+    for (url, count) in [(server.url("/v1/logs"), 3), (grpc, 6)] {
+        python("python_opentelemetry.py", &[&url, "3", "k"]);
+        assert_eq!(found_with_key(&server, r#"{service_name="otel-shop"}"#), count);
+    }
+}
+
+/// How many lines are found by who has the key `k`.
+fn found_with_key(server: &ServerProcess, query: &str) -> usize {
+    let asked = server.get("/loki/api/v1/query_range").query("query", query).header("X-API-Key", "k");
+    crate::logql::entries_of(&asked.send().expect_status(200).json()).len()
+}
+
+#[test]
+fn a_client_made_of_our_proto_file_pushes_and_each_batch_is_acknowledged() {
+    let server = server_with(&[("API_KEYS", "k")]);
+    let protos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto").display().to_string();
+    let said = python("python_push.py", &[server.address(), &protos, "200", "k"]).text();
+    let acknowledged: Vec<&str> = said.lines().collect();
+    let expected: Vec<String> = (1..=20).map(|number: u32| number.to_string()).collect();
+    assert_eq!(acknowledged, expected);
+    assert_eq!(found_with_key(&server, r#"{sender="python-push"} | order="17" |= "order 17 é""#), 1);
+    // Pushed in the last seconds, so all are in the range that is asked for when nothing is said.
+    assert_eq!(
+        found_with_key(&server, r#"{sender="python-push"} | order!="17""#),
+        100,
+        "the limit of a query"
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -117,6 +119,23 @@ pub async fn authenticate(
         }
     }
     next.run(request).await
+}
+
+/// Who pushes, by the head of a request, as things are now: for a call that goes on long after it began.
+///
+/// # Errors
+/// That the key is not good any more, or may not push.
+pub(crate) async fn pusher(
+    state: &ServerState,
+    address: Option<IpAddr>,
+    asked: &Parts,
+) -> Result<Identity, ErrorResponse> {
+    let mut request = Request::from_parts(asked.clone(), Body::empty());
+    let identity = identify(state, address, &mut request).await?;
+    match identity.scopes.push {
+        true => Ok(identity),
+        false => Err(lacks_scope("push")),
+    }
 }
 
 async fn identify(
@@ -364,8 +383,12 @@ pub async fn audit(State(state): State<SharedState>, request: Request, next: Nex
 async fn require(request: Request, next: Next, scope: &str, has: fn(&Scopes) -> bool) -> Response {
     match request.extensions().get::<Identity>() {
         Some(identity) if has(&identity.scopes) => next.run(request).await,
-        _ => forbidden(format!("this key does not have the {scope} scope")).into_response(),
+        _ => lacks_scope(scope).into_response(),
     }
+}
+
+fn lacks_scope(scope: &str) -> ErrorResponse {
+    forbidden(format!("this key does not have the {scope} scope"))
 }
 
 pub(crate) fn forbidden(message: String) -> ErrorResponse {

@@ -65,7 +65,7 @@ pub async fn store_and_answer(
 
 /// OTLP's senders try again after 429, 502, 503 and 504 only: what could not be stored is 503 to them, as from
 /// Loki, or they would throw it away.
-fn told_to_try_again(mut error: ErrorResponse) -> ErrorResponse {
+pub(crate) fn told_to_try_again(mut error: ErrorResponse) -> ErrorResponse {
     if matches!(error.status, StatusCode::INTERNAL_SERVER_ERROR | StatusCode::INSUFFICIENT_STORAGE) {
         error.status = StatusCode::SERVICE_UNAVAILABLE;
     }

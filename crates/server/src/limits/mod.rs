@@ -15,5 +15,6 @@ pub use body_budget::{BodyBudget, HeldBytes};
 pub use buckets::{Buckets, Rate, Standing};
 pub use query_gate::QueryGate;
 pub use rate_limits::{RateGate, bound_rates};
+pub(crate) use request_gate::RequestPlace;
 pub use request_gate::{RequestGate, bound_requests, bound_seconds};
 pub use tenant_limits::TenantLimits;

@@ -91,6 +91,25 @@ impl RateGate {
         }
     }
 
+    /// Takes one from the rates of requests, and gives how the client stands then.
+    ///
+    /// # Errors
+    /// That its rate, or its address's, is used up.
+    pub(crate) fn check_request(
+        &self,
+        identity: &Identity,
+        now: Duration,
+    ) -> Result<Option<Standing>, ErrorResponse> {
+        let standing = self.take_request(identity, now);
+        match standing.filter(|standing| !standing.wait.is_zero()) {
+            Some(refused) => {
+                let message = format!("too many requests: {} at once and then at a rate", refused.limit);
+                Err(refusal(message, &refused))
+            }
+            None => Ok(standing),
+        }
+    }
+
     /// A place among the requests of a tenant that go on at the same time.
     fn place(&self, identity: &Identity) -> Result<Option<Place>, ErrorResponse> {
         let Some(limit) = identity.limits.rate.requests_max else { return Ok(None) };
@@ -157,14 +176,8 @@ pub async fn bound_rates(State(state): State<SharedState>, request: Request, nex
 fn admit(state: &ServerState, request: &Request) -> Result<(Option<Standing>, Option<Place>), ErrorResponse> {
     // Probes have no identity and no limit.
     let Some(identity) = request.extensions().get::<Identity>() else { return Ok((None, None)) };
-    let standing = state.rate_gate.take_request(identity, state.elapsed());
-    match standing.filter(|standing| !standing.wait.is_zero()) {
-        Some(refused) => {
-            let message = format!("too many requests: {} at once and then at a rate", refused.limit);
-            Err(refusal(message, &refused))
-        }
-        None => Ok((standing, state.rate_gate.place(identity)?)),
-    }
+    let standing = state.rate_gate.check_request(identity, state.elapsed())?;
+    Ok((standing, state.rate_gate.place(identity)?))
 }
 
 fn refusal(message: String, standing: &Standing) -> ErrorResponse {

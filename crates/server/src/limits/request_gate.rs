@@ -7,8 +7,8 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use timberyard_pipeline::DrainGauge;
-use tokio::sync::Semaphore;
+use timberyard_pipeline::{DrainGauge, Entered};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
@@ -22,10 +22,33 @@ pub struct RequestGate {
     gauge: DrainGauge,
 }
 
+/// A place among the requests being answered; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct RequestPlace {
+    _place: OwnedSemaphorePermit,
+    _entered: Entered,
+}
+
 impl RequestGate {
     /// At most `requests_max` at a time.
     pub fn new(requests_max: usize) -> Self {
         Self { places: Arc::new(Semaphore::new(requests_max)), requests_max, gauge: DrainGauge::default() }
+    }
+
+    /// A place for one more.
+    ///
+    /// # Errors
+    /// 503 when as many as are allowed are being answered.
+    pub(crate) fn enter(&self) -> Result<RequestPlace, ErrorResponse> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => Ok(RequestPlace { _place: place, _entered: self.gauge.enter(1) }),
+            Err(_) => {
+                let message =
+                    format!("{} requests are being answered, which is the limit", self.requests_max);
+                Err(ErrorResponse::unavailable(message)
+                    .with_header(header::RETRY_AFTER, self.gauge.retry_after_leaving_seconds(1, 1).into()))
+            }
+        }
     }
 
     /// Requests being answered now.
@@ -37,17 +60,9 @@ impl RequestGate {
 /// Middleware: answers 503 when as many requests as are allowed are being answered.
 pub async fn bound_requests(State(state): State<SharedState>, request: Request, next: Next) -> Response {
     let gate = &state.request_gate;
-    match gate.places.try_acquire() {
-        Ok(_place) => {
-            let _entered = gate.gauge.enter(1);
-            next.run(request).await
-        }
-        Err(_) => {
-            let message = format!("{} requests are being answered, which is the limit", gate.requests_max);
-            ErrorResponse::unavailable(message)
-                .with_header(header::RETRY_AFTER, gate.gauge.retry_after_leaving_seconds(1, 1).into())
-                .into_response()
-        }
+    match gate.enter() {
+        Ok(_place) => next.run(request).await,
+        Err(refused) => refused.into_response(),
     }
 }
 

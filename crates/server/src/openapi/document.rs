@@ -41,7 +41,8 @@ pub fn document() -> Value {
         "info": {
             "title": "Timberyard",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Logs in and out, as the clients of Loki, OTLP and five other systems know it.",
+            "description": "Logs in and out, as the clients of Loki, OTLP and five other systems know it. \
+                The gRPC methods on the same port (OTLP, and timberyard.v1.PushService) are not in this document.",
         },
         "security": [{}, { "key": [] }, { "bearer": [] }],
         "paths": paths,

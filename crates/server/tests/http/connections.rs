@@ -24,6 +24,7 @@ use crate::harness::{NOW, TestServer};
 pub(crate) struct Served {
     pub(crate) address: std::net::SocketAddr,
     pub(crate) state: SharedState,
+    pub(crate) server: TestServer,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -37,9 +38,9 @@ impl Served {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (stop, stopped) = oneshot::channel();
-        let state = server.state;
+        let state = Arc::clone(&server.state);
         let task = tokio::spawn(serve(listener, Arc::clone(&state), async { drop(stopped.await) }));
-        Self { address, state, stop: Some(stop), task }
+        Self { address, state, server, stop: Some(stop), task }
     }
 
     async fn connect(&self) -> TcpStream {

@@ -34,6 +34,7 @@ where
 
     async fn with(served: &Served, change: impl FnOnce(&mut Builder<TokioExecutor>)) -> Self {
         let stream = TcpStream::connect(served.address).await.expect("connects");
+        stream.set_nodelay(true).expect("a setting");
         let mut builder = Builder::new(TokioExecutor::new());
         change(&mut builder);
         let (requests, connection) = builder.handshake(TokioIo::new(stream)).await.expect("a handshake");

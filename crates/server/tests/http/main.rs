@@ -5,6 +5,7 @@ mod connections;
 mod deletions;
 mod five_ways_in;
 mod five_ways_out;
+mod grpc;
 mod harness;
 mod http2;
 mod http2_frames;

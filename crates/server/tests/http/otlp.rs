@@ -26,7 +26,7 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The same in protobuf, with one record.
-fn request_in_protobuf(line: &str, seconds: i64) -> Vec<u8> {
+pub(crate) fn request_in_protobuf(line: &str, seconds: i64) -> Vec<u8> {
     let nanos = NOW.as_nanos() + seconds * 1_000_000_000;
     let time = [&[1 << 3 | 1], &nanos.to_le_bytes()[..]].concat();
     let record = [time, vec![2 << 3, 9], field(5, &field(1, line.as_bytes()))].concat();
