@@ -6,8 +6,10 @@
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, RAW};
 use super::hex_search::PackedHex;
 use super::integer;
+use super::numbers::Numbers;
 use super::raw_values::RawValues;
 use super::slot::Slot;
+use super::spelling::{PADDING, append_hex_digits, append_number, hex_pair};
 use super::strings::{Budget, Strings};
 use super::table::Table;
 use super::template_list::TemplateList;
@@ -19,10 +21,10 @@ pub(crate) enum Column {
     /// All values are this one.
     Constant(Vec<u8>),
     /// Decimal numbers, with this many digits each, or 0 for no leading zeros.
-    Digits { fixed: usize, numbers: Vec<u64> },
+    Digits { fixed: usize, numbers: Numbers },
     /// Hex digits packed two a byte.
     Hex(Hex),
-    /// Which of these each value is.
+    /// Which of these each value is; they are padded.
     Dictionary { known: Strings, ids: Vec<u32> },
     /// Templates of digit runs.
     Nested(Table<'static>),
@@ -80,7 +82,7 @@ impl Column {
                 if fixed > DIGITS_MAX {
                     return Err(Malformed("a number has too many digits"));
                 }
-                Ok(Self::Digits { fixed, numbers: integer::decode(values(reader, apart), count)? })
+                Ok(Self::Digits { fixed, numbers: integer::decode_small(values(reader, apart), count)? })
             }
             HEX => {
                 let shape = reader.bytes()?.to_vec();
@@ -92,6 +94,7 @@ impl Column {
                 for _ in 0..size {
                     known.push(reader.bytes()?);
                 }
+                known.bytes.extend_from_slice(&PADDING);
                 let reader = values(reader, apart);
                 let ids = integer::decode_places(reader, count, size, "a value is not in its dictionary")?;
                 Ok(Self::Dictionary { known, ids })
@@ -123,12 +126,12 @@ impl Column {
             Self::Constant(value) => out.extend_from_slice(value),
             Self::Digits { fixed, numbers } => {
                 let number = numbers.get(index).ok_or(NO_SUCH_VALUE)?;
-                out.extend_from_slice(spell_number(*number, *fixed, &mut [0; 20]));
+                append_number(number, *fixed, out);
             }
             Self::Hex(hex) => hex.append(index, out)?,
             Self::Dictionary { known, ids } => {
                 let id = ids.get(index).ok_or(NO_SUCH_VALUE)?;
-                out.extend_from_slice(known.get(*id as usize));
+                known.append(*id as usize, out);
             }
             Self::Nested(table) => table.append(index, out)?,
             Self::Raw(values) => {
@@ -136,7 +139,7 @@ impl Column {
                 if index >= values.len() {
                     return Err(NO_SUCH_VALUE);
                 }
-                out.extend_from_slice(values.get(index));
+                values.append(index, out);
             }
         }
         Ok(())
@@ -221,13 +224,13 @@ impl Hex {
         let packed = self.packed.get(index * width..(index + 1) * width).ok_or(NO_SUCH_VALUE)?;
         let start = out.len();
         if self.is_all_digits() {
-            out.extend(packed.iter().flat_map(|byte| HEX_PAIRS[*byte as usize]));
+            append_hex_digits(packed, out);
             return Ok(());
         }
         out.extend_from_slice(&self.shape);
         let value = &mut out[start..];
         for (pair, byte) in self.places.chunks_exact(2).zip(packed) {
-            let digits = HEX_PAIRS[*byte as usize];
+            let digits = hex_pair(*byte);
             value[pair[0] as usize] = digits[0];
             value[pair[1] as usize] = digits[1];
         }
@@ -246,40 +249,9 @@ pub(super) fn packed_width(shape: &[u8]) -> Result<usize, Malformed> {
 
 /// Appends a value of this shape with these digits.
 pub(super) fn append_hex(shape: &[u8], packed: &[u8], out: &mut Vec<u8>) {
-    let mut digits = packed.iter().flat_map(|byte| HEX_PAIRS[*byte as usize]);
+    let mut digits = packed.iter().flat_map(|byte| hex_pair(*byte));
     out.extend(shape.iter().map(|place| match *place {
         0 => digits.next().unwrap_or(b'0'),
         literal => literal,
     }));
-}
-
-/// The two digits of each byte.
-const HEX_PAIRS: [[u8; 2]; 256] = {
-    let text = b"0123456789abcdef";
-    let mut pairs = [[0; 2]; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        pairs[byte] = [text[byte >> 4], text[byte & 15]];
-        byte += 1;
-    }
-    pairs
-};
-
-/// A number as its column writes it.
-#[inline]
-pub(super) fn spell_number(mut number: u64, fixed: usize, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = 20;
-    while at > 0 {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    while 20 - at < fixed {
-        at -= 1;
-        digits[at] = b'0';
-    }
-    &digits[at..]
 }

@@ -4,39 +4,40 @@ use std::ops::RangeInclusive;
 
 use memchr::memmem::Finder;
 
-use super::column::spell_number;
 use super::hex::NIBBLE;
 use super::hex_search::PackedHex;
 use super::matches::Matches;
 use super::needle::{Piece, Test};
+use super::numbers::Numbers;
+use super::spelling::{NUMBER_ROOM, spell_number};
 
 /// The most digits of which every number fits 64 bits.
 const DIGITS_MAX: usize = 19;
 
 /// Which of these numbers pass, written with so many digits, or with `fixed` 0 without leading zeros.
-pub(super) fn test_numbers(fixed: usize, numbers: &[u64], test: Test<'_>) -> Matches {
-    let Some(most) = numbers.iter().max() else { return Matches::None };
+pub(super) fn test_numbers(fixed: usize, numbers: &Numbers, test: Test<'_>) -> Matches {
+    let Some(most) = numbers.most() else { return Matches::None };
     let piece = test.piece();
     let Some(digits) = Digits::of(piece.bytes()) else {
         // Nothing is looked for, or more digits than there are.
         let is_everywhere = piece.len() == 0 && !matches!(test, Test::Equals(_));
         return if is_everywhere { Matches::All } else { Matches::None };
     };
-    let passes = |test: &dyn Fn(u64) -> bool| Matches::from_rows(numbers.iter().map(|n| test(*n)).collect());
+    let passes = |test: &dyn Fn(u64) -> bool| Matches::from_rows(numbers.map(test));
     match test {
-        Test::Equals(_) if spell_number(digits.value, fixed, &mut [0; 20]) == piece.bytes() => {
+        Test::Equals(_) if spell_number(digits.value, fixed, &mut { NUMBER_ROOM }) == piece.bytes() => {
             passes(&|number| number == digits.value)
         }
         Test::Equals(_) => Matches::None,
         Test::Prefix(_) => {
             let ranges = digits.ranges_of_prefix(fixed);
-            if ranges.iter().all(|range| range.start() > most) {
+            if ranges.iter().all(|range| *range.start() > most) {
                 return Matches::None;
             }
             passes(&|number| ranges.iter().any(|range| range.contains(&number)))
         }
         // A number without leading zeros needs to be as long as what is looked for.
-        _ if fixed == 0 && *most < digits.least => Matches::None,
+        _ if fixed == 0 && most < digits.least => Matches::None,
         _ if fixed > 0 && fixed < digits.len => Matches::None,
         Test::Suffix(_) => passes(&|number| digits.end(number, fixed)),
         Test::Contains(_) => passes(&|number| digits.are_in(number, fixed)),
@@ -166,9 +167,9 @@ mod tests {
             for test in
                 [Test::Contains(&needle), Test::Prefix(piece), Test::Suffix(piece), Test::Equals(piece)]
             {
-                let found = test_numbers(fixed, &numbers, test);
+                let found = test_numbers(fixed, &Numbers::Long(numbers.clone()), test);
                 for (row, number) in numbers.iter().enumerate() {
-                    let written = spell_number(*number, fixed, &mut [0; 20]).to_vec();
+                    let written = spell_number(*number, fixed, &mut { NUMBER_ROOM }).to_vec();
                     let expected = test.passes(&written);
                     assert_eq!(found.has(row), expected, "{text} {}", String::from_utf8_lossy(&written));
                 }

@@ -112,28 +112,14 @@ impl<'t, 'g> Filled<'t, 'g> {
         budget: &mut Budget,
         out: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
-        self.append_with(out, |slot, out| slot.append(rank, self.rows, budget, out))
+        self.template.append_with(self.slots, out, |slot, out| slot.append(rank, self.rows, budget, out))
     }
 
     /// The same where all columns are open.
     #[inline]
     pub(super) fn append_open(&self, rank: usize, out: &mut Vec<u8>) -> Result<(), Malformed> {
-        self.append_with(out, |slot, out| slot.opened().ok_or(NO_COLUMN)?.append(rank, out))
-    }
-
-    #[inline]
-    fn append_with(
-        &self,
-        out: &mut Vec<u8>,
-        mut value: impl FnMut(&Slot<'g>, &mut Vec<u8>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        let mut literals = self.template.literals();
-        out.extend_from_slice(literals.next().unwrap_or_default());
-        for (slot, literal) in self.slots.iter().zip(literals) {
-            value(slot, out)?;
-            out.extend_from_slice(literal);
-        }
-        Ok(())
+        self.template
+            .append_with(self.slots, out, |slot, out| slot.opened().ok_or(NO_COLUMN)?.append(rank, out))
     }
 
     fn spell_all(&self, budget: &mut Budget) -> Result<Strings, Malformed> {

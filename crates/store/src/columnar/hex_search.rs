@@ -153,8 +153,8 @@ mod tests {
                 let found = packed.test(test);
                 for (row, value) in values.iter().enumerate() {
                     let expected = test.passes(value.as_bytes());
-                    assert_eq!(found.has(row), expected, "{:?} in {value}", piece);
-                    assert!(may_pass(shape, test) || !expected, "{:?} in {value}", piece);
+                    assert_eq!(found.has(row), expected, "{piece:?} in {value}");
+                    assert!(may_pass(shape, test) || !expected, "{piece:?} in {value}");
                 }
             }
         }

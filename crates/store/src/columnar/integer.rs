@@ -4,6 +4,7 @@
 //! mode u8 (0 = to the least, 1 = zigzag to the value before)   base varint   width u8   width × count bytes, lowest plane first
 //! ```
 
+use super::numbers::Numbers;
 use crate::codec::{Malformed, Reader, put_varint};
 
 const TO_LEAST: u8 = 0;
@@ -91,6 +92,24 @@ pub(crate) fn decode(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, 
             *number = previous;
         }
     }
+    Ok(numbers)
+}
+
+/// Reads `count` numbers in few bytes each.
+pub(super) fn decode_small(reader: &mut Reader<'_>, count: usize) -> Result<Numbers, Malformed> {
+    let mut ahead = *reader;
+    let planes = Planes::read(&mut ahead, count)?;
+    // Hostile numbers that wrap around are as long as they are.
+    let fits = planes.base.checked_add(u64::from(u16::MAX)).is_some();
+    let numbers = match (planes.mode, planes.width) {
+        (TO_LEAST, 1) if fits => Numbers::Bytes(planes.base, planes.plane(0).to_vec()),
+        (TO_LEAST, 2) if fits => {
+            let pairs = planes.plane(0).iter().zip(planes.plane(1));
+            Numbers::Pairs(planes.base, pairs.map(|(low, high)| u16::from_le_bytes([*low, *high])).collect())
+        }
+        _ => return Ok(Numbers::Long(decode(reader, count)?)),
+    };
+    *reader = ahead;
     Ok(numbers)
 }
 
@@ -262,6 +281,17 @@ mod tests {
                 let refused = decode_places(&mut Reader::new(&bytes), numbers.len(), most, "too large");
                 assert!(refused.is_err() || numbers.is_empty());
             }
+            let small = decode_small(&mut Reader::new(&bytes), numbers.len()).expect("valid");
+            assert_eq!(
+                (small.map(|number| number), small.most()),
+                (numbers.clone(), numbers.iter().max().copied())
+            );
+            for (index, number) in numbers.iter().enumerate() {
+                assert_eq!(small.get(index), Some(*number));
+                let one = decode_one(&mut Reader::new(&bytes), numbers.len(), index);
+                assert_eq!(one, Ok(*number));
+            }
+            assert_eq!(small.get(numbers.len()), None);
             assert_eq!(decode(&mut reader, numbers.len()), Ok(numbers));
             assert!(reader.is_empty());
         }

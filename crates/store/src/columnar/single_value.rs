@@ -3,9 +3,10 @@
 //!
 //! Says what an opened column would; of damage it sees what is in its way.
 
-use super::column::{NO_SUCH_VALUE, append_hex, packed_width, spell_number, values};
+use super::column::{NO_SUCH_VALUE, append_hex, packed_width, values};
 use super::column_encoder::{CONSTANT, DEPTH_MAX, DICTIONARY, DIGITS, DIGITS_MAX, HEX, NESTED, RAW};
 use super::integer;
+use super::spelling::append_number;
 use super::template_list::TemplateList;
 use crate::codec::{Malformed, Reader};
 
@@ -37,7 +38,7 @@ pub(super) fn append_value<'r>(
                 return Err(Malformed("a number has too many digits"));
             }
             let number = integer::decode_one(values(reader, apart), count, index)?;
-            out.extend_from_slice(spell_number(number, fixed, &mut [0; 20]));
+            append_number(number, fixed, out);
         }
         HEX => {
             let shape = reader.bytes()?;

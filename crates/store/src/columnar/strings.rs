@@ -1,5 +1,6 @@
 //! Many byte strings in one buffer.
 
+use super::spelling::append_piece;
 use crate::codec::Malformed;
 
 /// Byte strings one after the other, with the place where each one ends.
@@ -27,9 +28,21 @@ impl<'s> StringsView<'s> {
         &self.bytes[start..self.ends[index] as usize]
     }
 
+    /// Appends a string to a text.
+    #[inline]
+    pub(super) fn append(self, index: usize, out: &mut Vec<u8>) {
+        append_string(self.bytes, self.ends, index, out);
+    }
+
     pub(super) fn iter(self) -> impl Iterator<Item = &'s [u8]> {
         (0..self.len()).map(move |index| self.get(index))
     }
+}
+
+#[inline]
+fn append_string(bytes: &[u8], ends: &[u32], index: usize, out: &mut Vec<u8>) {
+    let start = if index == 0 { 0 } else { ends[index - 1] as usize };
+    append_piece(out, bytes, start, ends[index] as usize - start);
 }
 
 /// A piece of a text: where it starts and how long it is.
@@ -67,13 +80,21 @@ impl Strings {
         self.ends.push(self.bytes.len() as u32);
     }
 
+    /// The strings without what may lie behind them.
     pub(super) fn view(&self) -> StringsView<'_> {
-        StringsView { bytes: &self.bytes, ends: &self.ends }
+        let len = self.ends.last().copied().unwrap_or_default() as usize;
+        StringsView { bytes: &self.bytes[..len], ends: &self.ends }
+    }
+
+    /// Appends a string to a text.
+    #[inline]
+    pub(super) fn append(&self, index: usize, out: &mut Vec<u8>) {
+        append_string(&self.bytes, &self.ends, index, out);
     }
 
     #[inline]
     pub(crate) fn get(&self, index: usize) -> &[u8] {
-        self.view().get(index)
+        StringsView { bytes: &self.bytes, ends: &self.ends }.get(index)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {

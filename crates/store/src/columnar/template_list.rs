@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::needle::Needle;
+use super::spelling::{PADDING, append_piece};
 use super::tokenize::SLOTS_MAX;
 use crate::codec::{Malformed, Reader};
 
@@ -30,7 +31,9 @@ struct Place {
 /// The literals of a template.
 #[derive(Clone, Copy)]
 pub(super) struct TemplateText<'t> {
+    /// Its literals, and what lies behind them.
     bytes: &'t [u8],
+    len: usize,
     lens: &'t [u32],
 }
 
@@ -69,7 +72,8 @@ impl<'g> TemplateList<'g> {
 
     /// The same with bytes of its own.
     pub(super) fn into_owned(self) -> TemplateList<'static> {
-        TemplateList { bytes: Cow::Owned(self.bytes.into_owned()), places: self.places, lens: self.lens }
+        let bytes = [&*self.bytes, &PADDING].concat();
+        TemplateList { bytes: Cow::Owned(bytes), places: self.places, lens: self.lens }
     }
 
     /// How many there are.
@@ -100,8 +104,8 @@ impl<'g> TemplateList<'g> {
         let first_literal = first_slot + number;
         let slots = place.slots as usize;
         let lens = self.lens.get(first_literal..=first_literal + slots)?;
-        let bytes = self.bytes.get(place.start as usize..)?.get(..place.len as usize)?;
-        Some((TemplateText { bytes, lens }, place.rows as usize, first_slot..first_slot + slots))
+        let (bytes, len) = (self.bytes.get(place.start as usize..)?, place.len as usize);
+        Some((TemplateText { bytes, len, lens }, place.rows as usize, first_slot..first_slot + slots))
     }
 
     /// Whether a literal could have the needle, looked for in all at once; never wrong when it says no.
@@ -113,12 +117,31 @@ impl<'g> TemplateList<'g> {
 impl<'t> TemplateText<'t> {
     /// All literals, one behind the other.
     pub(super) fn bytes(self) -> &'t [u8] {
-        self.bytes
+        &self.bytes[..self.len]
     }
 
     /// Slots between them.
     pub(super) fn slots(self) -> usize {
         self.lens.len() - 1
+    }
+
+    /// Appends all literals, and before each but the first what `value` does for the next of these slots.
+    #[inline]
+    pub(super) fn append_with<S, E>(
+        self,
+        slots: &[S],
+        out: &mut Vec<u8>,
+        mut value: impl FnMut(&S, &mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some((first, lens)) = self.lens.split_first() else { return Ok(()) };
+        let mut start = *first as usize;
+        append_piece(out, self.bytes, 0, start);
+        for (slot, len) in slots.iter().zip(lens) {
+            value(slot, out)?;
+            append_piece(out, self.bytes, start, *len as usize);
+            start += *len as usize;
+        }
+        Ok(())
     }
 
     /// The literals in order.
