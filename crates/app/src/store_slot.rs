@@ -66,6 +66,7 @@ impl StoreSlot {
         let reason = error.to_string();
         match error {
             StoreError::Duplicate { key, row } => SinkError::Duplicate { key: key.clone(), row: *row },
+            StoreError::AlreadyStored(stored) => SinkError::AlreadyStored((**stored).clone()),
             StoreError::Full { .. } => SinkError::Full(reason),
             StoreError::TooLarge { .. } => SinkError::TooLarge(reason),
             StoreError::Overloaded { queued_bytes, limit_bytes } => {

@@ -1,5 +1,6 @@
 //! `LogBatch`: what one request brought, checked and immutable, on its way to every sink.
 
+use crate::origin::OriginRange;
 use crate::rows::Rows;
 use crate::tenant::TenantId;
 use crate::time::Timestamp;
@@ -18,6 +19,9 @@ pub struct LogBatch {
     /// Keys that must not exist yet in this tenant, each with the number of its row.
     /// Empty for everything but events with an `event_id`.
     pub unique_keys: Vec<UniqueKey>,
+    /// What the rows were read from, where the sender says so: nothing of it is stored twice. At most
+    /// [`BATCH_ORIGINS_MAX`](crate::origin::BATCH_ORIGINS_MAX).
+    pub origins: Vec<OriginRange>,
 }
 
 impl LogBatch {
@@ -29,6 +33,7 @@ impl LogBatch {
             equal_entries: self.equal_entries,
             rows: Rows::default(),
             unique_keys: self.unique_keys.clone(),
+            origins: self.origins.clone(),
         }
     }
 }

@@ -164,6 +164,7 @@ impl BatchBuilder {
             equal_entries: self.equal_entries,
             rows: self.rows.finish(),
             unique_keys: self.unique_keys,
+            origins: Vec::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod level;
 pub mod limits;
 pub mod literal_search;
 pub mod matcher;
+pub mod origin;
 pub mod pattern;
 pub mod prehashed;
 pub mod required_literals;

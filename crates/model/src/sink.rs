@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::ingest_record::IngestRecord;
+use crate::origin::AlreadyStored;
 
 /// What a write comes to.
 pub type SinkFuture<'a> = Pin<Box<dyn Future<Output = Result<(), SinkError>> + Send + 'a>>;
@@ -28,6 +29,9 @@ pub enum SinkError {
         /// The number of the row that has it.
         row: u32,
     },
+    /// Something of what the batch was read from is stored already; nothing of the batch was written.
+    #[error(transparent)]
+    AlreadyStored(AlreadyStored),
     /// No room on the disk: free some, or wait for retention.
     #[error("storage is full: {0}")]
     Full(String),

@@ -136,7 +136,7 @@ async fn write_until_settled(
         let record = IngestRecord { batch: Arc::clone(batch), received: None };
         match sink.write(record).await {
             Ok(()) => return Ok(()),
-            Err(error @ SinkError::Duplicate { .. }) => return Err(error),
+            Err(error @ (SinkError::Duplicate { .. } | SinkError::AlreadyStored(_))) => return Err(error),
             Err(error) if queue.is_closed() => return Err(error),
             Err(_) => counters.retries.add(1),
         }

@@ -18,6 +18,7 @@ use timberyard_model::scan::ScanError;
 use timberyard_model::sink::SinkError;
 use timberyard_wire::DecodeError;
 use timberyard_wire::loki_query_params::ParameterError;
+use timberyard_wire::origin_header;
 use timberyard_wire::rpc_status::{self, Code};
 
 use crate::content_type::ContentType;
@@ -234,6 +235,15 @@ impl From<SinkError> for ErrorResponse {
         let message = error.to_string();
         match error {
             SinkError::Duplicate { .. } => Self::new(StatusCode::CONFLICT, "duplicate_event", message),
+            SinkError::AlreadyStored(stored) => {
+                let ends = HeaderValue::try_from(origin_header::write_ends(&stored.ends));
+                let error = Self::new(StatusCode::CONFLICT, "already_stored", message);
+                // Names of origins are plain text, so that there always is such a header.
+                match ends {
+                    Ok(ends) => error.with_header(HeaderName::from_static(origin_header::STORED), ends),
+                    Err(_) => error,
+                }
+            }
             SinkError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage_full", message),
             SinkError::Overloaded { retry_after_seconds, .. } => {
                 Self::overloaded(message, retry_after_seconds)

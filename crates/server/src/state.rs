@@ -259,6 +259,16 @@ impl ServerState {
         surface: Surface,
         record: impl Into<IngestRecord>,
     ) -> Result<Receipt, ErrorResponse> {
+        self.submit_for_outcome(identity, surface, record).await?.map_err(ErrorResponse::from)
+    }
+
+    /// The same, for a caller who answers in its own way when the batch is not taken.
+    pub async fn submit_for_outcome(
+        &self,
+        identity: &Identity,
+        surface: Surface,
+        record: impl Into<IngestRecord>,
+    ) -> Result<Result<Receipt, SinkError>, ErrorResponse> {
         let record = record.into();
         self.check_write(identity, &record.batch)?;
         let (tenant, now) = (&record.batch.tenant, self.elapsed());
@@ -276,12 +286,13 @@ impl ServerState {
         let stored = self.intake.submit_from(origin, record).await;
         let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
         self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);
-        stored.map_err(|error| {
-            // A duplicate is the sender's doing, not the store's.
-            if !matches!(error, SinkError::Duplicate { .. }) {
-                self.metrics.count_store_error();
-            }
-            ErrorResponse::from(error)
-        })
+        // What is there already is the sender's doing, not the store's.
+        if stored
+            .as_ref()
+            .is_err_and(|error| !matches!(error, SinkError::Duplicate { .. } | SinkError::AlreadyStored(_)))
+        {
+            self.metrics.count_store_error();
+        }
+        Ok(stored)
     }
 }

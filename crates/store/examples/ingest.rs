@@ -106,6 +106,7 @@ fn batch(number: usize, lines: &[Vec<u8>]) -> Arc<LogBatch> {
         equal_entries: EqualEntries::Keep,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     })
 }
 

@@ -108,6 +108,7 @@ fn batch(round: usize, tenant: &TenantId) -> Result<LogBatch, Box<dyn Error>> {
         equal_entries: EqualEntries::Keep,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     })
 }
 

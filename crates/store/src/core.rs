@@ -19,6 +19,7 @@ use crate::head::{CutChoice, Heads, Part};
 use crate::maintenance::Maintained;
 use crate::manifest::Manifest;
 use crate::options::StoreOptions;
+use crate::origin_table::OriginTable;
 use crate::paths::Paths;
 use crate::retention::Cutoffs;
 use crate::scan::ReadPool;
@@ -57,6 +58,8 @@ pub(crate) struct State {
     pub(crate) segments: Arc<SegmentSet>,
     /// The sequence of the last batch in the heads.
     pub(crate) applied: u64,
+    /// How far origins are stored.
+    pub(crate) origins: Arc<OriginTable>,
     pub(crate) cutoffs: Cutoffs,
     /// What hides rows.
     pub(crate) deletions: Arc<Pending>,
@@ -70,6 +73,9 @@ pub(crate) struct State {
 impl State {
     /// Puts the parts of the next batch into the heads.
     pub(crate) fn insert(&mut self, batch: &LogBatch, sequence: u64, parts: Vec<Part>) {
+        if !batch.origins.is_empty() {
+            Arc::make_mut(&mut self.origins).note(batch);
+        }
         self.heads.insert(batch, sequence, parts);
         self.applied = sequence;
     }
@@ -93,6 +99,7 @@ impl Core {
             segments: Arc::new(segments),
             applied: manifest.covered,
             deletions: Arc::new(Pending::of(&manifest.deletions)),
+            origins: Arc::clone(&manifest.origins),
             ..State::default()
         };
         Self {

@@ -182,6 +182,12 @@ impl Core {
         let covered = next.covered;
         next.families.retain(|_, sequence| *sequence > covered);
         next.next_segment_id = self.next_segment_id();
+        {
+            // All that is in the heads by now, and so at least what is covered; all of it is durable.
+            let mut state = self.state();
+            state.origins.forget_silent();
+            next.origins = Arc::clone(&state.origins);
+        }
         for FinishedSegment { summary, .. } in &written {
             next.segments.insert(summary.id, summary.clone());
         }

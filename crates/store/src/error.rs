@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use timberyard_model::origin::AlreadyStored;
+
 /// Why the store did not do what it was asked. Cheap to clone: one failed sync answers a whole group.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
@@ -25,6 +27,9 @@ pub enum StoreError {
         /// The number of the row in the batch that has it.
         row: u32,
     },
+    /// Something of what the batch was read from is stored already; nothing of the batch was written.
+    #[error(transparent)]
+    AlreadyStored(Box<AlreadyStored>),
     /// Too much is waiting to be written; nothing of the batch was. Try again soon.
     #[error("{queued_bytes} bytes wait to be written, limit is {limit_bytes}")]
     Overloaded {

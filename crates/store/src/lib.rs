@@ -29,6 +29,7 @@ mod interpreters;
 mod maintenance;
 mod manifest;
 pub mod options;
+mod origin_table;
 mod paths;
 mod recovery;
 pub mod retention;

@@ -13,11 +13,14 @@ use crate::codec::{Malformed, Reader, checksum, put_bytes, put_u32, put_u64, put
 use crate::deletion::{Conditions, Tombstone, read_tombstone, write_tombstone};
 use crate::disk::{Disk, read_all};
 use crate::error::StoreError;
+use crate::origin_table::OriginTable;
 use crate::paths::Paths;
 use crate::segment::{SegmentSummary, Sequences};
 
 const MAGIC: &[u8; 8] = b"TMBRMAN\n";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+/// Did not know of origins.
+const VERSION_WITHOUT_ORIGINS: u32 = 4;
 /// Did not know which segments were compared with each other.
 const VERSION_WITHOUT_COMPARED: u32 = 3;
 /// Its deletions had no conditions.
@@ -41,6 +44,8 @@ pub(crate) struct Manifest {
     pub(crate) segments: BTreeMap<u64, SegmentSummary>,
     /// In the order in which they were requested.
     pub(crate) deletions: Vec<Arc<Tombstone>>,
+    /// How far origins are stored, at least in what is covered.
+    pub(crate) origins: Arc<OriginTable>,
 }
 
 /// Why a manifest was not replaced.
@@ -113,6 +118,7 @@ impl Manifest {
         let mut tenants: Vec<&TenantId> = Vec::new();
         let named = self.families.keys().map(|(tenant, _)| tenant);
         let named = named.chain(self.deletions.iter().map(|tombstone| &tombstone.tenant));
+        let named = named.chain(self.origins.tenants());
         for tenant in named.chain(self.segments.values().map(|segment| &segment.tenant)) {
             numbers.entry(tenant).or_insert_with(|| {
                 tenants.push(tenant);
@@ -155,6 +161,7 @@ impl Manifest {
             put_varint(&mut body, number(&tombstone.tenant));
             write_tombstone(&mut body, tombstone);
         }
+        self.origins.write(&mut body, number);
         let mut out = Vec::with_capacity(32 + body.len());
         out.extend_from_slice(MAGIC);
         put_u32(&mut out, VERSION);
@@ -223,6 +230,9 @@ impl Manifest {
             let tenant = tenant(reader.varint()?)?;
             manifest.deletions.push(Arc::new(read_tombstone(&mut reader, tenant, conditions)?));
         }
+        if version > VERSION_WITHOUT_ORIGINS {
+            manifest.origins = Arc::new(OriginTable::read(&mut reader, tenant)?);
+        }
         reader.end()?;
         Ok(manifest)
     }
@@ -290,6 +300,7 @@ mod tests {
                 Arc::new(crate::deletion::example(7, "d")),
                 Arc::new(crate::deletion::example(8, "a")),
             ],
+            origins: Arc::new(crate::origin_table::example("e")),
         }
     }
 

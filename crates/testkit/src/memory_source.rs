@@ -6,7 +6,7 @@
 //! [`LogSource`] promises fails here first.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{PoisonError, RwLock};
 
 use timberyard_model::batch::{EqualEntries, LogBatch};
@@ -15,6 +15,7 @@ use timberyard_model::counting::{CountedCell, CountedRows, Cuts};
 use timberyard_model::ingest_record::IngestRecord;
 use timberyard_model::labels::Labels;
 use timberyard_model::matcher::accepts_all;
+use timberyard_model::origin::{AlreadyStored, OriginName};
 use timberyard_model::rows::{Rows, RowsBuilder};
 use timberyard_model::scan::{
     BlockStream, CountVisitor, Direction, LogSource, RowBlock, ScanError, ScanEstimate, ScanRequest,
@@ -35,6 +36,7 @@ pub struct MemorySource {
 struct Contents {
     entries: Vec<Entry>,
     unique_keys: HashSet<(TenantId, Box<str>)>,
+    origin_ends: HashMap<(TenantId, OriginName), u64>,
 }
 
 /// One stored row, owned.
@@ -85,9 +87,14 @@ impl MemorySource {
         self.contents.write().unwrap_or_else(PoisonError::into_inner).push(entry);
     }
 
-    /// Adds all rows of a batch, or none when one of its unique keys is taken.
+    /// Adds all rows of a batch, or none when one of its unique keys is taken or something of its origins is stored.
     pub fn push_batch(&self, batch: &LogBatch) -> Result<(), SinkError> {
         let mut contents = self.contents.write().unwrap_or_else(PoisonError::into_inner);
+        let of_tenant = |name: &OriginName| (batch.tenant.clone(), name.clone());
+        let end = |name: &OriginName| contents.origin_ends.get(&of_tenant(name)).copied();
+        if let Some(stored) = AlreadyStored::of(&batch.origins, end) {
+            return Err(SinkError::AlreadyStored(stored));
+        }
         let mut fresh = HashSet::new();
         for unique in &batch.unique_keys {
             let key = (batch.tenant.clone(), unique.key.clone());
@@ -96,6 +103,8 @@ impl MemorySource {
             }
         }
         contents.unique_keys.extend(fresh);
+        let ends = batch.origins.iter().map(|range| (of_tenant(&range.name), range.to));
+        contents.origin_ends.extend(ends);
         for row in batch.rows.iter() {
             contents.push(Entry {
                 tenant: batch.tenant.clone(),

@@ -45,6 +45,7 @@ impl StoredSource {
             equal_entries: EqualEntries::Keep,
             rows: rows.finish(),
             unique_keys: Vec::new(),
+            origins: Vec::new(),
         };
         let (sender, receiver) = mpsc::channel();
         store.append(Arc::new(batch), Vec::new(), move |outcome| {

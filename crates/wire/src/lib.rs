@@ -40,6 +40,8 @@ pub mod loki_query_stats;
 pub mod loki_tail;
 pub mod metadata_name;
 pub mod ndjson;
+pub mod origin_header;
+pub mod origin_record;
 mod otlp;
 pub mod otlp_answer;
 pub mod otlp_json;

@@ -2,9 +2,12 @@
 //!
 //! JSON when the content type says so, else Snappy and protobuf, which is what Loki takes a body for
 //! that says nothing. Entries that break a limit are refused with 400 while their neighbours are stored.
+//!
+//! A push may say what it was read from ([`super::origins`]); then it is stored once, however often it comes.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use timberyard_model::{IngestRecord, Surface};
 use timberyard_wire::compression::Compression;
 use timberyard_wire::context::Rejections;
@@ -12,6 +15,7 @@ use timberyard_wire::error::DecodeError;
 use timberyard_wire::{DecodeContext, loki_push_json, loki_push_proto};
 
 use super::decode::decode;
+use super::origins::Origins;
 use crate::auth::Identity;
 use crate::body::WireBody;
 use crate::client_address::ClientAddress;
@@ -27,8 +31,10 @@ pub async fn post(
     State(state): State<SharedState>,
     identity: Identity,
     client: ClientAddress,
+    headers: HeaderMap,
     body: WireBody,
-) -> Result<StatusCode, ErrorResponse> {
+) -> Result<Response, ErrorResponse> {
+    let origins = Origins::of(&headers)?;
     let decoder: Decode = match body.content_type {
         ContentType::Json => decode_json,
         ContentType::Protobuf | ContentType::Absent => decode_proto,
@@ -43,12 +49,8 @@ pub async fn post(
         _ => body.inflated().await?,
     };
     let (record, rejected) = decode(&state, &identity, client, body, decoder).await?;
-    state.submit(&identity, Surface::Loki, record).await?;
-    if rejected.is_empty() {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(ErrorResponse::bad_request("entries_rejected", rejected.grouped()))
-    }
+    let submitted = state.submit_for_outcome(&identity, Surface::Loki, origins.put_into(record)).await?;
+    origins.answer(submitted, &rejected)
 }
 
 fn decode_json(body: &[u8], context: &DecodeContext<'_>) -> Taken {

@@ -12,6 +12,7 @@ pub mod logpulse;
 pub mod logstream;
 pub mod loki_push;
 pub mod ndjson;
+mod origins;
 pub mod otlp;
 pub mod splunk_hec;
 pub mod v1_logs;

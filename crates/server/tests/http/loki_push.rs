@@ -151,3 +151,43 @@ async fn bodies_beyond_the_memory_for_them_are_told_to_come_back() {
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert_eq!(server.state.body_budget.held_bytes(), 0);
 }
+
+#[tokio::test]
+async fn a_push_that_says_what_it_was_read_from_is_stored_once() {
+    let server = TestServer::new();
+    let from = |origin: &'static str| [("content-type", "application/json"), ("x-timberyard-origin", origin)];
+    let first = push(&server, &from("host-1/a=0-10, host-1/b=5-6"), one_line("same")).await;
+    assert_eq!((first.status.as_u16(), first.header("x-timberyard-duplicate")), (204, ""));
+    assert_eq!(first.header("x-timberyard-stored"), "host-1/a=10, host-1/b=6");
+    let again = push(&server, &from("host-1/b=5-6"), one_line("same")).await;
+    assert_eq!((again.status.as_u16(), again.header("x-timberyard-duplicate")), (204, "true"));
+    let part = push(&server, &from("host-1/a=4-12,host-1/c=0-1"), one_line("same")).await;
+    assert_eq!((part.status.as_u16(), part.header("x-timberyard-stored")), (409, "host-1/a=10"));
+    assert_eq!(part.text(), "host-1/a is stored already up to byte 10\n");
+    // What comes next is stored, though it is an equal entry; so is what comes after a gap, and in protobuf.
+    let next = push(&server, &from("host-1/a=10-12"), one_line("same")).await;
+    assert_eq!(next.status, 204);
+    let body = snappy(&one_line_in_protobuf("same"));
+    let gap = push(&server, &[("x-timberyard-origin", "host-1/a=20-21")], body).await;
+    assert_eq!(gap.status, 204);
+    assert_eq!(lines(&server), ["same"; 3]);
+    for bad in ["host-1/a", "host-1/a=3-3", "a b=0-1"] {
+        let answer = push(&server, &from(bad), one_line("same")).await;
+        assert_eq!(answer.status, 400, "{bad}");
+        assert!(answer.text().starts_with("x-timberyard-origin: "), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_push_with_refused_entries_says_that_the_rest_is_stored() {
+    let server = TestServer::new();
+    let now = NOW.as_nanos();
+    let values = json!([[now.to_string(), "good"], [(now + 601_000_000_000).to_string(), "late"]]);
+    let body = json!({ "streams": [{ "stream": { "app": "api" }, "values": values }] }).to_string();
+    let headers = [("content-type", "application/json"), ("x-timberyard-origin", "host-1/a=0-9")];
+    let answer = push(&server, &headers, body.clone()).await;
+    assert_eq!((answer.status.as_u16(), answer.header("x-timberyard-stored")), (400, "host-1/a=9"));
+    let again = push(&server, &headers, body).await;
+    assert_eq!((again.status.as_u16(), again.header("x-timberyard-duplicate")), (204, "true"));
+    assert_eq!(lines(&server), ["good"]);
+}

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::origins::GroupOrigins;
 use super::queue::QueuedBatch;
-use super::unique_keys::{GroupKeys, KeyVerdict};
+use super::unique_keys::GroupKeys;
+use super::verdict::Verdict;
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::head::{Part, split};
@@ -52,14 +54,23 @@ impl LogThread {
     }
 
     fn write(&mut self, group: Vec<QueuedBatch>) {
+        let mut origins = GroupOrigins::default();
         let mut keys = GroupKeys::default();
         let mut accepted = Vec::with_capacity(group.len());
         let mut refused = Vec::new();
         for queued in group {
-            match keys.judge(&self.core, &queued.batch) {
-                KeyVerdict::New => accepted.push(queued),
-                KeyVerdict::Exists(error) => self.refuse(queued, error),
-                KeyVerdict::ExistsIfWritten(error) => refused.push((queued, error)),
+            // Keys are judged last: those of a batch that is new count for the rest of the group.
+            let verdict = match origins.judge(&self.core, &queued.batch) {
+                Verdict::New => keys.judge(&self.core, &queued.batch),
+                known => known,
+            };
+            match verdict {
+                Verdict::New => {
+                    origins.add(&queued.batch);
+                    accepted.push(queued);
+                }
+                Verdict::Exists(error) => self.refuse(queued, error),
+                Verdict::ExistsIfWritten(error) => refused.push((queued, error)),
             }
         }
         if accepted.is_empty() {

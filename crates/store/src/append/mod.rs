@@ -2,8 +2,10 @@
 //! and then visible.
 
 mod log_thread;
+mod origins;
 mod queue;
 mod unique_keys;
+mod verdict;
 
 pub(crate) use log_thread::LogThread;
 pub(crate) use queue::{Queue, QueuedBatch};

@@ -9,19 +9,10 @@ use std::sync::Arc;
 use timberyard_model::batch::UniqueKey;
 use timberyard_model::{LogBatch, TenantId};
 
+use super::verdict::Verdict;
 use crate::core::Core;
 use crate::error::StoreError;
 use crate::segment::{Segment, key_hash};
-
-/// What is known about a batch's keys.
-pub(super) enum KeyVerdict {
-    /// None exists.
-    New,
-    /// A row that is stored has one.
-    Exists(StoreError),
-    /// An earlier batch of the group has one: it exists if that one is written.
-    ExistsIfWritten(StoreError),
-}
 
 /// The keys of one group.
 #[derive(Default)]
@@ -31,28 +22,28 @@ pub(super) struct GroupKeys {
 
 impl GroupKeys {
     /// Judges a batch; the keys of a batch that is new count from then on.
-    pub(super) fn judge(&mut self, core: &Core, batch: &LogBatch) -> KeyVerdict {
+    pub(super) fn judge(&mut self, core: &Core, batch: &LogBatch) -> Verdict {
         if batch.unique_keys.is_empty() {
-            return KeyVerdict::New;
+            return Verdict::New;
         }
         let mut own = HashSet::new();
         let mut in_group = None;
         for key in &batch.unique_keys {
             if !own.insert(&*key.key) {
-                return KeyVerdict::Exists(duplicate(key));
+                return Verdict::Exists(duplicate(key));
             }
             if self.keys.contains(&(batch.tenant.clone(), key.key.clone())) {
                 in_group.get_or_insert_with(|| duplicate(key));
             }
         }
         if let Some(key) = stored(core, batch) {
-            return KeyVerdict::Exists(duplicate(key));
+            return Verdict::Exists(duplicate(key));
         }
         if let Some(error) = in_group {
-            return KeyVerdict::ExistsIfWritten(error);
+            return Verdict::ExistsIfWritten(error);
         }
         self.keys.extend(batch.unique_keys.iter().map(|key| (batch.tenant.clone(), key.key.clone())));
-        KeyVerdict::New
+        Verdict::New
     }
 }
 

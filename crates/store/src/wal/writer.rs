@@ -52,9 +52,15 @@ impl LogFiles {
         self.lock().sealed.iter().map(|file| file.bytes).sum()
     }
 
-    /// Takes in the files that were there when the store was opened.
+    /// Takes in the files that were there when the store was opened, in their order.
     pub(crate) fn adopt(&self, files: impl IntoIterator<Item = SealedFile>) {
-        self.lock().sealed.extend(files);
+        let mut end_sequence = 0;
+        self.lock().sealed.extend(files.into_iter().map(|file| {
+            // One that holds nothing, since a crash came before its first sync, ends where the one before it does: else
+            // cutting up to its end would cut nothing, and never make room.
+            end_sequence = end_sequence.max(file.end_sequence);
+            SealedFile { end_sequence, ..file }
+        }));
     }
 
     /// Bytes of all files.

@@ -29,6 +29,7 @@ pub(crate) fn batch_of(rows: &[(&str, i64, &str)], equal_entries: EqualEntries) 
         equal_entries,
         rows: builder.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     }
 }
 

@@ -84,6 +84,7 @@ fn batch(users: &[&str]) -> Arc<LogBatch> {
         equal_entries: EqualEntries::Merge,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     })
 }
 

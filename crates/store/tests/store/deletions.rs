@@ -29,6 +29,7 @@ fn batch(app: &str, lines: &[&str]) -> Arc<LogBatch> {
         equal_entries: EqualEntries::Merge,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     })
 }
 

@@ -4,7 +4,7 @@
 //! in version 2, with deletions, `formats-3` segments in version 2, with counts of minutes, `formats-4` segments in
 //! version 3, with outlines of columns, `formats-5` segments in version 4, with gates, `formats-6` a manifest in
 //! version 3, with a condition of a deletion, `formats-7` one in version 4, which tells which segments were compared with
-//! each other. A new version of a format gets a fixture of its own
+//! each other, `formats-8` one in version 5, which knows how far an origin is stored. A new version of a format gets a fixture of its own
 //! (`TIMBERYARD_WRITE_FIXTURE=1 cargo test -p timberyard-store fixture`); an old fixture is never written again.
 
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use timberyard_model::batch::{EqualEntries, UniqueKey};
 use timberyard_model::counting::Cuts;
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
+use timberyard_model::origin::{OriginName, OriginRange};
 use timberyard_model::pattern::Pattern;
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{Columns, LogSource, ScanRequest, ScanStatistics};
@@ -54,6 +55,7 @@ fn batches() -> Vec<LogBatch> {
             equal_entries,
             rows: rows.finish(),
             unique_keys: vec![UniqueKey { row: 7, key: format!("event-{number}").into() }],
+            origins: Vec::new(),
         }
     };
     vec![
@@ -171,6 +173,7 @@ fn counted_batch() -> LogBatch {
         equal_entries: EqualEntries::Keep,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     }
 }
 
@@ -196,6 +199,7 @@ fn outlined_batch() -> LogBatch {
         equal_entries: EqualEntries::Keep,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     }
 }
 
@@ -219,6 +223,7 @@ pub(crate) fn gated_batch() -> LogBatch {
         equal_entries: EqualEntries::Keep,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     }
 }
 
@@ -314,6 +319,7 @@ fn overlapping_batches() -> [LogBatch; 2] {
             equal_entries: EqualEntries::Merge,
             rows: rows.finish(),
             unique_keys: Vec::new(),
+            origins: Vec::new(),
         }
     })
 }
@@ -401,6 +407,26 @@ fn the_fixture_with_a_condition_is_read() {
     let left = plain.rows(&TenantId::default(), |_| true);
     assert!((1..rows).contains(&left.len()));
     assert_eq!(everything(&store, &TenantId::default()), left);
+}
+
+#[test]
+fn the_fixture_with_an_origin_is_read() {
+    let stretch = |from, to| LogBatch {
+        origins: vec![OriginRange { name: OriginName::new("host-1/7").expect("valid"), from, to }],
+        ..batches().swap_remove(1)
+    };
+    if std::env::var_os("TIMBERYARD_WRITE_FIXTURE").is_some() && !fixture("formats-8").exists() {
+        let store = Store::open(&fixture("formats-8"), options(), decoder()).expect("opens");
+        append(&store, &Arc::new(stretch(0, 300))).expect("appended");
+        store.close().expect("closed");
+        drop(store);
+        std::fs::remove_file(fixture("formats-8").join("LOCK")).expect("removed");
+    }
+    let directory = undamaged_copy("formats-8");
+    let store = Store::open(directory.path(), options(), decoder()).expect("opens");
+    let refused = append(&store, &Arc::new(stretch(200, 400))).expect_err("stored in part");
+    assert_eq!(refused.to_string(), "host-1/7 is stored already up to byte 300");
+    assert_eq!(everything(&store, &TenantId::default()).len(), 40);
 }
 
 fn write_fixture() {

@@ -429,6 +429,6 @@ impl BatchSource {
         }
         self.now += (random.next() % 60_000_000_000) as i64;
         let received_at = Timestamp::from_nanos(self.now);
-        LogBatch { tenant, received_at, equal_entries, rows: rows.finish(), unique_keys }
+        LogBatch { tenant, received_at, equal_entries, rows: rows.finish(), unique_keys, origins: Vec::new() }
     }
 }

@@ -11,6 +11,7 @@ mod durability;
 mod equal_rows;
 mod fixtures;
 mod harness;
+mod origins;
 mod random_operations;
 mod record;
 mod retention;

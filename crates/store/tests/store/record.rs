@@ -1,6 +1,7 @@
 //! What these tests put into the log: batches in a plain encoding.
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
+use timberyard_model::origin::{OriginName, OriginRange};
 use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
@@ -29,6 +30,11 @@ pub(crate) fn encode(batch: &LogBatch) -> Vec<u8> {
     for key in &batch.unique_keys {
         put_number(&mut out, i64::from(key.row));
         put(&mut out, key.key.as_bytes());
+    }
+    for origin in &batch.origins {
+        put(&mut out, origin.name.as_str().as_bytes());
+        put_number(&mut out, origin.from as i64);
+        put_number(&mut out, origin.to as i64);
     }
     out
 }
@@ -62,7 +68,13 @@ pub(crate) fn decode(payload: &[u8]) -> Result<LogBatch, String> {
             let row = number(rest)? as u32;
             unique_keys.push(UniqueKey { row, key: text(rest)?.into() });
         }
-        Some(LogBatch { tenant, received_at, equal_entries, rows: rows.finish(), unique_keys })
+        let mut origins = Vec::new();
+        // Older fixtures end here.
+        while !rest.is_empty() {
+            let name = OriginName::new(&text(rest)?).ok()?;
+            origins.push(OriginRange { name, from: number(rest)? as u64, to: number(rest)? as u64 });
+        }
+        Some(LogBatch { tenant, received_at, equal_entries, rows: rows.finish(), unique_keys, origins })
     };
     read().ok_or_else(|| "payload ends early".to_owned())
 }

@@ -50,6 +50,7 @@ fn fill(store: &Store) {
             equal_entries: EqualEntries::Merge,
             rows: rows.finish(),
             unique_keys: Vec::new(),
+            origins: Vec::new(),
         };
         append(store, &Arc::new(batch)).expect("appended");
     }

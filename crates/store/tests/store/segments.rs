@@ -41,6 +41,7 @@ fn a_batch_of_very_many_days_is_cut_with_few_syncs() {
         equal_entries: EqualEntries::Merge,
         rows: rows.finish(),
         unique_keys: Vec::new(),
+        origins: Vec::new(),
     };
     append(&store, &Arc::new(batch)).expect("appended");
     let before = disk.changes();

@@ -90,7 +90,7 @@ pub fn decode(record: &[u8]) -> Result<LogBatch, DecodeError> {
     }
     let (rows, unique_keys) = columns::read(&body, received_at)?;
     let equal_entries = if flags & FLAG_MERGE == 0 { EqualEntries::Keep } else { EqualEntries::Merge };
-    Ok(LogBatch { tenant, received_at, equal_entries, rows, unique_keys })
+    Ok(LogBatch { tenant, received_at, equal_entries, rows, unique_keys, origins: Vec::new() })
 }
 
 /// The body as a zstd frame, if that is worth it.
