@@ -167,6 +167,7 @@ fn measure_format(format: &Format, streams: &[StreamLabels], lines: &[Line]) -> 
         limits: &limits,
         discover_service_name: true,
         detect_level: true,
+        label_attributes: timberyard_wire::LabelAttributes::loki(),
     };
     // The first round warms up and checks; the others are timed.
     let decoded = decode_all(format, &bodies, &context)?;
@@ -335,6 +336,7 @@ mod tests {
                 limits: &limits,
                 discover_service_name: true,
                 detect_level: true,
+                label_attributes: timberyard_wire::LabelAttributes::loki(),
             };
             assert_eq!(decode_all(format, &bodies, &context), Ok(lines.len()), "{}", format.name);
         }

@@ -15,6 +15,7 @@ use timberyard_server::reload::Reload;
 use timberyard_server::state::Parts;
 use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions, StreamRetention};
+use timberyard_wire::LabelAttributes;
 
 use crate::config::{SINKS, Settings, compile_processing, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
@@ -148,6 +149,10 @@ pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
         node_id: settings.node_id.as_str().into(),
         discover_service_name: settings.loki.discover_service_name,
         detect_level: settings.loki.detect_level,
+        label_attributes: match &*settings.otlp.label_attributes {
+            [] => LabelAttributes::loki().clone(),
+            names => LabelAttributes::new(names.iter().cloned()),
+        },
         limits: with_age(settings.limits.clone(), settings, &settings.retention),
         tenant_limits: tenant_limits(settings),
         load: settings.load.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use timberyard_model::{Limits, TenantId};
+use timberyard_wire::LabelAttributes;
 
 use crate::auth::AuthSettings;
 use crate::client_address::AddressBlock;
@@ -24,6 +25,8 @@ pub struct ServerSettings {
     pub discover_service_name: bool,
     /// Whether records get `detected_level` as structured metadata.
     pub detect_level: bool,
+    /// Which attributes of OTLP's resources become labels.
+    pub label_attributes: LabelAttributes,
     /// Whether a query may name several tenants (`X-Scope-OrgID: a|b`).
     pub multi_tenant_queries: bool,
     /// Bounds on requests, records, queries and rates at start; `ServerState::limits` has those in force.
@@ -85,6 +88,7 @@ impl Default for ServerSettings {
             node_id: "timberyard-0".into(),
             discover_service_name: true,
             detect_level: true,
+            label_attributes: LabelAttributes::loki().clone(),
             multi_tenant_queries: true,
             limits: Limits::default(),
             tenant_limits: BTreeMap::new(),

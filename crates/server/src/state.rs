@@ -194,6 +194,7 @@ impl ServerState {
             limits: &identity.limits,
             discover_service_name: self.settings.discover_service_name,
             detect_level: self.settings.detect_level,
+            label_attributes: &self.settings.label_attributes,
         }
     }
 

@@ -3,6 +3,8 @@
 use timberyard_model::batch::{EqualEntries, LogBatch};
 use timberyard_model::{BatchBuilder, Limits, TenantId, Timestamp};
 
+use crate::label_attributes::LabelAttributes;
+
 /// Everything about a request that does not stand in its body.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeContext<'a> {
@@ -20,6 +22,8 @@ pub struct DecodeContext<'a> {
     pub discover_service_name: bool,
     /// Whether records get `detected_level` as structured metadata.
     pub detect_level: bool,
+    /// Which attributes of OTLP's resources become labels.
+    pub label_attributes: &'a LabelAttributes,
 }
 
 impl DecodeContext<'_> {

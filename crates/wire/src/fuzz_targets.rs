@@ -75,6 +75,7 @@ fn with_context<R>(f: impl FnOnce(&DecodeContext<'_>) -> R) -> R {
         limits: &limits,
         discover_service_name: true,
         detect_level: true,
+        label_attributes: crate::LabelAttributes::loki(),
     })
 }
 

@@ -20,6 +20,7 @@ pub mod fuzz_targets;
 pub mod grpc_frame;
 pub mod json;
 pub mod json_text;
+pub mod label_attributes;
 pub mod label_text;
 pub mod level_detection;
 mod level_word;
@@ -70,3 +71,4 @@ mod test_context;
 
 pub use context::{DecodeContext, Decoded, Rejection, Rejections};
 pub use error::{DecodeError, FieldError};
+pub use label_attributes::LabelAttributes;

@@ -1,7 +1,7 @@
 //! What the protobuf and the JSON form of OTLP logs have in common: how resources, scopes and records become
-//! streams and entries, as in Loki with its default `otlp_config`.
+//! streams and entries, as in Loki.
 //!
-//! The resource attributes of [`LABEL_ATTRIBUTES`] are labels, and `service_name` is discovered when there is no
+//! The resource attributes of [`LabelAttributes`](crate::LabelAttributes) are labels, and `service_name` is discovered when there is no
 //! `service.name`. Everything else is structured metadata: of equal names the scope's counts before the
 //! resource's, and that before the record's own. Maps in attributes are flattened, with `_` between the keys;
 //! the body is the line. What a limit refuses is refused record by record, and what Loki refuses a request for
@@ -20,28 +20,6 @@ use crate::error::DecodeError;
 use crate::loki_push::{Metadata, Push};
 use crate::metadata_name;
 use crate::otlp_value::{Attribute, Value};
-
-/// The resource attributes that become labels: Loki's `default_resource_attributes_as_index_labels`.
-pub(crate) const LABEL_ATTRIBUTES: [&str; 18] = [
-    "service.name",
-    "service.namespace",
-    "service.instance.id",
-    "deployment.environment",
-    "deployment.environment.name",
-    "cloud.region",
-    "cloud.availability_zone",
-    "k8s.cluster.name",
-    "k8s.namespace.name",
-    "k8s.pod.name",
-    "k8s.container.name",
-    "container.name",
-    "k8s.replicaset.name",
-    "k8s.deployment.name",
-    "k8s.statefulset.name",
-    "k8s.daemonset.name",
-    "k8s.cronjob.name",
-    "k8s.job.name",
-];
 
 /// What a request is called whose attributes outgrow it.
 const EXPANDED_REQUEST: &str = "request, with the attributes of resource and scope at each record,";
@@ -105,7 +83,7 @@ impl<'c> Export<'c> {
         let limits = &self.context.limits.record;
         let (mut labels, mut metadata) = (Vec::new(), Vec::new());
         let (indexed, others): (Vec<_>, Vec<_>) =
-            attributes.into_iter().partition(|(key, _)| LABEL_ATTRIBUTES.contains(&&**key));
+            attributes.into_iter().partition(|(key, _)| self.context.label_attributes.accept(key));
         flatten(indexed, limits, &mut labels);
         flatten(others, limits, &mut metadata);
         let labels = labels

@@ -101,6 +101,7 @@ pub fn decode(record: &[u8]) -> Result<LogBatch, DecodeError> {
         limits: &limits,
         discover_service_name: flags & FLAG_DISCOVER_SERVICE_NAME != 0,
         detect_level: flags & FLAG_DETECT_LEVEL != 0,
+        label_attributes: crate::LabelAttributes::loki(),
     };
     match format {
         LOKI_PUSH_PROTO => Ok(loki_push_proto::decode(reader.rest(), &context)?.batch),
@@ -128,6 +129,7 @@ mod tests {
             limits: &limits,
             discover_service_name: true,
             detect_level: false,
+            label_attributes: crate::LabelAttributes::loki(),
         };
         let lines: [(i64, &[u8]); 3] = [(1, b"short"), (2, b"much too long for it"), (3, b"\xff")];
         let mut encoder = PushEncoder::new(&Labels::from_pairs([("app", "shop")]));

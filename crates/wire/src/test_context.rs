@@ -27,6 +27,7 @@ impl TestContext {
             limits: &self.limits,
             discover_service_name: true,
             detect_level: true,
+            label_attributes: crate::LabelAttributes::loki(),
         }
     }
 }

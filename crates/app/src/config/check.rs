@@ -138,6 +138,13 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
             ));
         }
     }
+    for name in &settings.otlp.label_attributes {
+        if name.is_empty() || name.strip_suffix('*').unwrap_or(name).contains('*') {
+            refuse(format!(
+                "`otlp.label_attributes`: `{name}` is no attribute, and no beginning of one with * behind it"
+            ));
+        }
+    }
     if let Err(error) = telemetry::check_filter(&settings.log.level) {
         refuse(format!("`log.level`: {error}"));
     }
@@ -170,6 +177,14 @@ mod tests {
     #[test]
     fn the_defaults_go_together() {
         assert_eq!(check(|_| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn attributes_that_become_labels_have_a_star_at_the_end_only() {
+        let with = |name: &str| check(|settings| settings.otlp.label_attributes = vec![name.to_owned()]);
+        assert!(with("k8s.*").is_empty() && with("host.name").is_empty());
+        assert!(with("k8s.*.name")[0].contains("`k8s.*.name` is no attribute"));
+        assert_eq!(with("").len(), 1);
     }
 
     #[test]

@@ -296,6 +296,11 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key!(loki.discover_service_name, Switch, "give pushed streams a service_name from their other labels"),
     key!(loki.detect_level, Switch, "add detected_level to entries"),
+    key!(
+        otlp.label_attributes,
+        Texts,
+        "attributes of OTLP's resources that become labels, instead of Loki's list; * at the end of one stands for what follows"
+    ),
     key!(limits.request.body_bytes_max, Usize(Bytes), "a request body as it comes over the wire"),
     key!(limits.request.inflated_bytes_max, Usize(Bytes), "the same body after decompression"),
     key!(limits.request.json_depth_max, Usize(Count), "how deep JSON may nest"),

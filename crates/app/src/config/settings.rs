@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) processing: Vec<RuleDescription>,
     /// What Loki's push adds to entries.
     pub(crate) loki: LokiSettings,
+    /// What becomes of OTLP.
+    pub(crate) otlp: OtlpSettings,
     /// Every bound on requests, records and queries.
     pub(crate) limits: Limits,
     /// Limits of single tenants as they were written: keys of `limits` and their values.
@@ -203,6 +205,13 @@ pub(crate) struct LokiSettings {
     pub(crate) detect_level: bool,
 }
 
+/// What becomes of OTLP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OtlpSettings {
+    /// The attributes of resources that become labels, Loki's when empty; `*` at the end of one stands for whatever follows.
+    pub(crate) label_attributes: Vec<String>,
+}
+
 /// The program's own log, on standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogSettings {
@@ -235,6 +244,7 @@ impl Default for Settings {
             ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },
             processing: Vec::new(),
             loki: LokiSettings { discover_service_name: true, detect_level: true },
+            otlp: OtlpSettings::default(),
             limits: Limits::default(),
             tenant_limits: BTreeMap::new(),
             load: LoadLimits::default(),

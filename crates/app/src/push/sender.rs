@@ -113,6 +113,7 @@ mod tests {
             limits: &limits,
             discover_service_name: false,
             detect_level: false,
+            label_attributes: timberyard_wire::LabelAttributes::loki(),
         };
         let batch = loki_push_proto::decode(body, &context).expect("a push").batch;
         let line = |row: timberyard_model::RowRef<'_>| String::from_utf8_lossy(row.line()).into_owned();

@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
+use timberyard_wire::LabelAttributes;
 
 use crate::harness::{Answer, NOW, TestServer};
 use crate::rules::with_keys;
@@ -118,4 +119,39 @@ async fn a_key_that_may_push_is_needed() {
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (401, PROTOBUF));
     }
     assert!(stored(&server).is_empty());
+}
+
+#[tokio::test]
+async fn logs_are_found_by_their_trace_and_span() {
+    let server = TestServer::new();
+    let mut body = request(&[("in the trace", 0), ("in another", 0)]);
+    let records = &mut body["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
+    records[0]["traceId"] = json!("5B8EFFF798038103D269B633813FC60C");
+    records[0]["spanId"] = json!("eee19b7ec3c1b174");
+    records[1]["traceId"] = json!("5b8efff798038103d269b633813fc60d");
+    assert_eq!(server.post("/v1/logs", body.to_string()).await.status, 200);
+    for condition in ["trace_id=`5b8efff798038103d269b633813fc60c`", "span_id=`eee19b7ec3c1b174`"] {
+        let query = format!("{{service_name=`shop`}} | {condition}");
+        let query: String = form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let (from, to) = (NOW.as_nanos() - 1_000_000_000, NOW.as_nanos() + 1_000_000_000);
+        let path = format!("/loki/api/v1/query_range?query={query}&start={from}&end={to}");
+        let answer = server.get(&path).await.text();
+        assert!(answer.contains("in the trace") && !answer.contains("in another"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn which_attributes_are_labels_is_a_setting() {
+    let server = TestServer::with(|settings| {
+        settings.label_attributes = LabelAttributes::new(["host.*".to_owned()]);
+    });
+    let mut body = request(&[("a", 0)]);
+    let attributes = &mut body["resourceLogs"][0]["resource"]["attributes"];
+    let attribute = |key: &str| json!({ "key": key, "value": { "stringValue": "x" } });
+    let more = ["host.name", "k8s.pod.name"].map(attribute);
+    attributes.as_array_mut().expect("a list").extend(more);
+    assert_eq!(server.post("/v1/logs", body.to_string()).await.status, 200);
+    let [row] = &*crate::harness::stored(&server) else { panic!("one row") };
+    assert!(row.starts_with(r#"{host_name="x", service_name="shop"} a "#), "{row}");
+    assert!(row.contains("k8s_pod_name=x"), "{row}");
 }
