@@ -8,6 +8,7 @@ pub mod batch;
 pub mod batch_builder;
 pub mod cancellation;
 pub mod counting;
+pub mod decimal;
 pub mod field_values;
 pub mod fields;
 mod go_expression;

