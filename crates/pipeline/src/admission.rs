@@ -1,14 +1,19 @@
 //! Decides whether a batch may come in now: a bound on the bytes that are on their way to the sinks.
 //!
 //! Overload is answered, not absorbed: what does not fit is refused at once with a time to come
-//! back, and a batch never waits here. Rates per key and tenant find their place beside this bound.
+//! back; only who came back when told may wait here, for a moment. Rates per key and tenant find their place beside this bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use timberyard_model::sink::SinkError;
+use tokio::time::Instant;
 
 use crate::drain::{DrainGauge, Entered};
+
+/// Who may wait for room looks again after this time.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// A bound on the bytes in flight between door and sinks.
 #[derive(Debug)]
@@ -40,28 +45,43 @@ impl Admission {
         Self { in_flight_bytes: Arc::default(), in_flight_bytes_max, gauge }
     }
 
-    /// Takes room for `bytes`, or says when to come back: when as much has been stored as is in the way, at the rate of
-    /// the last seconds.
-    pub fn admit(&self, bytes: usize) -> Result<Permit, SinkError> {
+    /// Takes room for `bytes`, after waiting for it no longer than `patience`, or says when to come back: when as much has been
+    /// stored as is in the way, at the rate of the last seconds.
+    ///
+    /// # Errors
+    /// [`SinkError::Overloaded`], which says how much is in the way.
+    pub async fn admit(&self, bytes: usize, patience: Duration) -> Result<Permit, SinkError> {
+        let asked_at = Instant::now();
+        loop {
+            match self.take(bytes) {
+                Ok(permit) => return Ok(permit),
+                Err(_) if asked_at.elapsed() < patience => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
+                Err(now) => return Err(self.refusal(bytes, now)),
+            }
+        }
+    }
+
+    /// Takes room, or gives the bytes that are in flight.
+    fn take(&self, bytes: usize) -> Result<Permit, usize> {
         let fits = |now: usize| now == 0 || now.saturating_add(bytes) <= self.in_flight_bytes_max;
-        self.in_flight_bytes
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
-                fits(now).then(|| now.saturating_add(bytes))
-            })
-            .map(|_| Permit {
-                in_flight_bytes: Arc::clone(&self.in_flight_bytes),
-                bytes,
-                entered: self.gauge.enter(bytes as u64),
-            })
-            .map_err(|now| SinkError::Overloaded {
-                reason: format!(
-                    "{now} bytes are waiting to be stored, {bytes} more would pass the limit of {}",
-                    self.in_flight_bytes_max
-                ),
-                retry_after_seconds: self
-                    .gauge
-                    .retry_after_seconds(bytes as u64, self.in_flight_bytes_max as u64),
-            })
+        self.in_flight_bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| {
+            fits(now).then(|| now.saturating_add(bytes))
+        })?;
+        Ok(Permit {
+            in_flight_bytes: Arc::clone(&self.in_flight_bytes),
+            bytes,
+            entered: self.gauge.enter(bytes as u64),
+        })
+    }
+
+    fn refusal(&self, bytes: usize, in_flight: usize) -> SinkError {
+        let limit = self.in_flight_bytes_max;
+        SinkError::Overloaded {
+            reason: format!(
+                "{in_flight} bytes are waiting to be stored, {bytes} more would pass the limit of {limit}"
+            ),
+            retry_after_seconds: self.gauge.retry_after_seconds(bytes as u64, limit as u64),
+        }
     }
 
     /// Bytes admitted and not yet durable.
@@ -79,19 +99,33 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicU64;
-    use std::time::Duration;
 
     use super::*;
 
     #[test]
     fn what_does_not_fit_is_refused_until_room_is_given_back() {
         let admission = Admission::new(100, DrainGauge::default());
-        let first = admission.admit(60).expect("fits");
-        assert!(matches!(admission.admit(41), Err(SinkError::Overloaded { .. })));
-        let second = admission.admit(40).expect("fits exactly");
+        let first = admission.take(60).expect("fits");
+        assert!(admission.take(41).is_err());
+        let second = admission.take(40).expect("fits exactly");
         drop((first, second));
         assert_eq!(admission.in_flight_bytes(), 0);
-        admission.admit(1000).expect("a large batch is taken when it is alone");
+        admission.take(1000).expect("a large batch is taken when it is alone");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_wait_gets_the_room_that_is_given_back_meanwhile() {
+        let admission = Admission::new(100, DrainGauge::default());
+        let first = admission.take(100).expect("fits");
+        let give_back = async {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            drop(first);
+        };
+        let (taken, ()) = tokio::join!(admission.admit(50, Duration::from_secs(3)), give_back);
+        let _taken = taken.expect("there is room after two seconds");
+        let refused = admission.admit(60, Duration::from_secs(3)).await;
+        assert!(matches!(refused, Err(SinkError::Overloaded { .. })), "its time is over");
+        assert!(admission.admit(60, Duration::ZERO).await.is_err());
     }
 
     #[test]
@@ -102,7 +136,7 @@ mod tests {
         let admission = Admission::new(1000, DrainGauge::with_clock(Arc::new(elapsed)));
         // A disk that takes a batch of 100 bytes every half second.
         let mut waiting: std::collections::VecDeque<Permit> =
-            (0..10).map(|_| admission.admit(100).expect("fits")).collect();
+            (0..10).map(|_| admission.take(100).expect("fits")).collect();
         let mut store_one = || {
             clock.fetch_add(500, Ordering::Relaxed);
             waiting.pop_front();
@@ -110,10 +144,11 @@ mod tests {
         let mut late = Vec::new();
         for _ in 0..6 {
             store_one();
-            late.push(admission.admit(100).expect("fits"));
+            late.push(admission.take(100).expect("fits"));
         }
-        let Err(SinkError::Overloaded { retry_after_seconds, .. }) = admission.admit(350) else {
-            panic!("there is no room");
+        let now = admission.take(350).expect_err("there is no room");
+        let SinkError::Overloaded { retry_after_seconds, .. } = admission.refusal(350, now) else {
+            panic!("it is full");
         };
         assert!(
             (2..=3).contains(&retry_after_seconds),
@@ -122,6 +157,6 @@ mod tests {
         for _ in 0..2 * retry_after_seconds {
             store_one();
         }
-        admission.admit(350).expect("the seconds are over");
+        admission.take(350).expect("the seconds are over");
     }
 }

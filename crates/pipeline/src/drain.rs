@@ -3,7 +3,7 @@
 //! Measured is what leaves per second of the time in which there was anything inside, the last seconds counting most:
 //! pauses say nothing about how fast things go. Whoever is refused is promised a moment, and the next one a moment at which
 //! there is room beside what was promised before. So those who come back when they were told find room, all of them, as
-//! long as the rate stays and nobody new comes; no room is kept for them. [`Drain`] is pure; [`DrainGauge`] is one with
+//! long as the rate stays and nobody new comes; no room is kept for them here. [`Drain`] is pure; [`DrainGauge`] is one with
 //! a clock, to be shared.
 
 use std::fmt;

@@ -3,6 +3,7 @@
 //! `Ok` from [`Intake::submit`] is a promise: every required sink has made the batch durable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use timberyard_model::limits::RecordLimits;
 use timberyard_model::sink::SinkError;
@@ -32,6 +33,8 @@ pub struct Origin {
     pub surface: Surface,
     /// The limits that hold for its rows, before and after processing.
     pub limits: RecordLimits,
+    /// How long it may wait for room before it is refused.
+    pub patience: Duration,
 }
 
 /// Processing, admission, broker and tail hub, in that order.
@@ -92,13 +95,15 @@ impl Intake {
     ) -> Result<Receipt, IntakeError> {
         let record = record.into();
         let receipt = Receipt::of(&record.batch);
+        let patience = origin.patience;
         let Some(processed) = self.process(origin, &record).await? else {
-            return self.submit(record).await;
+            self.store(record, &Routes::default(), receipt, patience).await?;
+            return Ok(receipt);
         };
         let Processed { batch, routes, rows_dropped } = processed;
         // The body as it came does not stand for the batch any more.
         let left = IngestRecord { batch: Arc::new(batch), received: None };
-        self.store(left, &routes, receipt).await?;
+        self.store(left, &routes, receipt, patience).await?;
         self.counters.rows_dropped.add(rows_dropped);
         Ok(receipt)
     }
@@ -107,7 +112,7 @@ impl Intake {
     pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, IntakeError> {
         let record = record.into();
         let receipt = Receipt::of(&record.batch);
-        self.store(record, &Routes::default(), receipt).await?;
+        self.store(record, &Routes::default(), receipt, Duration::ZERO).await?;
         Ok(receipt)
     }
 
@@ -130,7 +135,13 @@ impl Intake {
     }
 
     /// Hands every sink its part, and counts what came.
-    async fn store(&self, sent: IngestRecord, routes: &Routes, receipt: Receipt) -> Result<(), IntakeError> {
+    async fn store(
+        &self,
+        sent: IngestRecord,
+        routes: &Routes,
+        receipt: Receipt,
+        patience: Duration,
+    ) -> Result<(), IntakeError> {
         let mut record = sent.clone();
         if !sent.batch.rows.is_empty() {
             let demoted = self.demotion.as_ref().map_or(Ok(None), |demotion| demotion.apply(&sent.batch));
@@ -139,7 +150,7 @@ impl Intake {
                 Ok(None) => {}
                 Err(full) => return Err(SinkError::Unavailable(full.to_string())),
             }
-            if let Err(error) = self.write_required(&record, routes).await {
+            if let Err(error) = self.write_required(&record, routes, patience).await {
                 self.counters.rows_refused.add(receipt.rows);
                 return Err(error);
             }
@@ -158,8 +169,13 @@ impl Intake {
         Ok(())
     }
 
-    async fn write_required(&self, record: &IngestRecord, routes: &Routes) -> Result<(), IntakeError> {
-        let mut permit = self.admission.admit(record.held_bytes())?;
+    async fn write_required(
+        &self,
+        record: &IngestRecord,
+        routes: &Routes,
+        patience: Duration,
+    ) -> Result<(), IntakeError> {
+        let mut permit = self.admission.admit(record.held_bytes(), patience).await?;
         let part = |number: usize| {
             let batch = routes.part(&record.batch, FIRST_SINK_NUMBER + number)?;
             Some(IngestRecord { batch, ..record.clone() })

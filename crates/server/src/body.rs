@@ -57,6 +57,7 @@ impl FromRequest<SharedState> for WireBody {
         refuse_announced_size(announced, limits.body_bytes_max)?;
         let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
         let mut held = state.body_budget.share(&identity.tenant, announced);
+        held.wait_for_whole().await?;
         let reading = read(body, limits.body_bytes_max, &mut held);
         let bytes = tokio::time::timeout(Duration::from_secs(limits.timeout_seconds), reading)
             .await
@@ -175,7 +176,7 @@ async fn read(
             if bytes.len() + chunk.len() > limit {
                 return Err(too_large("body is longer", limit));
             }
-            held.grow(chunk.len())?;
+            held.hold(bytes.len() + chunk.len())?;
             bytes.extend_from_slice(&chunk);
         }
     }

@@ -142,6 +142,7 @@ pub fn router(state: SharedState) -> Router {
     let guarded = Router::new()
         .merge(
             push.route_layer(from_fn_with_state(state.clone(), limits::bound_seconds))
+                .route_layer(from_fn_with_state(state.clone(), limits::keep_promises))
                 .route_layer(from_fn(gate::require_push)),
         )
         .merge(read.route_layer(from_fn(gate::require_read)))

@@ -23,7 +23,7 @@ use crate::auth::{
 use crate::deletions::Deletions;
 use crate::error_response::ErrorResponse;
 use crate::ingest::event_numbers::EventNumbers;
-use crate::limits::{BodyBudget, QueryGate, RateGate, RequestGate, TenantLimits};
+use crate::limits::{BodyBudget, Promises, QueryGate, RateGate, RequestGate, TenantLimits};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::reload::Reload;
@@ -96,6 +96,8 @@ pub struct ServerState {
     pub limits: ArcSwap<TenantLimits>,
     /// Bounds the memory of request bodies.
     pub body_budget: BodyBudget,
+    /// Who was refused for want of room, and told to come back.
+    pub(crate) promises: Promises,
     /// Bounds the requests being answered.
     pub request_gate: RequestGate,
     /// The same for calls that push batch after batch, each of which goes on for long.
@@ -147,6 +149,7 @@ impl ServerState {
             tls: tls.map(ArcSwap::new),
             started: Instant::now(),
             body_budget: BodyBudget::new(load.body_bytes_max),
+            promises: Promises::default(),
             request_gate: RequestGate::new(load.requests_max),
             push_gate: RequestGate::new(load.requests_max),
             query_gate: QueryGate::new(load.queries_max, load.queries_waiting_max),
@@ -283,7 +286,7 @@ impl ServerState {
             }
         };
         self.rate_gate.count_bytes(tenant, &limits, record.batch.rows.bytes(), now);
-        let origin = Origin { surface, limits: limits.record.clone() };
+        let origin = Origin { surface, limits: limits.record.clone(), patience: crate::limits::patience() };
         let stored = self.intake.submit_from(origin, record).await;
         let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
         self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);

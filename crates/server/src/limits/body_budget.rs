@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use timberyard_model::TenantId;
 use timberyard_pipeline::{DrainGauge, Entered};
+use tokio::time::Instant;
 
+use super::promises::{LOOK_AGAIN_AFTER, patience};
 use crate::error_response::ErrorResponse;
 
 /// How many times what is free a tenant may hold.
@@ -28,6 +30,15 @@ pub struct BodyBudget {
 struct Held {
     bytes: usize,
     by_tenant: HashMap<TenantId, usize>,
+}
+
+/// Why a body cannot grow, with the bytes that all bodies hold, and those of its tenant.
+#[derive(Clone, Copy, Debug)]
+enum Full {
+    /// No more fits.
+    Budget { all: usize },
+    /// The rest is for other tenants.
+    Share { all: usize, own: usize },
 }
 
 /// Bytes taken from a [`BodyBudget`]; given back when dropped.
@@ -66,37 +77,47 @@ impl BodyBudget {
 }
 
 impl HeldBytes {
+    /// Takes as many bytes as the whole body will have, for somebody who may wait for room; others take bytes as they come.
+    pub(crate) async fn wait_for_whole(&mut self) -> Result<(), ErrorResponse> {
+        let (patience, asked_at) = (patience(), Instant::now());
+        if patience.is_zero() {
+            return Ok(());
+        }
+        let missing = self.announced_bytes.saturating_sub(self.bytes);
+        loop {
+            match self.take(missing) {
+                Ok(()) => return Ok(()),
+                Err(_) if asked_at.elapsed() < patience => tokio::time::sleep(LOOK_AGAIN_AFTER).await,
+                Err(full) => return Err(self.refusal(full, missing)),
+            }
+        }
+    }
+
+    /// Takes what is missing of so many bytes.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), ErrorResponse> {
+        match bytes.checked_sub(self.bytes) {
+            None | Some(0) => Ok(()),
+            Some(missing) => self.grow(missing),
+        }
+    }
+
     /// Takes `bytes` more, or answers that there is no room now.
     pub fn grow(&mut self, bytes: usize) -> Result<(), ErrorResponse> {
+        self.take(bytes).map_err(|full| self.refusal(full, bytes))
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Full> {
         let limit = self.budget.held_bytes_max;
         let mut held = self.budget.held();
         let own = held.by_tenant.get(&self.tenant).copied().unwrap_or(0);
         let (all_after, own_after) = (held.bytes.saturating_add(bytes), own.saturating_add(bytes));
         if all_after > limit {
-            let all = held.bytes;
-            drop(held);
-            let in_the_way = all_after.max(all - self.bytes + self.announced_bytes) - limit;
-            return Err(ErrorResponse::overloaded(
-                format!(
-                    "request bodies hold {all} bytes of memory, {bytes} more would pass the limit of {limit}"
-                ),
-                self.refused(in_the_way, bytes),
-            ));
+            return Err(Full::Budget { all: held.bytes });
         }
         // A tenant whose only body this is gets in while there is room at all.
         let is_first = own == self.bytes;
         if !is_first && own_after > SHARES.saturating_mul(limit - all_after) {
-            let (all, tenant) = (held.bytes, self.tenant.clone());
-            drop(held);
-            // What its own bodies give back counts for it and is free as well; they leave as all others do.
-            let over = own_after.max(own - self.bytes + self.announced_bytes) - SHARES * (limit - all_after);
-            let in_the_way = (over.div_ceil(1 + SHARES)).saturating_mul(all) / own.max(1);
-            return Err(ErrorResponse::overloaded(
-                format!(
-                    "request bodies of tenant `{tenant}` hold {own} of {limit} bytes of memory; the rest is for other tenants"
-                ),
-                self.refused(in_the_way, bytes),
-            ));
+            return Err(Full::Share { all: held.bytes, own });
         }
         held.bytes = all_after;
         held.by_tenant.insert(self.tenant.clone(), own_after);
@@ -104,6 +125,32 @@ impl HeldBytes {
         self.bytes += bytes;
         self.entered.grow(bytes as u64);
         Ok(())
+    }
+
+    /// The answer to a body that needs `bytes` more, with a moment at which they should be there.
+    fn refusal(&mut self, full: Full, bytes: usize) -> ErrorResponse {
+        let limit = self.budget.held_bytes_max;
+        let whole_beside = |others: usize| others.saturating_sub(self.bytes) + self.announced_bytes;
+        match full {
+            Full::Budget { all } => {
+                let in_the_way = (all + bytes).max(whole_beside(all)) - limit;
+                let message = format!(
+                    "request bodies hold {all} bytes of memory, {bytes} more would pass the limit of {limit}"
+                );
+                ErrorResponse::overloaded(message, self.refused(in_the_way, bytes))
+            }
+            Full::Share { all, own } => {
+                let share = SHARES * (limit - (all + bytes));
+                // What its own bodies give back counts for it and is free as well; they leave as all others do.
+                let over = (own + bytes).max(whole_beside(own)) - share;
+                let in_the_way = (over.div_ceil(1 + SHARES)).saturating_mul(all) / own.max(1);
+                let message = format!(
+                    "request bodies of tenant `{}` hold {own} of {limit} bytes of memory; the rest is for other tenants",
+                    self.tenant
+                );
+                ErrorResponse::overloaded(message, self.refused(in_the_way, bytes))
+            }
+        }
     }
 
     /// The seconds after which as many bytes of others have been given back as are in the way. What the refused body holds

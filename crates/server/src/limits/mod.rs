@@ -6,6 +6,7 @@
 mod body_budget;
 mod buckets;
 mod fair_places;
+mod promises;
 mod query_gate;
 mod rate_limits;
 mod request_gate;
@@ -13,6 +14,8 @@ mod tenant_limits;
 
 pub use body_budget::{BodyBudget, HeldBytes};
 pub use buckets::{Buckets, Rate, Standing};
+pub(crate) use promises::patience;
+pub use promises::{Promises, keep_promises};
 pub use query_gate::QueryGate;
 pub use rate_limits::{RateGate, bound_rates};
 pub(crate) use request_gate::RequestPlace;
