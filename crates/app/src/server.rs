@@ -16,11 +16,11 @@ use crate::config::{Configuration, Settings, Sources};
 use crate::data_directory;
 use crate::descriptors;
 use crate::failure::Failure;
+use crate::listeners::Listeners;
 use crate::maintenance::Maintenance;
 use crate::settings_source::{SettingsSource, reload_on, reload_signal};
 use crate::shutdown::ShutdownSignals;
 use crate::store_slot;
-use crate::syslog;
 use crate::telemetry;
 use crate::wiring::{Wiring, store_options};
 
@@ -89,9 +89,9 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     };
     let listener = TcpListener::bind(asked).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    let syslog = syslog::bind(settings).await?;
+    let listeners = Listeners::bind(settings).await?;
     let wiring = Wiring::new(settings, Some(source), tls)?;
-    timberyard_server::syslog::listen(syslog, &wiring.state);
+    listeners.listen(&wiring.state);
     tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));
     let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));
 

@@ -74,6 +74,9 @@ pub fn router(state: SharedState) -> Router {
         .route("/_data_stream/{name}", known(ingest::elasticsearch::setting))
         .route("/_alias/{name}", known(ingest::elasticsearch::setting));
 
+    // The same, for as long as it takes.
+    let upload = Router::new().route("/upload", post(ingest::journald::post));
+
     // Need a key that may read.
     let read = Router::new()
         .route("/loki/api/v1/query_range", asked(query::loki_query::range))
@@ -145,6 +148,7 @@ pub fn router(state: SharedState) -> Router {
                 .route_layer(from_fn_with_state(state.clone(), limits::keep_promises))
                 .route_layer(from_fn(gate::require_push)),
         )
+        .merge(upload.route_layer(from_fn(gate::require_push)))
         .merge(read.route_layer(from_fn(gate::require_read)))
         .merge(tail.route_layer(from_fn(gate::require_tail)))
         .merge(

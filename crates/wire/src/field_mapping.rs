@@ -183,6 +183,17 @@ pub(crate) struct MappedRecord<'a> {
 }
 
 impl MappedRecord<'_> {
+    /// Adds the record, under the time it was received where its own is out of bounds: for senders that would not hear of a
+    /// refusal.
+    pub(crate) fn push_at_any_time(
+        self,
+        context: &DecodeContext<'_>,
+        batch: &mut RecordBatch,
+    ) -> Result<(), String> {
+        let late = MappedRecord { timestamp: context.received_at, ..self.clone() };
+        self.push(context, batch).or_else(|_| late.push(context, batch))
+    }
+
     /// Adds the record, or says why it is refused.
     pub(crate) fn push(self, context: &DecodeContext<'_>, batch: &mut RecordBatch) -> Result<(), String> {
         let limit = context.limits.record.label_value_bytes_max;

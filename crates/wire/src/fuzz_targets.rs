@@ -11,14 +11,17 @@ use crate::compression::{Compression, inflate};
 use crate::context::{DecodeContext, Decoded};
 use crate::datadog::DatadogSource;
 use crate::field_mapping::FieldMapping;
+use crate::gelf_framing::{GelfPackets, GelfStream};
+use crate::journal_export::JournalUpload;
 use crate::json::{JsonKind, JsonReader};
 use crate::level_detection::LevelDetector;
 use crate::loki_query_params::{Parameters, parse_seconds_or_duration};
+use crate::msgpack::{MsgpackReader, ValueEnd};
 use crate::splunk_hec::EventSource;
 use crate::syslog_stream::SyslogStream;
 use crate::{
-    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, grpc_frame, json_text,
-    label_text, log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto,
+    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, fluent, gelf, grpc_frame,
+    json_text, label_text, log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto,
     metadata_name, ndjson, otlp_json, otlp_proto, received_record, splunk_hec, timberyard_push, v1_logs,
 };
 
@@ -26,7 +29,7 @@ use crate::{
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 25] = [
+pub const ALL: [(&str, Target); 28] = [
     ("alertmanager", fuzz_alertmanager),
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
@@ -34,7 +37,10 @@ pub const ALL: [(&str, Target); 25] = [
     ("datadog", fuzz_datadog),
     ("elasticsearch", fuzz_elasticsearch),
     ("firehose", fuzz_firehose),
+    ("fluent", fuzz_fluent),
+    ("gelf", fuzz_gelf),
     ("grpc_frame", fuzz_grpc_frame),
+    ("journal_export", fuzz_journal_export),
     ("json", fuzz_json),
     ("label_text", fuzz_label_text),
     ("level_detection", fuzz_level_detection),
@@ -199,6 +205,54 @@ pub fn fuzz_grpc_frame(data: &[u8]) {
     if timberyard_push::sequence(message).is_ok() {
         fuzz_loki_push_proto(message);
     }
+}
+
+/// Fluent's messages: where a value ends is where its reader stops.
+pub fn fuzz_fluent(data: &[u8]) {
+    with_context(|context| {
+        if let Ok(message) = fluent::decode(data, context) {
+            check_mapped(&message.events.batch, context);
+        }
+        let mut reader = MsgpackReader::new(data);
+        if reader.value(8).is_ok() {
+            let end = ValueEnd::default().find(data).expect("a value that was read");
+            assert_eq!(end, Some(reader.offset()));
+        }
+    });
+}
+
+/// GELF: a message, a packet, and a stream in pieces, which holds what the whole one holds.
+pub fn fuzz_gelf(data: &[u8]) {
+    with_context(|context| {
+        check_mapped(&gelf::decode([data], context).batch, context);
+        let mut packets = GelfPackets::default();
+        for packet in data.split(|byte| *byte == b'\n') {
+            if let Ok(Some(message)) = packets.take(packet, None, context.received_at) {
+                check_mapped(&gelf::decode([&*message], context).batch, context);
+            }
+        }
+        let whole = GelfStream::default().read(data).messages;
+        let mut stream = GelfStream::default();
+        let pieces: Vec<_> = data.chunks(3).flat_map(|piece| stream.read(piece).messages).collect();
+        assert_eq!(whole, pieces);
+    });
+}
+
+/// journald's export, whole and in pieces.
+pub fn fuzz_journal_export(data: &[u8]) {
+    with_context(|context| {
+        let rows = |piece: usize| {
+            let mut upload = JournalUpload::default();
+            let mut rows = Vec::new();
+            for piece in data.chunks(piece) {
+                let Ok(decoded) = upload.read(piece, context) else { return None };
+                check_mapped(&decoded.batch, context);
+                rows.extend(decoded.batch.rows.iter().map(|row| format!("{row:?}")));
+            }
+            Some(rows)
+        };
+        assert_eq!(rows(data.len().max(1)), rows(3));
+    });
 }
 
 /// The JSON reader: skipping and walking agree, with each other and with serde.

@@ -26,6 +26,20 @@ const FACILITIES: [&str; 24] = [
 /// Levels by severity: emergency, alert, critical, error, warning, notice, informational, debug.
 const LEVELS: [&str; 8] = ["fatal", "critical", "critical", "error", "warn", "info", "info", "debug"];
 
+/// The level that a severity stands for, written as a number from 0 to 7.
+pub(crate) fn level_of(severity: &[u8]) -> Option<&'static str> {
+    match severity {
+        [digit @ b'0'..=b'7'] => LEVELS.get(usize::from(digit - b'0')).copied(),
+        _ => None,
+    }
+}
+
+/// The name of a facility by its number.
+pub(crate) fn facility_of(number: &[u8]) -> Option<&'static str> {
+    let number: usize = std::str::from_utf8(number).ok()?.parse().ok()?;
+    FACILITIES.get(number).copied()
+}
+
 /// How far a time without a year may be ahead of now before it is taken for last year's.
 const AHEAD_NANOS_MAX: i64 = 86_400 * 1_000_000_000;
 
@@ -74,8 +88,7 @@ pub(crate) fn push(
     }
     let timestamp = message.timestamp.unwrap_or(context.received_at);
     let record = MappedRecord { labels, metadata, timestamp, line: message.text, service: None };
-    let late = MappedRecord { timestamp: context.received_at, ..record.clone() };
-    record.push(context, batch).or_else(|_| late.push(context, batch))
+    record.push_at_any_time(context, batch)
 }
 
 fn parse(message: &[u8], now: Timestamp) -> Message<'_> {

@@ -86,22 +86,33 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
             refuse(format!("`server.tls.{one}` is written without `server.tls.{other}`"));
         }
     }
-    let syslog = &settings.syslog;
-    for (name, address) in [("udp", &syslog.udp), ("tcp", &syslog.tcp), ("tls", &syslog.tls)] {
+    let (syslog, gelf, fluent) = (&settings.syslog, &settings.gelf, &settings.fluent);
+    for (name, address) in [
+        ("syslog.udp", &syslog.udp),
+        ("syslog.tcp", &syslog.tcp),
+        ("syslog.tls", &syslog.tls),
+        ("gelf.udp", &gelf.udp),
+        ("gelf.tcp", &gelf.tcp),
+        ("fluent.tcp", &fluent.tcp),
+    ] {
         if let Some(address) = address
             && address.parse::<SocketAddr>().is_err()
         {
-            refuse(format!("`syslog.{name}`: `{address}` is no address with a port, such as 127.0.0.1:5514"));
+            refuse(format!("`{name}`: `{address}` is no address with a port, such as 127.0.0.1:5514"));
         }
     }
     if syslog.tls.is_some() && tls.files().is_none() {
         refuse("`syslog.tls` is written without `server.tls.cert_file` and `server.tls.key_file`".to_owned());
     }
-    if let Err(error) = TenantId::new(&syslog.tenant) {
-        refuse(format!("`syslog.tenant`: {error}"));
-    }
-    if let Err(error) = TenantId::new(&auth.audit_tenant) {
-        refuse(format!("`auth.audit_tenant`: {error}"));
+    for (name, tenant) in [
+        ("syslog.tenant", &syslog.tenant),
+        ("gelf.tenant", &gelf.tenant),
+        ("fluent.tenant", &fluent.tenant),
+        ("auth.audit_tenant", &auth.audit_tenant),
+    ] {
+        if let Err(error) = TenantId::new(tenant) {
+            refuse(format!("`{name}`: {error}"));
+        }
     }
     auth.oidc.refusals().into_iter().for_each(&mut refuse);
     let request = &settings.limits.request;

@@ -131,6 +131,16 @@ pub(crate) const KEYS: &[Key] = &[
     key!(syslog.tcp, OptionalText, "address and port to take streams of syslog on"),
     key!(syslog.tls, OptionalText, "the same with TLS, which needs server.tls.cert_file"),
     key!(syslog.tenant, Text, "the tenant whose logs they are"),
+    key!(gelf.udp, OptionalText, "address and port to take packets of GELF on, such as 0.0.0.0:12201"),
+    key!(gelf.tcp, OptionalText, "address and port to take streams of GELF on"),
+    key!(gelf.tenant, Text, "the tenant of what comes in as GELF"),
+    key!(
+        fluent.tcp,
+        OptionalText,
+        "address and port to take Fluent's forward protocol on, such as 0.0.0.0:24224"
+    ),
+    key!(secret fluent.shared_key, OptionalText, "what senders of it must know; nothing when not written"),
+    key!(fluent.tenant, Text, "the tenant of what comes in so"),
     key!(
         auth.enabled,
         OptionalSwitch,

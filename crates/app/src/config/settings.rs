@@ -32,6 +32,10 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsSettings,
     /// Where syslog comes in.
     pub(crate) syslog: SyslogSettings,
+    /// Where GELF comes in.
+    pub(crate) gelf: GelfSettings,
+    /// Where Fluent's forward protocol comes in.
+    pub(crate) fluent: FluentSettings,
     /// Who may do what.
     pub(crate) auth: AuthSettings,
     /// Which web pages may read answers.
@@ -91,6 +95,40 @@ pub(crate) struct SyslogSettings {
     pub(crate) tls: Option<String>,
     /// The tenant that they belong to.
     pub(crate) tenant: String,
+}
+
+/// Listeners for GELF; none by default. Addresses have a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct GelfSettings {
+    /// For packets.
+    pub(crate) udp: Option<String>,
+    /// For streams.
+    pub(crate) tcp: Option<String>,
+    /// The tenant that they belong to.
+    pub(crate) tenant: String,
+}
+
+impl Default for GelfSettings {
+    fn default() -> Self {
+        Self { udp: None, tcp: None, tenant: TenantId::default().to_string() }
+    }
+}
+
+/// The listener for Fluent's forward protocol; none by default. Its address has a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FluentSettings {
+    /// For streams.
+    pub(crate) tcp: Option<String>,
+    /// What senders must know.
+    pub(crate) shared_key: Option<String>,
+    /// The tenant that they belong to.
+    pub(crate) tenant: String,
+}
+
+impl Default for FluentSettings {
+    fn default() -> Self {
+        Self { tcp: None, shared_key: None, tenant: TenantId::default().to_string() }
+    }
 }
 
 impl Default for SyslogSettings {
@@ -236,6 +274,8 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             tls: TlsSettings::default(),
             syslog: SyslogSettings::default(),
+            gelf: GelfSettings::default(),
+            fluent: FluentSettings::default(),
             auth: AuthSettings::default(),
             cors: CorsSettings::default(),
             store: StoreOptions { read_threads: cores().saturating_sub(1), ..StoreOptions::default() },

@@ -8,6 +8,7 @@ pub mod elasticsearch;
 pub mod event_numbers;
 mod field_parameters;
 pub mod firehose;
+pub mod journald;
 pub mod logpulse;
 pub mod logstream;
 pub mod loki_push;

@@ -155,6 +155,9 @@ fn request_body(endpoint: &Endpoint, is_form: bool) -> Option<Value> {
             let lines = json!({ "schema": { "type": "string" } });
             json!({ "application/x-ndjson": lines, "text/plain": lines })
         }
+        Body::JournalExport => {
+            json!({ "application/vnd.fdo.journal": { "schema": { "type": "string", "format": "binary" } } })
+        }
         Body::AnyText => json!({ "text/plain": { "schema": { "type": "string" } } }),
         Body::V1Logs => {
             json!({ "application/json": schema("Entries"), "application/x-protobuf": protobuf() })

@@ -1,7 +1,7 @@
 //! The table of endpoints as they are documented: one row a path and kind of question.
 
 use Access::{Administer, Delete, Open, Operate, Push, Read, Tail};
-use Body::{AnyText, Form, Json, LokiPush, NdJson, Nothing, Otlp, V1Logs};
+use Body::{AnyText, Form, JournalExport, Json, LokiPush, NdJson, Nothing, Otlp, V1Logs};
 use Media::{Html, JsonText, Lines, NoBody, Text, Upgrade, Yaml};
 
 /// What a key must be allowed to.
@@ -40,6 +40,8 @@ pub enum Body {
     V1Logs,
     /// Lines of JSON.
     NdJson,
+    /// journald's export.
+    JournalExport,
     /// Text of any kind.
     AnyText,
 }
@@ -170,6 +172,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
         .of("VictoriaLogs")
         .with("_msg_field _time_field _stream_fields")
         .taking(NdJson),
+    at(POST, "/upload", Push, (202, Text), "Stores the entries of a journal while they come")
+        .of("systemd-journal-upload")
+        .taking(JournalExport),
     hec("/services/collector", "Stores events", ""),
     hec("/services/collector/event", "Stores events", ""),
     hec("/services/collector/event/1.0", "Stores events", ""),
