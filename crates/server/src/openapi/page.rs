@@ -59,6 +59,7 @@ pub(super) fn page() -> String {
                 Body::NdJson => "; body of lines of JSON",
                 Body::AnyText => "; body of text",
                 Body::Otlp | Body::V1Logs => "; body of JSON or protobuf",
+                Body::JournalExport => "; body in the export format of journals",
             };
             let _ = writeln!(
                 out,
