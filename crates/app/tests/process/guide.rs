@@ -74,14 +74,16 @@ fn every_example_on_sending_works_as_printed() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("syslog");
     std::fs::write(&file, "one line\nand another\n").expect("written");
-    let syslog = free_address();
-    let server = server_with(&[("TIMBERYARD_SYSLOG_TCP", &syslog)]);
+    let (syslog, gelf) = (free_address(), free_address());
+    let server = server_with(&[("TIMBERYARD_SYSLOG_TCP", &syslog), ("TIMBERYARD_GELF_UDP", &gelf)]);
+    let (_, gelf_port) = gelf.split_once(':').expect("an address with a port");
     for (heading, example) in examples {
         // What is not there on every machine, and the server's own address.
         let script = example
             .replace("/var/log/syslog", &file.display().to_string())
             .replace("make 2>&1", "ls")
             .replace("127.0.0.1:8080", server.address())
+            .replace("12201", gelf_port)
             .replace("127.0.0.1 --port 5514", &syslog.replace(':', " --port "))
             .replace("curl ", "curl --silent --show-error --fail-with-body ")
             .replace("timberyard ", &format!("{} ", binary()));
