@@ -28,7 +28,7 @@ const FIRST_SINK_NUMBER: usize = 1;
 
 /// Where a batch came from, and what its rows may be.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct WayIn {
     /// The way in.
     pub surface: Surface,
     /// The limits that hold for its rows, before and after processing.
@@ -90,13 +90,13 @@ impl Intake {
     /// When the caller stops waiting (its client is gone), the batch is still either stored whole or not at all.
     pub async fn submit_from(
         &self,
-        origin: Origin,
+        way_in: WayIn,
         record: impl Into<IngestRecord>,
     ) -> Result<Receipt, IntakeError> {
         let record = record.into();
         let receipt = Receipt::of(&record.batch);
-        let patience = origin.patience;
-        let Some(processed) = self.process(origin, &record).await? else {
+        let patience = way_in.patience;
+        let Some(processed) = self.process(way_in, &record).await? else {
             self.store(record, &Routes::default(), receipt, patience).await?;
             return Ok(receipt);
         };
@@ -117,14 +117,14 @@ impl Intake {
     }
 
     /// What the steps in force make of the batch; `None` when it stays as it is.
-    async fn process(&self, origin: Origin, record: &IngestRecord) -> Result<Option<Processed>, IntakeError> {
+    async fn process(&self, way_in: WayIn, record: &IngestRecord) -> Result<Option<Processed>, IntakeError> {
         let rules = self.processing.rules();
         if rules.is_empty() {
             return Ok(None);
         }
         let batch = Arc::clone(&record.batch);
         let bytes = batch.rows.bytes();
-        let apply = move || rules.apply(&batch, Some(origin.surface), &origin.limits);
+        let apply = move || rules.apply(&batch, Some(way_in.surface), &way_in.limits);
         let processed = match bytes {
             0..=INLINE_BYTES_MAX => apply(),
             _ => tokio::task::spawn_blocking(apply)

@@ -18,7 +18,7 @@ pub mod tail_hub;
 pub use broker::Broker;
 pub use demoted_labels_source::DemotedLabelsSource;
 pub use drain::{DrainGauge, Entered};
-pub use intake::{Intake, IntakeError, Origin, Receipt};
+pub use intake::{Intake, IntakeError, Receipt, WayIn};
 pub use process::label_demotion::LabelDemotion;
 pub use processing::Processing;
 pub use tail_hub::{TailEvent, TailHub, TailSubscription};

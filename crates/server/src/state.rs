@@ -10,7 +10,7 @@ use timberyard_model::scan::LogSource;
 use timberyard_model::sink::SinkError;
 use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{IngestRecord, LogBatch, Surface, Timestamp};
-use timberyard_pipeline::{Intake, Origin, Receipt, TailHub};
+use timberyard_pipeline::{Intake, Receipt, TailHub, WayIn};
 use timberyard_wire::{DecodeContext, Decoded};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -286,8 +286,8 @@ impl ServerState {
             }
         };
         self.rate_gate.count_bytes(tenant, &limits, record.batch.rows.bytes(), now);
-        let origin = Origin { surface, limits: limits.record.clone(), patience: crate::limits::patience() };
-        let stored = self.intake.submit_from(origin, record).await;
+        let way_in = WayIn { surface, limits: limits.record.clone(), patience: crate::limits::patience() };
+        let stored = self.intake.submit_from(way_in, record).await;
         let second = self.now().as_nanos().div_euclid(NANOS_PER_SECOND);
         self.metrics.count_batch(stored.as_ref().ok().map(|receipt| receipt.rows), second);
         // What is there already is the sender's doing, not the store's.

@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn long_fields_are_cut() {
-        let export = b"MESSAGE=0123456789\nMESSAGE_ID=x\n\nMESSAGE\n\x0a\0\0\0\0\0\0\00123456789\nA=b\n\n";
+        let export = b"MESSAGE=0123456789\nMESSAGE_ID=x\n\nMESSAGE\n\x0a\0\0\0\0\0\0\x000123456789\nA=b\n\n";
         for piece in 1..export.len() {
             let rows = rows(export, piece, 4).expect("an export");
             assert!(rows[1].contains(" 0123 a=b "), "{rows:?}");
