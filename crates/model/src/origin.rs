@@ -53,6 +53,51 @@ pub struct OriginRange {
     pub to: u64,
 }
 
+/// A stretch that cannot stand beside the others of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OriginRangeError {
+    /// Its name is none.
+    #[error(transparent)]
+    Name(#[from] OriginNameError),
+    /// It ends where it begins, or before.
+    #[error("`{name}={from}-{to}` holds no byte")]
+    Empty {
+        /// The origin.
+        name: OriginName,
+        /// Its first byte.
+        from: u64,
+        /// The byte behind its last one.
+        to: u64,
+    },
+    /// Another stretch is of the same origin.
+    #[error("`{0}` is named twice")]
+    Twice(OriginName),
+    /// There are as many as a batch may have.
+    #[error("more than {BATCH_ORIGINS_MAX} origins")]
+    TooMany,
+}
+
+impl OriginRange {
+    /// Adds a stretch to those of a batch.
+    ///
+    /// # Errors
+    /// That it is none, or cannot stand beside them.
+    pub fn add_to(ranges: &mut Vec<Self>, name: &str, from: u64, to: u64) -> Result<(), OriginRangeError> {
+        let name = OriginName::new(name)?;
+        if from >= to {
+            return Err(OriginRangeError::Empty { name, from, to });
+        }
+        if ranges.iter().any(|range| range.name == name) {
+            return Err(OriginRangeError::Twice(name));
+        }
+        if ranges.len() == BATCH_ORIGINS_MAX {
+            return Err(OriginRangeError::TooMany);
+        }
+        ranges.push(Self { name, from, to });
+        Ok(())
+    }
+}
+
 /// How far an origin is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginEnd {

@@ -202,7 +202,7 @@ pub fn fuzz_firehose(data: &[u8]) {
 pub fn fuzz_grpc_frame(data: &[u8]) {
     grpc_frame::fuzz(data, INFLATED_BYTES_MAX);
     let message = data.get(grpc_frame::Prefix::BYTES..).unwrap_or_default();
-    if timberyard_push::sequence(message).is_ok() {
+    if timberyard_push::head(message).is_ok() {
         fuzz_loki_push_proto(message);
     }
 }

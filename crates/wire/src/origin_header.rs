@@ -32,17 +32,7 @@ pub fn read_ranges(text: &str) -> Result<Vec<OriginRange>, OriginHeaderError> {
             Some((name, from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
         };
         let (name, from, to) = parsed().ok_or_else(|| refuse(format!("`{part}` is not NAME=FROM-TO")))?;
-        let name = OriginName::new(name).map_err(|error| refuse(error.to_string()))?;
-        if from >= to {
-            return Err(refuse(format!("`{part}` holds no byte")));
-        }
-        if ranges.iter().any(|range| range.name == name) {
-            return Err(refuse(format!("`{name}` is named twice")));
-        }
-        if ranges.len() == BATCH_ORIGINS_MAX {
-            return Err(refuse(format!("more than {BATCH_ORIGINS_MAX} origins")));
-        }
-        ranges.push(OriginRange { name, from, to });
+        OriginRange::add_to(&mut ranges, name, from, to).map_err(|error| refuse(error.to_string()))?;
     }
     Ok(ranges)
 }

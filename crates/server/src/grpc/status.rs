@@ -77,6 +77,7 @@ pub(crate) fn code_of(error: &ErrorResponse) -> Code {
             Code::Unimplemented
         }
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Code::DeadlineExceeded,
+        StatusCode::CONFLICT if error.error == "already_stored" => Code::Aborted,
         StatusCode::CONFLICT => Code::AlreadyExists,
         StatusCode::PAYLOAD_TOO_LARGE => Code::ResourceExhausted,
         // Who sends too much has to slow down; a server that is behind catches up.

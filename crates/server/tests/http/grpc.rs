@@ -282,6 +282,42 @@ async fn a_bad_batch_is_refused_by_itself_and_a_bad_frame_ends_the_call() {
     served.stop().await;
 }
 
+/// The same, read from bytes of an origin.
+fn batch_from(from: u8, to: u8) -> Vec<u8> {
+    let origin = [field(1, b"host-1/a"), vec![2 << 3, from, 3 << 3, to]].concat();
+    [
+        batch(from, "a", from),
+        vec![17 << 3 & 127 | 2 | 128, 1],
+        vec![u8::try_from(origin.len()).expect("short")],
+        origin,
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn what_a_batch_was_read_from_is_stored_once() {
+    let served = Served::with(|_| {}).await;
+    let mut pushing = Pushing::begin(&served, &[]).await;
+    pushing
+        .send(
+            [framed(0, &batch_from(1, 5)), framed(0, &batch_from(5, 9)), framed(0, &batch_from(1, 5))]
+                .concat(),
+        )
+        .await;
+    assert_eq!(pushing.next().await.expect("an answer"), [1 << 3, 1]);
+    assert_eq!(pushing.next().await.expect("an answer"), [1 << 3, 5]);
+    assert_eq!(pushing.next().await.expect("an answer"), [1 << 3, 1, 6 << 3, 1], "a duplicate");
+    assert_eq!(stored(&served.server).len(), 2);
+    // A part is there already: the call ends, and what is behind it is not stored.
+    pushing.send([framed(0, &batch_from(7, 12)), framed(0, &batch_from(12, 14))].concat()).await;
+    let refused = pushing.next().await.expect("an answer");
+    assert_eq!(refused[..4], [1 << 3, 7, 2 << 3, 10], "{refused:?}");
+    assert!(refused.ends_with(b"\x3a\x0c\x0a\x08host-1/a\x10\x09"), "{refused:?}");
+    assert_eq!(pushing.next().await.expect_err("the end").code, "10");
+    assert_eq!(stored(&served.server).len(), 2);
+    served.stop().await;
+}
+
 #[tokio::test]
 async fn stopping_acknowledges_what_is_stored_and_sends_the_client_elsewhere() {
     let served = Served::with(|_| {}).await;
