@@ -18,6 +18,8 @@ pub(crate) struct Typed {
 pub(crate) enum Command {
     /// Run the server.
     Server(ServerArguments),
+    /// Read files as they grow and send their lines, each once.
+    Agent(AgentArguments),
     /// Ask a server for logs or figures, in LogQL.
     Query(QueryArguments),
     /// Follow logs as they come in.
@@ -77,6 +79,14 @@ pub(crate) struct ServerArguments {
     /// What this process does.
     #[arg(long, value_enum, default_value_t = Role::All)]
     pub(crate) role: Role,
+}
+
+/// Flags of `agent`.
+#[derive(Args, Debug)]
+pub(crate) struct AgentArguments {
+    /// Read settings from this YAML file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 /// What a server process does.

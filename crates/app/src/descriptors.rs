@@ -9,14 +9,7 @@ const RESERVED: u64 = 256;
 
 /// Raises the soft limit to the hard one, and gives the most connections that leave the reserve; a small limit is halved.
 pub(crate) fn connections_max(asked: usize) -> usize {
-    let mut limit = getrlimit(Resource::Nofile);
-    let soft = limit.current;
-    limit.current = limit.maximum;
-    if setrlimit(Resource::Nofile, limit).is_err() {
-        // What was in force stays in force.
-        limit.current = soft;
-    }
-    let Some(descriptors) = limit.current else { return asked };
+    let Some(descriptors) = raise() else { return asked };
     let possible = usize::try_from(possible(descriptors)).unwrap_or(usize::MAX);
     if possible < asked {
         tracing::warn!(
@@ -27,6 +20,18 @@ pub(crate) fn connections_max(asked: usize) -> usize {
         );
     }
     asked.min(possible)
+}
+
+/// Raises the soft limit to the hard one and gives it; `None` when there is none.
+pub(crate) fn raise() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let soft = limit.current;
+    limit.current = limit.maximum;
+    if setrlimit(Resource::Nofile, limit).is_err() {
+        // What was in force stays in force.
+        limit.current = soft;
+    }
+    limit.current
 }
 
 fn possible(descriptors: u64) -> u64 {

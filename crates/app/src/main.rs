@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 not understood. Errors go to standard error.
 
+mod agent;
 mod allocator;
 mod cli;
 mod client;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Server(arguments) => server::run(arguments),
+        Command::Agent(arguments) => agent::run(arguments),
         Command::Query(arguments) => query::run(arguments),
         Command::Tail(arguments) => tail::run(arguments),
         Command::Push(arguments) => push::run(arguments),

@@ -30,10 +30,24 @@ pub(crate) fn start(configuration: &Configuration) -> Result<(), Failure> {
         (Origin::Default, Some(filter)) => filter,
         _ => log.level.clone(),
     };
-    let filter = EnvFilter::try_new(&level)
+    start_with(&level, if log.format == "json" { Form::Json } else { Form::Text })
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Starts logging at a level.
+pub(crate) fn start_with(level: &str, form: Form) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(level)
         .map_err(|error| Failure::usage(format!("the log level is `{level}`: {error}")))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = if log.format == "json" {
+    let started = if form == Form::Json {
         builder.json().try_init()
     } else {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -1,4 +1,4 @@
-//! Writes a Loki push body: one stream as a snappy block of protobuf, lines byte for byte.
+//! Writes a Loki push body: streams as a snappy block of protobuf, lines byte for byte.
 //!
 //! The other direction of `loki_push_proto`; what our own clients send. The messages are Loki's
 //! `logproto.PushRequest`, `StreamAdapter` and `EntryAdapter` (pkg/push/push.proto).
@@ -17,9 +17,9 @@ pub const CONTENT_TYPE: &str = "application/x-protobuf";
 pub struct PushEncoder {
     /// The fields of the `StreamAdapter`: labels, then entries.
     stream: Vec<u8>,
-    /// Room for the entry and its time, kept from one entry to the next.
+    /// Room for the entry and its parts, kept from one entry to the next.
     entry: Vec<u8>,
-    time: Vec<u8>,
+    part: Vec<u8>,
 }
 
 impl PushEncoder {
@@ -27,19 +27,35 @@ impl PushEncoder {
     pub fn new(labels: &Labels) -> Self {
         let mut stream = Vec::new();
         write_bytes(&mut stream, 1, label_text::write(labels.iter()).as_bytes());
-        Self { stream, entry: Vec::new(), time: Vec::new() }
+        Self { stream, entry: Vec::new(), part: Vec::new() }
     }
 
     /// Adds an entry.
     pub fn push(&mut self, timestamp: Timestamp, line: &[u8]) {
+        self.push_with(timestamp, line, None);
+    }
+
+    /// Adds an entry with structured metadata.
+    pub fn push_with<'m>(
+        &mut self,
+        timestamp: Timestamp,
+        line: &[u8],
+        metadata: impl IntoIterator<Item = (&'m str, &'m [u8])>,
+    ) {
         let nanos = timestamp.as_nanos();
-        self.time.clear();
+        self.part.clear();
         // A protobuf int64 or int32 that is negative is its two's complement in 64 bits; nanos are never negative.
-        write_number(&mut self.time, 1, nanos.div_euclid(NANOS_PER_SECOND) as u64);
-        write_number(&mut self.time, 2, nanos.rem_euclid(NANOS_PER_SECOND) as u64);
+        write_number(&mut self.part, 1, nanos.div_euclid(NANOS_PER_SECOND) as u64);
+        write_number(&mut self.part, 2, nanos.rem_euclid(NANOS_PER_SECOND) as u64);
         self.entry.clear();
-        write_bytes(&mut self.entry, 1, &self.time);
+        write_bytes(&mut self.entry, 1, &self.part);
         write_bytes(&mut self.entry, 2, line);
+        for (name, value) in metadata {
+            self.part.clear();
+            write_bytes(&mut self.part, 1, name.as_bytes());
+            write_bytes(&mut self.part, 2, value);
+            write_bytes(&mut self.entry, 3, &self.part);
+        }
         write_bytes(&mut self.stream, 2, &self.entry);
     }
 
@@ -50,10 +66,15 @@ impl PushEncoder {
 
     /// The body, ready to be sent; `None` when it is over 4 GiB, which snappy cannot hold.
     pub fn finish(&self) -> Option<Vec<u8>> {
-        let mut message = Vec::with_capacity(self.stream.len() + 16);
-        write_bytes(&mut message, 1, &self.stream);
-        snap::raw::Encoder::new().compress_vec(&message).ok()
+        body(std::slice::from_ref(self))
     }
+}
+
+/// The body of several streams, ready to be sent; `None` when it is over 4 GiB.
+pub fn body(streams: &[PushEncoder]) -> Option<Vec<u8>> {
+    let mut message = Vec::with_capacity(streams.iter().map(|stream| stream.bytes() + 16).sum());
+    streams.iter().for_each(|stream| write_bytes(&mut message, 1, &stream.stream));
+    snap::raw::Encoder::new().compress_vec(&message).ok()
 }
 
 #[cfg(test)]

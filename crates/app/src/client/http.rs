@@ -22,6 +22,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     /// When it asked to be tried again.
     pub(crate) retry_after: Option<Duration>,
+    headers: ureq::http::HeaderMap,
 }
 
 /// What a server answers while it is still answering.
@@ -36,17 +37,40 @@ pub(crate) struct OpenAnswer {
 
 /// A request without an answer: nobody knows whether it was taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct SendError(String);
+#[error("{message}")]
+pub(crate) struct SendError {
+    message: String,
+    /// Whether it is certain that the server has not seen it.
+    pub(crate) not_sent: bool,
+}
+
+impl SendError {
+    /// One whose fate is unknown.
+    fn unknown(message: impl Into<String>) -> Self {
+        Self { message: message.into(), not_sent: false }
+    }
+
+    /// One that never left.
+    fn not_sent(message: impl Into<String>) -> Self {
+        Self { message: message.into(), not_sent: true }
+    }
+}
 
 impl From<ureq::Error> for SendError {
     fn from(error: ureq::Error) -> Self {
         match error {
             ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                Self(format!("{error}: no server listens there; start it, or name another with --url"))
+                Self::not_sent(format!(
+                    "{error}: no server listens there; start it, or name another with --url"
+                ))
             }
-            ureq::Error::Io(error) => Self(error.to_string()),
-            error => Self(error.to_string()),
+            error @ (ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)) => {
+                Self::not_sent(error.to_string())
+            }
+            ureq::Error::Io(error) => Self::unknown(error.to_string()),
+            error => Self::unknown(error.to_string()),
         }
     }
 }
@@ -130,7 +154,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.body(()).map_err(|error| SendError(error.to_string()))
+        request.body(()).map_err(|error| SendError::not_sent(error.to_string()))
     }
 
     /// `DELETE path`.
@@ -139,7 +163,7 @@ impl Client {
         for (name, value) in self.endpoint.headers() {
             request = request.header(name, value);
         }
-        let request = request.body(()).map_err(|error| SendError(error.to_string()))?;
+        let request = request.body(()).map_err(|error| SendError::not_sent(error.to_string()))?;
         read(self.agent.run(request))
     }
 
@@ -157,7 +181,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).map_err(|error| SendError(error.to_string()))?;
+        let request = request.body(body).map_err(|error| SendError::not_sent(error.to_string()))?;
         read(self.agent.run(request))
     }
 
@@ -202,11 +226,17 @@ impl OpenAnswer {
         let mut body = Vec::new();
         // What cannot be read is missing from the message, which says enough with the status.
         let _ = self.body.take(4096).read_to_end(&mut body);
-        Answer { status: self.status, body, retry_after: None }.problem()
+        Answer { status: self.status, body, retry_after: None, headers: ureq::http::HeaderMap::new() }
+            .problem()
     }
 }
 
 impl Answer {
+    /// A header's text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// Whether it is a success.
     pub(crate) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -242,8 +272,9 @@ fn read(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Resu
         .with_config()
         .limit(ANSWER_BYTES_MAX)
         .read_to_vec()
-        .map_err(|error| SendError(format!("the answer broke off: {error}")))?;
-    Ok(Answer { status, body, retry_after })
+        .map_err(|error| SendError::unknown(format!("the answer broke off: {error}")))?;
+    let headers = std::mem::take(response.headers_mut());
+    Ok(Answer { status, body, retry_after, headers })
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Talking to a server as a client: which one, as whom, and what to do when it does not answer.
 
-mod backoff;
 mod endpoint;
 mod http;
 mod provider;
 mod trust;
 
-pub(crate) use backoff::Backoff;
 pub(crate) use endpoint::{Endpoint, with_parameters};
 pub(crate) use http::{Client, Delivery, RetryLimits};
 pub(crate) use provider::HttpProviderClient;
+pub(crate) use timberyard_agent::Backoff;

@@ -7,6 +7,7 @@ mod rsyslog;
 mod start;
 mod terminal;
 
+mod agent;
 mod api_document;
 mod bad_input;
 mod change66;

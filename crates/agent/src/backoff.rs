@@ -7,30 +7,34 @@ const ASKED_MAX: Duration = Duration::from_secs(60);
 
 /// The waits of one request.
 #[derive(Clone, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     next: Duration,
     max: Duration,
 }
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Backoff {
     /// Begins with 100 ms and doubles up to 10 s.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { next: Duration::from_millis(100), max: Duration::from_secs(10) }
     }
 
     /// The next wait. `random` from 0 to 1 spreads clients that failed together over its upper half; `asked` is
     /// the server's `Retry-After`.
-    pub(crate) fn next(&mut self, random: f64, asked: Option<Duration>) -> Duration {
+    pub fn next(&mut self, random: f64, asked: Option<Duration>) -> Duration {
         let wait = self.next.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0);
         self.next = (self.next * 2).min(self.max);
         asked.map_or(wait, |asked| wait.max(asked.min(ASKED_MAX)))
     }
 
-    /// The next wait, with the system's randomness.
-    pub(crate) fn next_random(&mut self, asked: Option<Duration>) -> Duration {
-        // Without randomness clients merely come back together.
-        let random = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
-        self.next(random, asked)
+    /// The next wait, with randomness of its own.
+    pub fn next_random(&mut self, asked: Option<Duration>) -> Duration {
+        self.next(fastrand::f64(), asked)
     }
 }
 

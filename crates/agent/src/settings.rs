@@ -1,0 +1,238 @@
+//! The agent's file of settings: YAML, unknown keys are errors. LogPulse's agent file is one as it is.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use timberyard_model::labels::is_label_name;
+
+pub use crate::encoding::Encoding;
+pub use crate::format::Format;
+pub use crate::multiline::{MultilineSettings, Preset};
+
+/// Everything an agent is told. Sizes are in bytes, times in milliseconds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSettings {
+    /// The server.
+    pub server: Option<ServerSettings>,
+    /// Servers in the order of preference, instead of `server`.
+    #[serde(default)]
+    pub servers: Vec<ServerSettings>,
+    /// Where the agent writes down how far it has come.
+    #[serde(default = "positions_file")]
+    pub positions_file: PathBuf,
+    /// What is read.
+    pub targets: Vec<TargetSettings>,
+    /// Labels of everything.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// How requests are made up.
+    #[serde(default)]
+    pub batch: BatchSettings,
+    /// The longest line; longer ones are sent in parts.
+    #[serde(default = "line_bytes_max")]
+    pub line_bytes_max: usize,
+    /// How often folders are looked through when the system does not tell of changes, and for what it did not tell.
+    #[serde(default = "poll_ms")]
+    pub poll_ms: u64,
+    /// Where the status page is served, on a loopback address; nowhere when it is absent.
+    pub status_listen: Option<std::net::SocketAddr>,
+}
+
+/// A server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Its root, `http://HOST:PORT`.
+    pub url: String,
+    /// The API key; the environment's when it is absent.
+    pub api_key: Option<String>,
+    /// The tenant.
+    pub tenant: Option<String>,
+}
+
+/// Files that are read in the same way.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetSettings {
+    /// A pattern: `*` and `?` within a name, `**` for any folders, `[ab]`, `{a,b}`.
+    pub path: String,
+    /// Patterns of files that are not read.
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    /// Labels of their lines.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The label that has the file's path; empty for none.
+    #[serde(default = "path_label")]
+    pub path_label: String,
+    /// What a line is.
+    #[serde(default)]
+    pub format: Format,
+    /// What its bytes are.
+    #[serde(default)]
+    pub encoding: Encoding,
+    /// How lines are joined.
+    pub multiline: Option<MultilineSettings>,
+    /// Where files begin that are there when the agent starts for the first time.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// Where a file is read from that the agent has not seen before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// From its first byte.
+    #[default]
+    Beginning,
+    /// From where it ends when the agent starts for the first time.
+    End,
+}
+
+/// How requests are made up.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BatchSettings {
+    /// Bytes of lines in a request.
+    pub bytes_max: usize,
+    /// How long a line waits for others.
+    pub wait_ms: u64,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        Self { bytes_max: 1 << 20, wait_ms: 200 }
+    }
+}
+
+fn positions_file() -> PathBuf {
+    "./positions.json".into()
+}
+
+fn path_label() -> String {
+    "filename".to_owned()
+}
+
+fn line_bytes_max() -> usize {
+    256 << 10
+}
+
+fn poll_ms() -> u64 {
+    10_000
+}
+
+/// Why settings are not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The text is not such a file.
+    #[error("{0}")]
+    Syntax(String),
+    /// A value cannot be meant.
+    #[error("{key}: {reason}")]
+    Value {
+        /// The key, as in the file.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl AgentSettings {
+    /// Reads a file's text and checks it.
+    pub fn read(text: &str) -> Result<Self, SettingsError> {
+        let settings: Self =
+            serde_saphyr::from_str(text).map_err(|error| SettingsError::Syntax(error.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The servers, the preferred one first.
+    pub fn all_servers(&self) -> Vec<ServerSettings> {
+        self.server.iter().chain(&self.servers).cloned().collect()
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let refuse = |key: &str, reason: String| Err(SettingsError::Value { key: key.to_owned(), reason });
+        if self.server.is_none() == self.servers.is_empty() {
+            return refuse("server", "one of server and servers must be there".to_owned());
+        }
+        if self.targets.is_empty() {
+            return refuse("targets", "there is nothing to read".to_owned());
+        }
+        let ranges: [(&str, usize, std::ops::RangeInclusive<usize>); 4] = [
+            ("batch.bytes_max", self.batch.bytes_max, 1024..=16 << 20),
+            ("batch.wait_ms", usize::try_from(self.batch.wait_ms).unwrap_or(usize::MAX), 1..=60_000),
+            ("line_bytes_max", self.line_bytes_max, 64..=4 << 20),
+            ("poll_ms", usize::try_from(self.poll_ms).unwrap_or(usize::MAX), 50..=600_000),
+        ];
+        for (key, value, range) in ranges {
+            if !range.contains(&value) {
+                return refuse(key, format!("must be {} to {}, not {value}", range.start(), range.end()));
+            }
+        }
+        if let Some(address) = self.status_listen.filter(|address| !address.ip().is_loopback()) {
+            return refuse("status_listen", format!("{address} is not a loopback address"));
+        }
+        check_labels("labels", &self.labels)?;
+        for (number, target) in self.targets.iter().enumerate() {
+            let key = |name: &str| format!("targets[{number}].{name}");
+            check_labels(&key("labels"), &target.labels)?;
+            if target.path.is_empty() {
+                return refuse(&key("path"), "is empty".to_owned());
+            }
+            if target.path == "-" {
+                let reason = "standard input cannot be read twice: send it with `timberyard push -`";
+                return refuse(&key("path"), reason.to_owned());
+            }
+            if !target.path_label.is_empty() && !is_label_name(&target.path_label) {
+                return refuse(
+                    &key("path_label"),
+                    format!("`{}` is not the name of a label", target.path_label),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_labels(key: &str, labels: &BTreeMap<String, String>) -> Result<(), SettingsError> {
+    match labels.keys().find(|name| !is_label_name(name)) {
+        Some(name) => Err(SettingsError::Value {
+            key: key.to_owned(),
+            reason: format!(
+                "`{name}` is not the name of a label: letters, digits and _, and no digit at the beginning"
+            ),
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logpulses_agent_file_is_taken_as_it_is() {
+        let text = "server:\n  url: http://localhost:8080\n  api_key: secret\npositions_file: ./positions.json\n\
+                    targets:\n  - path: /var/log/app/*.log\n    labels:\n      service: payments\n      env: prod\n";
+        let settings = AgentSettings::read(text).expect("valid");
+        assert_eq!(settings.all_servers()[0].api_key.as_deref(), Some("secret"));
+        assert_eq!(settings.targets[0].labels["service"], "payments");
+        assert_eq!(settings.positions_file, PathBuf::from("./positions.json"));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        let with = |rest: &str| {
+            AgentSettings::read(&format!("server: {{url: h}}\n{rest}")).expect_err("refused").to_string()
+        };
+        assert!(with("targets: [{path: a, colour: red}]").contains("colour"));
+        assert!(with("targets: []").starts_with("targets: "));
+        assert!(with("targets: [{path: a, labels: {a-b: c}}]").starts_with("targets[0].labels: `a-b`"));
+        assert!(with("targets: [{path: a}]\nbatch: {bytes_max: 5}").contains("must be 1024 to"));
+        assert!(with("targets: [{path: a}]\nstatus_listen: 0.0.0.0:9").contains("loopback"));
+        assert!(AgentSettings::read("targets: [{path: a}]").is_err(), "no server");
+    }
+}
