@@ -138,21 +138,59 @@ const FORMATS: [Format; 15] = [
     },
 ];
 
-/// A Markdown table: MB/s of each format over microservice lines.
-pub(crate) fn measure(lines: usize) -> Result<String, String> {
+/// A Markdown table: what each format whose name has `only` in it costs over microservice lines, and how that compares with
+/// Loki's push in protobuf.
+pub(crate) fn measure(lines: usize, only: Option<&str>, rounds: Option<u32>) -> Result<String, String> {
     let streams = Workload::Micro.streams();
     let lines: Vec<Line> = Workload::Micro.lines(lines, 1).collect();
     let mut table = String::from(
-        "| format | lines, MB/s | body, MB/s | ns a line | bytes a body |\n| --- | ---: | ---: | ---: | ---: |\n",
+        "| format | lines, MB/s | body, MB/s | ns a line | CPU-s a raw GB | ÷ Loki push | bytes a body |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for format in &FORMATS {
-        let row = measure_format(format, &streams, &lines).map_err(|e| format!("{}: {e}", format.name))?;
-        table.push_str(&row);
+    let mut loki_seconds = None;
+    for format in FORMATS.iter().filter(|format| only.is_none_or(|part| format.name.contains(part))) {
+        let cost =
+            measure_format(format, &streams, &lines, rounds).map_err(|e| format!("{}: {e}", format.name))?;
+        // The first of the formats.
+        let loki = *loki_seconds.get_or_insert(cost.seconds);
+        cost.write_row(&mut table, format.name, loki).map_err(|e| e.to_string())?;
     }
     Ok(table)
 }
 
-fn measure_format(format: &Format, streams: &[StreamLabels], lines: &[Line]) -> Result<String, String> {
+/// What one format costs.
+struct Cost {
+    lines: usize,
+    line_bytes: usize,
+    body_bytes: usize,
+    bodies: usize,
+    /// CPU seconds of decoding all bodies once.
+    seconds: f64,
+}
+
+impl Cost {
+    fn write_row(&self, table: &mut String, name: &str, loki_seconds: f64) -> std::fmt::Result {
+        let (line_megabytes, body_megabytes) = (self.line_bytes as f64 / 1e6, self.body_bytes as f64 / 1e6);
+        writeln!(
+            table,
+            "| {name} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {} |",
+            line_megabytes / self.seconds,
+            body_megabytes / self.seconds,
+            self.seconds * 1e9 / self.lines as f64,
+            self.seconds / line_megabytes * 1e3,
+            self.seconds / loki_seconds,
+            self.body_bytes / self.bodies
+        )
+    }
+}
+
+/// Decodes for long enough, or as often as is said.
+fn measure_format(
+    format: &Format,
+    streams: &[StreamLabels],
+    lines: &[Line],
+    rounds_wanted: Option<u32>,
+) -> Result<Cost, String> {
     let mut bodies = Vec::new();
     for lines in lines.chunks(BODY_LINES) {
         bodies.extend((format.encode)(streams, lines)?);
@@ -176,26 +214,18 @@ fn measure_format(format: &Format, streams: &[StreamLabels], lines: &[Line]) -> 
     }
     let (mut rounds, started) = (0_u32, thread_cpu_seconds()?);
     let mut seconds = 0.0;
-    while seconds < SECONDS_ENOUGH {
+    while rounds_wanted.map_or(seconds < SECONDS_ENOUGH, |wanted| rounds < wanted) {
         black_box(decode_all(format, &bodies, &context)?);
         rounds += 1;
         seconds = thread_cpu_seconds()? - started;
     }
-    let each = seconds / f64::from(rounds);
-    let line_bytes: usize = lines.iter().map(|line| line.text.len()).sum();
-    let body_bytes: usize = bodies.iter().map(Vec::len).sum();
-    let mut row = String::new();
-    writeln!(
-        row,
-        "| {} | {:.0} | {:.0} | {:.0} | {} |",
-        format.name,
-        line_bytes as f64 / 1e6 / each,
-        body_bytes as f64 / 1e6 / each,
-        each * 1e9 / lines.len() as f64,
-        body_bytes / bodies.len()
-    )
-    .map_err(|e| e.to_string())?;
-    Ok(row)
+    Ok(Cost {
+        lines: lines.len(),
+        line_bytes: lines.iter().map(|line| line.text.len()).sum(),
+        body_bytes: bodies.iter().map(Vec::len).sum(),
+        bodies: bodies.len(),
+        seconds: seconds / f64::from(rounds),
+    })
 }
 
 fn decode_all(format: &Format, bodies: &[Vec<u8>], context: &DecodeContext<'_>) -> Result<usize, String> {

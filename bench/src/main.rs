@@ -57,6 +57,12 @@ enum What {
         /// Lines to decode.
         #[arg(long, default_value_t = 100_000)]
         lines: usize,
+        /// Only formats with this in their names.
+        #[arg(long)]
+        only: Option<String>,
+        /// How often, instead of for a second: the same work for those who count instructions.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: Option<u32>,
     },
     /// Write generated lines to standard output.
     Lines {
@@ -102,7 +108,9 @@ fn main() -> ExitCode {
         What::Scale { scenario, amount, binary } => {
             scale::run(scenario, amount, &binary).map(|figures| tell(&figures))
         }
-        What::Decode { lines } => decode::measure(lines).map(|table| tell(&table)),
+        What::Decode { lines, only, rounds } => {
+            decode::measure(lines, only.as_deref(), rounds).map(|table| tell(&table))
+        }
         What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
     };
     match done {

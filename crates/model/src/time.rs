@@ -14,6 +14,9 @@ pub const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// Nanoseconds in a millisecond.
 pub const NANOS_PER_MILLI: i64 = 1_000_000;
 
+/// Days from the first of March of the year 0 to the first of January 1970.
+const DAYS_BEFORE_1970: i64 = 719_468;
+
 /// A text or number that is not a point in time that a [`Timestamp`] can hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimeError {
@@ -43,6 +46,9 @@ impl Timestamp {
 
     /// Parses RFC 3339, with any offset. What is finer than a nanosecond is left out.
     pub fn parse_rfc3339(text: &str) -> Result<Self, TimeError> {
+        if let Some(time) = parse_plain_utc(text.as_bytes()) {
+            return Ok(time);
+        }
         let to_the_nanosecond = without_finer_digits(text.trim());
         let time: jiff::Timestamp =
             to_the_nanosecond.parse().map_err(|_| TimeError::NotRfc3339(text.to_owned()))?;
@@ -116,6 +122,47 @@ impl TimeRange {
     }
 }
 
+/// A time of the years 1970 to 2199 as most senders write it, `2026-11-20T10:00:00.123Z`, with up to nine digits of a second;
+/// nothing for every other form, right or wrong.
+fn parse_plain_utc(text: &[u8]) -> Option<Timestamp> {
+    let (head, rest) = text.split_first_chunk::<19>()?;
+    let [c0, c1, y0, y1, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1] = *head else {
+        return None;
+    };
+    let two = |high: u8, low: u8| {
+        let both = high.is_ascii_digit() && low.is_ascii_digit();
+        both.then(|| i64::from(high - b'0') * 10 + i64::from(low - b'0'))
+    };
+    let (year, month, day) = (two(c0, c1)? * 100 + two(y0, y1)?, two(m0, m1)?, two(d0, d1)?);
+    let (hour, minute, second) = (two(h0, h1)?, two(i0, i1)?, two(s0, s1)?);
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of_month = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    let is_day = (1970..2200).contains(&year) && (1..=days_of_month).contains(&day);
+    if !(is_day && hour < 24 && minute < 60 && second < 60) {
+        return None;
+    }
+    let nanos = match rest {
+        b"Z" => 0,
+        [b'.', digits @ .., b'Z'] if (1..=9).contains(&digits.len()) => {
+            let number = digits.iter().try_fold(0, |number, byte| {
+                byte.is_ascii_digit().then(|| number * 10 + i64::from(byte - b'0'))
+            })?;
+            number * 10_i64.pow(9 - digits.len() as u32)
+        }
+        _ => return None,
+    };
+    // Years begin in March, so that the day that some years have more is their last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * month + 2) / 5 + day - 1;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - DAYS_BEFORE_1970;
+    Some(Timestamp((((days * 24 + hour) * 60 + minute) * 60 + second) * NANOS_PER_SECOND + nanos))
+}
+
 /// The text with no more than nine digits after the point; RFC 3339 allows any number of them.
 fn without_finer_digits(text: &str) -> Cow<'_, str> {
     let Some((head, fraction)) = text.split_once('.') else { return Cow::Borrowed(text) };
@@ -141,6 +188,41 @@ mod tests {
         assert_eq!(Timestamp::from_nanos(0).to_string(), "1970-01-01T00:00:00Z");
         assert!(Timestamp::parse_rfc3339("yesterday").is_err());
         assert!(Timestamp::parse_rfc3339("2300-01-01T00:00:00Z").is_err());
+    }
+
+    #[test]
+    fn the_form_that_most_senders_write_is_read_as_every_other_form() {
+        let mut day = 0;
+        while day < 83_000 {
+            let time = Timestamp(day * 86_400 * NANOS_PER_SECOND + day * 1_000_003);
+            let text = time.to_string();
+            assert_eq!(parse_plain_utc(text.as_bytes()), Some(time), "{text}");
+            day += 13;
+        }
+        for text in [
+            "2026-02-29T00:00:00Z",
+            "2100-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-04-00T00:00:00Z",
+            "2026-04-01T24:00:00Z",
+            "2026-04-01T00:60:00Z",
+            "2026-04-01T00:00:60Z",
+            "2026-04-01T00:00:00.Z",
+            "2026-04-01T00:00:00.1234567890Z",
+            "2026-04-01T00:00:00.12x4Z",
+            "2026-04-01T00:00:00",
+            "2026-04-01 00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2200-01-01T00:00:00Z",
+            "2026-04-01T00:00:00+00:00",
+            "",
+        ] {
+            assert_eq!(parse_plain_utc(text.as_bytes()), None, "{text}");
+        }
+        let last = Timestamp::parse_rfc3339("2024-02-29T23:59:59.5Z").expect("a leap year");
+        assert_eq!(last.as_nanos(), 1_709_251_199_500_000_000);
     }
 
     #[test]

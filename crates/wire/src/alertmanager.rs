@@ -12,8 +12,9 @@ use timberyard_model::LogBatch;
 
 use crate::context::DecodeContext;
 use crate::error::DecodeError;
-use crate::field_mapping::{Field, MappedRecord, read_fields, time_of};
+use crate::field_mapping::{Field, read_fields, time_of};
 use crate::json::JsonReader;
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
 use crate::service_name::SERVICE_NAME;

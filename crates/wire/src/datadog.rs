@@ -12,10 +12,12 @@ use timberyard_model::LogBatch;
 
 use crate::context::{DecodeContext, Decoded, Rejections};
 use crate::error::DecodeError;
-use crate::field_mapping::{Field, MappedRecord, read_fields, time_of};
+use crate::field_mapping::{Field, read_fields, time_of};
 use crate::json::{JsonKind, JsonReader};
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
+use crate::text_lines::lines;
 
 /// What the URL says of all logs of a request; what a log says of itself counts more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,7 +72,7 @@ pub fn decode_text(
     context: &DecodeContext<'_>,
 ) -> Result<LogBatch, DecodeError> {
     let mut batch = RecordBatch::new(context.tenant, context);
-    for (number, line) in body.split(|byte| *byte == b'\n').enumerate() {
+    for (number, line) in lines(body).enumerate() {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             continue;

@@ -9,16 +9,19 @@
 //!
 //! Format: <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-bulk>.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::json;
 use timberyard_model::LogBatch;
 
 use crate::context::DecodeContext;
 use crate::error::DecodeError;
-use crate::field_mapping::{self, Around, FieldMapping};
+use crate::field_mapping::FieldMapping;
 use crate::json::{JsonKind, JsonReader};
+use crate::json_text::{write_key, write_string};
+use crate::mapped_object::{Around, ObjectReader};
 use crate::record_batch::RecordBatch;
+use crate::text_lines::lines;
 
 /// What one action came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct BulkItem {
     /// The action's name.
     pub action: Action,
     /// The index that it names, or that the URL does.
-    pub index: String,
+    pub index: Arc<str>,
     /// The document's own id, or one made from its place.
     pub id: Option<String>,
     /// Why it was not done.
@@ -66,11 +69,13 @@ pub struct Bulk {
     pub items: Vec<BulkItem>,
 }
 
-/// The head of an action.
-#[derive(Default)]
-struct Target<'a> {
-    index: Option<Cow<'a, [u8]>>,
-    id: Option<Cow<'a, [u8]>>,
+/// An action: what is to be done, and where.
+#[derive(Clone)]
+struct Head {
+    action: Action,
+    /// The one that it names, or that the URL does.
+    index: Option<Arc<str>>,
+    id: Option<String>,
 }
 
 /// Reads a bulk body; `index` is the one that the URL names for actions that name none.
@@ -81,15 +86,21 @@ pub fn decode_bulk(
     context: &DecodeContext<'_>,
 ) -> Result<Bulk, DecodeError> {
     let mut batch = RecordBatch::new(context.tenant, context);
+    let mut objects = ObjectReader::new(mapping);
     let mut items = Vec::new();
-    let lines = body.split(|byte| *byte == b'\n').enumerate();
-    let mut lines = lines.filter(|(_, line)| !line.trim_ascii().is_empty());
+    let index: Option<Arc<str>> = index.map(Arc::from);
+    let mut before: Option<(&[u8], Head)> = None;
+    let mut lines = lines(body).enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
     while let Some((number, line)) = lines.next() {
-        let (action, target) = read_action(line, context)
-            .map_err(|reason| DecodeError::malformed(format!("action in line {}: {reason}", number + 1)))?;
-        let text = |bytes: Cow<'_, [u8]>| String::from_utf8_lossy(&bytes).into_owned();
-        let named = target.index.map(text).or_else(|| index.map(str::to_owned));
-        let id = target.id.map(text);
+        // Most senders write the same action before each document.
+        let head = match before.take() {
+            Some((text, head)) if text == line => head,
+            _ => read_action(line, index.as_ref(), context).map_err(|reason| {
+                DecodeError::malformed(format!("action in line {}: {reason}", number + 1))
+            })?,
+        };
+        let Head { action, index: named, id } = head.clone();
+        before = Some((line, head));
         let document = match action {
             Action::Delete => None,
             Action::Index | Action::Create | Action::Update => Some(lines.next().ok_or_else(|| {
@@ -103,7 +114,7 @@ pub fn decode_bulk(
             }
             (_, _, None) => Some("no index: neither the action nor the URL names one".to_owned()),
             (_, Some((_, text)), Some(name)) => {
-                take_document(text, name, id.as_deref(), mapping, context, &mut batch).err()
+                take_document(text, name, id.as_deref(), &mut objects, context, &mut batch).err()
             }
         };
         items.push(BulkItem { action, index: named.unwrap_or_default(), id, refused });
@@ -123,11 +134,16 @@ pub fn decode_document(
     context: &DecodeContext<'_>,
 ) -> Result<LogBatch, DecodeError> {
     let mut batch = RecordBatch::new(context.tenant, context);
-    take_document(body, index, id, mapping, context, &mut batch).map_err(DecodeError::malformed)?;
+    let mut objects = ObjectReader::new(mapping);
+    take_document(body, index, id, &mut objects, context, &mut batch).map_err(DecodeError::malformed)?;
     Ok(batch.finish())
 }
 
-fn read_action<'a>(line: &'a [u8], context: &DecodeContext<'_>) -> Result<(Action, Target<'a>), DecodeError> {
+fn read_action(
+    line: &[u8],
+    index: Option<&Arc<str>>,
+    context: &DecodeContext<'_>,
+) -> Result<Head, DecodeError> {
     let mut json = JsonReader::new(line, context.limits.request.json_depth_max);
     json.begin_object()?;
     let action = match json.next_key()?.as_deref() {
@@ -137,13 +153,13 @@ fn read_action<'a>(line: &'a [u8], context: &DecodeContext<'_>) -> Result<(Actio
         Some(b"delete") => Action::Delete,
         _ => return Err(DecodeError::malformed("expected `index`, `create`, `update` or `delete`")),
     };
-    let mut target = Target::default();
+    let mut head = Head { action, index: index.cloned(), id: None };
     json.begin_object()?;
     while let Some(key) = json.next_key()? {
         match (&*key, json.peek()?) {
-            (b"_index", JsonKind::String) => target.index = Some(json.string()?),
-            (b"_id", JsonKind::String) => target.id = Some(json.string()?),
-            (b"_id", JsonKind::Number) => target.id = Some(Cow::Borrowed(json.raw()?)),
+            (b"_index", JsonKind::String) => head.index = Some(json.text()?.into()),
+            (b"_id", JsonKind::String) => head.id = Some(json.text()?.into_owned()),
+            (b"_id", JsonKind::Number) => head.id = Some(json.number()?.to_owned()),
             _ => json.skip()?,
         }
     }
@@ -151,50 +167,57 @@ fn read_action<'a>(line: &'a [u8], context: &DecodeContext<'_>) -> Result<(Actio
         return Err(DecodeError::malformed("an action has one name"));
     }
     json.finish()?;
-    Ok((action, target))
+    Ok(head)
 }
 
-fn take_document(
-    text: &[u8],
+fn take_document<'a>(
+    text: &'a [u8],
     index: &str,
     id: Option<&str>,
-    mapping: &FieldMapping,
+    objects: &mut ObjectReader<'_, 'a>,
     context: &DecodeContext<'_>,
     batch: &mut RecordBatch,
 ) -> Result<(), String> {
     let mut json = JsonReader::new(text, context.limits.request.json_depth_max);
-    let fields = field_mapping::read_fields(&mut json).map_err(|error| error.to_string())?;
+    objects.read(&mut json).map_err(|error| error.to_string())?;
     json.finish().map_err(|error| error.to_string())?;
     let limit = context.limits.record.label_value_bytes_max;
     if index.len() > limit {
         return Err(format!("the index's name is {} bytes, limit is {limit}", index.len()));
     }
-    let metadata = [("_id", id.unwrap_or_default().as_bytes())];
-    let around = Around {
-        labels: &[("index", index)],
-        metadata: if id.is_some() { &metadata } else { &[] },
-        time: None,
-    };
-    field_mapping::push(text, &fields, mapping, around, context, batch)
+    let id = id.map(|id| ("_id", id.as_bytes()));
+    let around = Around { labels: &[("index", index)], metadata: id.as_slice(), time: None };
+    objects.push(text, around, context, batch)
 }
 
 /// The answer to a bulk body, after what was taken is stored. Ids are made from `request_id` and the place where the
 /// sender gave none.
 pub fn bulk_answer(items: &[BulkItem], request_id: &str, took_millis: u64) -> Vec<u8> {
     let errors = items.iter().any(|item| item.refused.is_some());
-    let answers = items.iter().enumerate().map(|(place, item)| {
-        let id = item.id.clone().unwrap_or_else(|| format!("{request_id}-{place}"));
-        let answer = match &item.refused {
-            Some(reason) => json!({
-                "_index": item.index, "_id": id, "status": 400,
-                "error": { "type": "document_parsing_exception", "reason": reason },
-            }),
-            None => stored(&item.index, &id),
-        };
-        json!({ item.action.name(): answer })
-    });
-    let answers: Vec<_> = answers.collect();
-    json!({ "took": took_millis, "errors": errors, "items": answers }).to_string().into_bytes()
+    // What stands behind the id of a document that is stored is the same for all.
+    const STORED: &str = r#","_version":1,"result":"created","_shards":{"total":1,"successful":1,"failed":0},"_seq_no":0,"_primary_term":1,"status":201}}"#;
+    let mut out = Vec::with_capacity(64 + items.len() * (STORED.len() + 96));
+    out.extend_from_slice(format!(r#"{{"took":{took_millis},"errors":{errors},"items":["#).as_bytes());
+    for (place, item) in items.iter().enumerate() {
+        out.extend_from_slice(if place > 0 { b",{" } else { b"{" });
+        write_key(&mut out, item.action.name());
+        out.extend_from_slice(br#"{"_index":"#);
+        write_string(&mut out, item.index.as_bytes());
+        out.extend_from_slice(br#","_id":"#);
+        match &item.id {
+            Some(id) => write_string(&mut out, id.as_bytes()),
+            None => write_string(&mut out, format!("{request_id}-{place}").as_bytes()),
+        }
+        match &item.refused {
+            None => out.extend_from_slice(STORED.as_bytes()),
+            Some(reason) => {
+                let error = json!({ "type": "document_parsing_exception", "reason": reason });
+                out.extend_from_slice(format!(r#","status":400,"error":{error}}}}}"#).as_bytes());
+            }
+        }
+    }
+    out.extend_from_slice(b"]}");
+    out
 }
 
 /// What stands in an answer for a document that is stored.

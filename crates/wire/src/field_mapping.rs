@@ -10,12 +10,9 @@ use std::borrow::Cow;
 use timberyard_model::Timestamp;
 use timberyard_model::time::NANOS_PER_SECOND;
 
-use crate::context::DecodeContext;
 use crate::error::DecodeError;
 use crate::json::{JsonKind, JsonReader};
-use crate::metadata_name;
-use crate::record_batch::{Record, RecordBatch};
-use crate::service_name::{DISCOVERY_LABELS, SERVICE_NAME, UNKNOWN_SERVICE};
+use crate::metadata_name::{self, MetadataNameError};
 
 /// The level by Elastic's Common Schema, which becomes `level`, so that it is known as one.
 const ECS_LEVEL: &str = "log.level";
@@ -56,6 +53,35 @@ impl Default for FieldMapping {
     }
 }
 
+/// What a field means by its name.
+#[derive(Clone, Debug)]
+pub(crate) struct FieldMeaning {
+    /// Its place among the fields for the line.
+    pub(crate) line: Option<usize>,
+    /// Its place among those for the time.
+    pub(crate) time: Option<usize>,
+    /// Whether it is a label where it is neither.
+    pub(crate) label: bool,
+    /// What the label or metadata is called.
+    pub(crate) name: Result<String, MetadataNameError>,
+}
+
+impl FieldMapping {
+    /// What a field of this name means. Compares it with every name of the mapping.
+    pub(crate) fn meaning(&self, field: &str) -> FieldMeaning {
+        let place = |names: &[String]| names.iter().position(|name| name == field);
+        FieldMeaning {
+            line: place(&self.line_fields),
+            time: place(&self.time_fields),
+            label: place(&self.label_fields).is_some(),
+            name: match field {
+                ECS_LEVEL => Ok("level".to_owned()),
+                name => metadata_name::sanitized(name).map(Cow::into_owned),
+            },
+        }
+    }
+}
+
 pub(crate) fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -75,15 +101,6 @@ impl Field<'_> {
     pub(crate) fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.value)
     }
-}
-
-/// What is known of a record besides its object. Of equal names, what the object says counts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Around<'a> {
-    pub(crate) labels: &'a [(&'a str, &'a str)],
-    pub(crate) metadata: &'a [(&'a str, &'a [u8])],
-    /// The time of a record whose object says none; when it was received, otherwise.
-    pub(crate) time: Option<Timestamp>,
 }
 
 /// The fields of the object that the reader stands before.
@@ -122,119 +139,22 @@ fn read_object<'a>(
     Ok(())
 }
 
-/// Adds the record that the fields of an object make; `text` is the whole object. On refusal says why.
-pub(crate) fn push(
-    text: &[u8],
-    fields: &[Field<'_>],
-    mapping: &FieldMapping,
-    around: Around<'_>,
-    context: &DecodeContext<'_>,
-    batch: &mut RecordBatch,
-) -> Result<(), String> {
-    let find =
-        |names: &[String]| names.iter().find_map(|name| fields.iter().position(|field| field.name == *name));
-    let (line, time) = (find(&mapping.line_fields), find(&mapping.time_fields));
-    let timestamp = match time.and_then(|index| fields.get(index)) {
-        Some(field) => time_of(field)?,
-        None => around.time.unwrap_or(context.received_at),
-    };
-    let mut labels: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    labels.extend(around.labels.iter().map(|(name, value)| (Cow::Borrowed(*name), Cow::Borrowed(*value))));
-    let mut metadata: Vec<(Cow<'_, str>, &[u8])> = Vec::new();
-    for (index, field) in fields.iter().enumerate() {
-        if Some(index) == line || Some(index) == time {
-            continue;
-        }
-        let name = match &*field.name {
-            ECS_LEVEL => Cow::Borrowed("level"),
-            name => metadata_name::sanitized(name).map_err(|error| error.to_string())?,
-        };
-        if mapping.label_fields.iter().any(|label| *label == *field.name) {
-            if field.kind == JsonKind::Array {
-                return Err(format!("label `{}` is an array, not text", field.name));
-            }
-            labels.push((name, field.text()));
-        } else {
-            metadata.push((name, &field.value));
-        }
-    }
-    for (name, value) in around.metadata {
-        if !metadata.iter().any(|known| known.0 == *name) {
-            metadata.push((Cow::Borrowed(name), value));
-        }
-    }
-    let line = match line.and_then(|index| fields.get(index)) {
-        Some(field) => &*field.value,
-        None => text.trim_ascii(),
-    };
-    MappedRecord { labels, metadata, timestamp, line, service: None }.push(context, batch)
-}
-
-/// A record whose names and values were put together from what was sent.
-#[derive(Clone)]
-pub(crate) struct MappedRecord<'a> {
-    /// Labels, in any order; empty ones are left out, of equal names the last counts.
-    pub(crate) labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    pub(crate) metadata: Vec<(Cow<'a, str>, &'a [u8])>,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) line: &'a [u8],
-    /// The service, when no label names it.
-    pub(crate) service: Option<&'a str>,
-}
-
-impl MappedRecord<'_> {
-    /// Adds the record, under the time it was received where its own is out of bounds: for senders that would not hear of a
-    /// refusal.
-    pub(crate) fn push_at_any_time(
-        self,
-        context: &DecodeContext<'_>,
-        batch: &mut RecordBatch,
-    ) -> Result<(), String> {
-        let late = MappedRecord { timestamp: context.received_at, ..self.clone() };
-        self.push(context, batch).or_else(|_| late.push(context, batch))
-    }
-
-    /// Adds the record, or says why it is refused.
-    pub(crate) fn push(self, context: &DecodeContext<'_>, batch: &mut RecordBatch) -> Result<(), String> {
-        let limit = context.limits.record.label_value_bytes_max;
-        if let Some((name, value)) = self.labels.iter().find(|(_, value)| value.len() > limit) {
-            return Err(format!("label `{name}` is {} bytes, limit is {limit}", value.len()));
-        }
-        let mut labels: Vec<(&str, &str)> =
-            self.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        if context.discover_service_name {
-            add_service_name(&mut labels, self.service.filter(|service| !service.is_empty()));
-        }
-        let metadata: Vec<(&str, &[u8])> =
-            self.metadata.iter().map(|(name, value)| (&**name, *value)).collect();
-        let record =
-            Record { labels: &labels, timestamp: self.timestamp, line: self.line, metadata: &metadata };
-        batch.push(&record).map_err(|error| error.to_string())
-    }
-}
-
-/// Names the service of labels that do not: by Loki's list, else by `otherwise`.
-fn add_service_name<'a>(labels: &mut Vec<(&'a str, &'a str)>, otherwise: Option<&'a str>) {
-    if labels.iter().any(|(name, value)| *name == SERVICE_NAME && !value.is_empty()) {
-        return;
-    }
-    let known =
-        |name: &&str| labels.iter().find(|pair| pair.0 == *name && !pair.1.is_empty()).map(|pair| pair.1);
-    let service = DISCOVERY_LABELS.iter().find_map(known).or(otherwise).unwrap_or(UNKNOWN_SERVICE);
-    labels.push((SERVICE_NAME, service));
-}
-
 /// The time that a field says, or why it says none.
 pub(crate) fn time_of(field: &Field<'_>) -> Result<Timestamp, String> {
-    read_time(field).ok_or_else(|| {
-        let shown = String::from_utf8_lossy(field.value.get(..64).unwrap_or(&field.value));
-        format!("field `{}` is not a time: {shown:?}", field.name)
+    time_of_value(&field.name, &field.value, field.kind)
+}
+
+/// As [`time_of`], of a value by itself.
+pub(crate) fn time_of_value(name: &str, value: &[u8], kind: JsonKind) -> Result<Timestamp, String> {
+    read_time(value, kind).ok_or_else(|| {
+        let shown = String::from_utf8_lossy(value.get(..64).unwrap_or(value));
+        format!("field `{name}` is not a time: {shown:?}")
     })
 }
 
-fn read_time(field: &Field<'_>) -> Option<Timestamp> {
-    let text = std::str::from_utf8(&field.value).ok()?;
-    match field.kind {
+fn read_time(value: &[u8], kind: JsonKind) -> Option<Timestamp> {
+    let text = std::str::from_utf8(value).ok()?;
+    match kind {
         JsonKind::String if !text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
             Timestamp::parse_rfc3339(text).ok()
         }
@@ -293,22 +213,5 @@ mod tests {
         let fields: Vec<_> = fields.iter().map(|field| (&*field.name, field.text())).collect();
         assert_eq!(fields, [("a.b.c", "1".into()), ("a.d", "x".into()), ("f", r#"[{"g":1}]"#.into())]);
         assert!(read_fields(&mut JsonReader::new(text, 2)).is_err(), "too deep");
-    }
-
-    #[test]
-    fn a_service_is_named_by_its_own_label_then_by_lokis_list_then_by_what_is_at_hand() {
-        type Case = (&'static [(&'static str, &'static str)], Option<&'static str>, &'static str);
-        let cases: [Case; 4] = [
-            (&[("service_name", "own"), ("app", "a")], Some("x"), "own"),
-            (&[("job", "j"), ("app", "a")], Some("x"), "a"),
-            (&[("env", "e")], Some("x"), "x"),
-            (&[("service_name", "")], None, UNKNOWN_SERVICE),
-        ];
-        for (labels, otherwise, expected) in cases {
-            let mut labels = labels.to_vec();
-            add_service_name(&mut labels, otherwise);
-            let last = labels.iter().rev().find(|pair| pair.0 == SERVICE_NAME);
-            assert_eq!(last.map(|pair| pair.1), Some(expected));
-        }
     }
 }

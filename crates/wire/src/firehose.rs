@@ -18,8 +18,9 @@ use timberyard_model::{LogBatch, Timestamp};
 use crate::compression::{Compression, inflate};
 use crate::context::{DecodeContext, Rejections};
 use crate::error::DecodeError;
-use crate::field_mapping::{Field, MappedRecord, read_fields, time_of};
+use crate::field_mapping::{Field, read_fields, time_of};
 use crate::json::{JsonKind, JsonReader};
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
 

@@ -13,8 +13,9 @@ use std::borrow::Cow;
 use timberyard_model::Timestamp;
 
 use crate::context::{DecodeContext, Decoded, Rejections};
-use crate::field_mapping::{self, Field, MappedRecord};
+use crate::field_mapping::{self, Field};
 use crate::json::{JsonKind, JsonReader};
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
 use crate::service_name::DISCOVERY_LABELS;

@@ -15,8 +15,8 @@ use timberyard_model::Timestamp;
 
 use crate::context::{DecodeContext, Decoded, Rejections};
 use crate::error::DecodeError;
-use crate::field_mapping::MappedRecord;
 use crate::gelf::cut;
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
 use crate::syslog;

@@ -44,6 +44,8 @@ pub mod loki_query_json;
 pub mod loki_query_params;
 pub mod loki_query_stats;
 pub mod loki_tail;
+mod mapped_object;
+mod mapped_record;
 pub mod metadata_name;
 pub mod msgpack;
 pub mod ndjson;
@@ -67,6 +69,7 @@ pub mod splunk_hec;
 mod syslog;
 pub mod syslog_stream;
 pub mod tail_cursor;
+mod text_lines;
 pub mod timberyard_push;
 pub mod v1_logs;
 

@@ -184,7 +184,8 @@ fn read_entry(
         fields.require("line", "must be a string");
     }
     if let (Some(timestamp), Some(line), false) = (timestamp, line, fields.has_faults()) {
-        let record = Record { labels, timestamp, line: &line, metadata: &[] };
+        let metadata: &[(&str, &[u8])] = &[];
+        let record = Record { labels, timestamp, line: &line, metadata };
         if let Err(error) = batch.push(&record) {
             fields.refuse_record(&error, "ts", "line");
         }

@@ -20,6 +20,7 @@ use crate::error::DecodeError;
 use crate::label_text;
 use crate::level_detection::{self, DETECTED_LEVEL, LevelDetector};
 use crate::metadata_name;
+use crate::record_batch::recycled;
 use crate::service_name::{SERVICE_NAME, with_service_name};
 
 /// What Loki answers, with status 422, to a push without streams.
@@ -203,12 +204,6 @@ impl<'c, 'a> Push<'c, 'a> {
         }
         Ok(Decoded { batch: self.batch.finish(), rejected: self.rejected })
     }
-}
-
-/// The memory of a vector of pairs for pairs of another lifetime: collecting in place keeps it.
-fn recycled<'b>(mut pairs: Vec<(&str, &[u8])>) -> Vec<(&'b str, &'b [u8])> {
-    pairs.clear();
-    pairs.into_iter().map(|_| ("", &b""[..])).collect()
 }
 
 /// Why a stream with these labels is refused, in Loki's words.

@@ -5,9 +5,11 @@
 
 use crate::context::{DecodeContext, Decoded, Rejections};
 use crate::error::{DecodeError, Malformed, Position};
-use crate::field_mapping::{self, Around, FieldMapping};
+use crate::field_mapping::FieldMapping;
 use crate::json::JsonReader;
+use crate::mapped_object::{Around, ObjectReader};
 use crate::record_batch::RecordBatch;
+use crate::text_lines::lines;
 
 /// Decodes a body. Refused lines are in [`Decoded::rejected`].
 pub fn decode(
@@ -16,16 +18,17 @@ pub fn decode(
     context: &DecodeContext<'_>,
 ) -> Result<Decoded, DecodeError> {
     let mut batch = RecordBatch::new(context.tenant, context);
+    let mut objects = ObjectReader::new(mapping);
     let mut rejected = Rejections::default();
     let mut index = 0;
     let mut offset = 0;
-    for (number, text) in body.split(|byte| *byte == b'\n').enumerate() {
+    for (number, text) in lines(body).enumerate() {
         let start = offset;
         offset += text.len() + 1;
         if text.trim_ascii().is_empty() {
             continue;
         }
-        if let Err(reason) = take_object(text, mapping, context, &mut batch) {
+        if let Err(reason) = take_object(text, &mut objects, context, &mut batch) {
             let reason = match reason {
                 Refusal::Malformed(error) => in_body(error, start, number).to_string(),
                 Refusal::Other(reason) => format!("line {}: {reason}", number + 1),
@@ -68,16 +71,16 @@ fn in_body(error: DecodeError, start: usize, lines_before: usize) -> DecodeError
     }
 }
 
-fn take_object(
-    text: &[u8],
-    mapping: &FieldMapping,
+fn take_object<'a>(
+    text: &'a [u8],
+    objects: &mut ObjectReader<'_, 'a>,
     context: &DecodeContext<'_>,
     batch: &mut RecordBatch,
 ) -> Result<(), Refusal> {
     let mut json = JsonReader::new(text, context.limits.request.json_depth_max);
-    let fields = field_mapping::read_fields(&mut json)?;
+    objects.read(&mut json)?;
     json.finish()?;
-    field_mapping::push(text, &fields, mapping, Around::default(), context, batch).map_err(Refusal::Other)
+    objects.push(text, Around::default(), context, batch).map_err(Refusal::Other)
 }
 
 #[cfg(test)]

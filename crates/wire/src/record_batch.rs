@@ -7,12 +7,13 @@ use timberyard_model::batch::EqualEntries;
 use timberyard_model::batch_builder::RecordError;
 use timberyard_model::limits::RecordLimits;
 use timberyard_model::{BatchBuilder, Labels, LogBatch, TenantId, Timestamp};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::context::DecodeContext;
 use crate::level_detection::{DETECTED_LEVEL, LevelDetector};
 
-/// How many label sets are remembered.
-const STREAMS_KNOWN_MAX: usize = 32;
+/// How many label sets are remembered, each in the place that its hash says.
+const STREAMS_KNOWN_MAX: usize = 256;
 
 /// Collects the records of one tenant. Equal ones are kept apart: only Loki's pushes merge. Metadata may be
 /// as large as a line, where that limit is the higher one.
@@ -21,6 +22,10 @@ pub(crate) struct RecordBatch {
     builder: BatchBuilder,
     detect_level: bool,
     known: Vec<KnownStream>,
+    /// By a label set's hash, its number in `known`; where none was seen, one beyond.
+    places: [u16; STREAMS_KNOWN_MAX],
+    /// Kept for its memory.
+    pairs: Vec<(&'static str, &'static [u8])>,
 }
 
 #[derive(Debug)]
@@ -31,13 +36,13 @@ struct KnownStream {
     detector: LevelDetector,
 }
 
-/// One record.
-pub(crate) struct Record<'r> {
+/// One record, with texts of any kind.
+pub(crate) struct Record<'r, N, V, M> {
     /// Labels, in any order; pairs with an empty value are left out, of equal names the last counts.
-    pub(crate) labels: &'r [(&'r str, &'r str)],
+    pub(crate) labels: &'r [(N, V)],
     pub(crate) timestamp: Timestamp,
     pub(crate) line: &'r [u8],
-    pub(crate) metadata: &'r [(&'r str, &'r [u8])],
+    pub(crate) metadata: &'r [(M, &'r [u8])],
 }
 
 impl RecordBatch {
@@ -57,23 +62,30 @@ impl RecordBatch {
             builder: BatchBuilder::new(tenant.clone(), context.received_at, EqualEntries::Keep, &limits),
             detect_level: context.detect_level,
             known: Vec::new(),
+            places: [u16::MAX; STREAMS_KNOWN_MAX],
+            pairs: Vec::new(),
         }
     }
 
     /// Adds a record, or says why it is refused.
-    pub(crate) fn push(&mut self, record: &Record<'_>) -> Result<(), RecordError> {
-        let index = self.stream(record.labels);
-        let Some(stream) = self.known.get(index) else { return Ok(()) };
-        let metadata = record.metadata;
-        let level = if self.detect_level { stream.detector.detect(metadata, record.line) } else { None };
-        if let Some(level) = level {
-            // The level may borrow from the detector, which outlives this call only.
-            let mut with_level: Vec<(&str, &[u8])> = Vec::with_capacity(metadata.len() + 1);
-            with_level.extend(metadata.iter());
-            with_level.push((DETECTED_LEVEL, level));
-            return self.builder.push(stream.number, record.timestamp, record.line, &with_level);
+    pub(crate) fn push<N, V, M>(&mut self, record: &Record<'_, N, V, M>) -> Result<(), RecordError>
+    where
+        N: AsRef<str>,
+        V: AsRef<str>,
+        M: AsRef<str>,
+    {
+        let stream = self.stream(record.labels);
+        let Some(stream) = self.known.get(stream) else { return Ok(()) };
+        let mut pairs = recycled(std::mem::take(&mut self.pairs));
+        pairs.extend(record.metadata.iter().map(|(name, value)| (name.as_ref(), *value)));
+        if self.detect_level
+            && let Some(level) = stream.detector.detect(&pairs, record.line)
+        {
+            pairs.push((DETECTED_LEVEL, level));
         }
-        self.builder.push(stream.number, record.timestamp, record.line, metadata)
+        let pushed = self.builder.push(stream.number, record.timestamp, record.line, &pairs);
+        self.pairs = recycled(pairs);
+        pushed
     }
 
     /// Gives the record that was added last a key that must be unique within the tenant.
@@ -85,24 +97,48 @@ impl RecordBatch {
         self.builder.finish()
     }
 
-    /// Where the label set stands among the known ones.
-    fn stream(&mut self, labels: &[(&str, &str)]) -> usize {
-        let same = |stream: &KnownStream| {
-            stream.pairs.len() == labels.len()
-                && stream.pairs.iter().zip(labels).all(|(known, pair)| (&*known.0, &*known.1) == *pair)
-        };
-        if let Some(index) = self.known.iter().position(same) {
+    /// Where the label set stands among the known ones. A new one takes the place of the one that was known by its hash.
+    fn stream<N: AsRef<str>, V: AsRef<str>>(&mut self, labels: &[(N, V)]) -> usize {
+        let hash = labels.iter().fold(0, |hash, (name, value)| {
+            let hash = xxh3_64_with_seed(name.as_ref().as_bytes(), hash);
+            xxh3_64_with_seed(value.as_ref().as_bytes(), hash)
+        });
+        let new = self.known.len();
+        let Some(place) = self.places.get_mut(hash as usize % STREAMS_KNOWN_MAX) else { return new };
+        let index = usize::from(*place).min(new);
+        if self.known.get(index).is_some_and(|stream| stream.has(labels)) {
             return index;
         }
-        if self.known.len() == STREAMS_KNOWN_MAX {
-            self.known.clear();
-        }
-        let set = Labels::from_pairs(labels.iter().copied());
-        self.known.push(KnownStream {
-            pairs: labels.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        let pairs = labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+        let set = Labels::from_pairs(pairs.clone());
+        let stream = KnownStream {
+            pairs: pairs.map(|(name, value)| (name.into(), value.into())).collect(),
             number: self.builder.stream(&set),
             detector: LevelDetector::new(&set),
-        });
-        self.known.len() - 1
+        };
+        match self.known.get_mut(index) {
+            Some(known) => *known = stream,
+            None => self.known.push(stream),
+        }
+        *place = index as u16;
+        index
     }
+}
+
+impl KnownStream {
+    /// Whether these are its labels, given in the same order.
+    fn has<N: AsRef<str>, V: AsRef<str>>(&self, labels: &[(N, V)]) -> bool {
+        self.pairs.len() == labels.len()
+            && self
+                .pairs
+                .iter()
+                .zip(labels)
+                .all(|(known, (name, value))| (&*known.0, &*known.1) == (name.as_ref(), value.as_ref()))
+    }
+}
+
+/// The memory of a list, for pairs that live as long as is wanted.
+pub(crate) fn recycled<'b>(mut pairs: Vec<(&str, &[u8])>) -> Vec<(&'b str, &'b [u8])> {
+    pairs.clear();
+    pairs.into_iter().map(|_| ("", &b""[..])).collect()
 }

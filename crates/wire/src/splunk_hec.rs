@@ -13,11 +13,13 @@ use timberyard_model::{LogBatch, Timestamp};
 
 use crate::context::DecodeContext;
 use crate::error::DecodeError;
-use crate::field_mapping::{self, Field, MappedRecord};
+use crate::field_mapping::{self, Field};
 use crate::json::{JsonKind, JsonReader};
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
 use crate::service_name::SERVICE_NAME;
+use crate::text_lines::lines;
 
 /// What surrounds an event, and every line of a raw body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -131,9 +133,9 @@ pub fn decode_raw(body: &[u8], source: &EventSource, context: &DecodeContext<'_>
     let mut refused = None;
     let EventSource { host, source, sourcetype, index } = source;
     let labels = [host, source, sourcetype, index];
-    let lines = body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let body_lines = lines(body).map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let mut number = 0;
-    for line in lines.filter(|line| !line.is_empty()) {
+    for line in body_lines.filter(|line| !line.is_empty()) {
         let given = LABELS.iter().zip(labels);
         let given = given.filter_map(|(name, value)| Some((Cow::from(*name), Cow::from(value.as_deref()?))));
         let timestamp = context.received_at;

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use timberyard_model::Timestamp;
 
 use crate::context::DecodeContext;
-use crate::field_mapping::MappedRecord;
+use crate::mapped_record::MappedRecord;
 use crate::metadata_name;
 use crate::record_batch::RecordBatch;
 
