@@ -28,8 +28,10 @@ check: ## formatting, lints as errors, licences and sources, crate graph
 	$(CARGO) run --quiet --locked -p xtask -- crate-graph
 	scripts/lint-deploy
 
-bench: build ## measure the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
+bench: build ## measure decoders, formats and the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
 	@command -v zstd >/dev/null || { echo "bench needs the zstd command: every figure is divided by what it takes"; exit 1; }
+	$(CARGO) run --release --locked -p timberyard-bench -- decode
+	$(CARGO) run --release --locked -p timberyard-bench -- senders
 	$(CARGO) run --release --locked -p timberyard-bench -- run $(if $(filter quick,$(SIZE)),--quick)
 
 conformance: ## compare a fresh server at URL with the recorded answers in DIR

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::format::{LOKI_PUSH, Target};
 use crate::load::Load;
 use crate::server::{Server, agent};
 
@@ -34,7 +35,7 @@ pub(crate) fn ingest(
     let server = Server::start(binary, data)?;
     let watch = server.watch_memory();
     let (cpu_at_start, started) = (server.cpu_seconds()?, Instant::now());
-    let retries = push_all(&server, &load.bodies, connections)?;
+    let retries = push_all(&server, LOKI_PUSH, &load.bodies, connections)?;
     let push_seconds = started.elapsed().as_secs_f64();
     let cpu_seconds_acknowledged = server.cpu_seconds()? - cpu_at_start;
     let (resident_bytes_peak, anonymous_bytes_peak) = (server.resident_bytes_peak()?, watch.end());
@@ -53,30 +54,41 @@ pub(crate) fn ingest(
 }
 
 /// Pushes all bodies; how many pushes were answered 429 and sent again.
-pub(crate) fn push_all(server: &Server, bodies: &[Vec<u8>], connections: usize) -> Result<usize, String> {
+pub(crate) fn push_all(
+    server: &Server,
+    target: Target,
+    bodies: &[Vec<u8>],
+    connections: usize,
+) -> Result<usize, String> {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        let senders: Vec<_> =
-            (0..connections.max(1)).map(|_| scope.spawn(|| push_some(server, bodies, &next))).collect();
+        let senders: Vec<_> = (0..connections.max(1))
+            .map(|_| scope.spawn(|| push_some(server, target, bodies, &next)))
+            .collect();
         senders
             .into_iter()
             .try_fold(0, |sum, sender| Ok(sum + sender.join().map_err(|_| "a sender panicked".to_owned())??))
     })
 }
 
-fn push_some(server: &Server, bodies: &[Vec<u8>], next: &AtomicUsize) -> Result<usize, String> {
+fn push_some(
+    server: &Server,
+    target: Target,
+    bodies: &[Vec<u8>],
+    next: &AtomicUsize,
+) -> Result<usize, String> {
     let agent = agent();
-    let url = format!("{}/loki/api/v1/push", server.url);
+    let url = format!("{}{}", server.url, target.path);
     let mut retries = 0;
     while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
         loop {
             let mut response = agent
                 .post(&url)
-                .header("Content-Type", "application/x-protobuf")
+                .header("Content-Type", target.content_type)
                 .send(&body[..])
                 .map_err(|e| format!("push: {e}"))?;
             match response.status().as_u16() {
-                204 => break,
+                200 | 202 | 204 => break,
                 429 => {
                     retries += 1;
                     std::thread::sleep(Duration::from_millis(50));

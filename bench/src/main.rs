@@ -8,6 +8,7 @@
 
 mod ask;
 mod decode;
+mod format;
 mod generator;
 mod ingest;
 mod load;
@@ -17,6 +18,7 @@ mod question;
 mod report;
 mod run;
 mod scale;
+mod senders;
 mod server;
 mod small_push;
 mod yardstick;
@@ -64,6 +66,18 @@ enum What {
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: Option<u32>,
     },
+    /// Send the same lines in each format over HTTP: CPU of the whole server.
+    Senders {
+        /// Lines to send, each time into a fresh server.
+        #[arg(long, default_value_t = 200_000)]
+        lines: usize,
+        /// Only formats with this in their names.
+        #[arg(long)]
+        only: Option<String>,
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/timberyard")]
+        binary: PathBuf,
+    },
     /// Write generated lines to standard output.
     Lines {
         #[arg(value_enum)]
@@ -110,6 +124,9 @@ fn main() -> ExitCode {
         }
         What::Decode { lines, only, rounds } => {
             decode::measure(lines, only.as_deref(), rounds).map(|table| tell(&table))
+        }
+        What::Senders { lines, only, binary } => {
+            senders::measure(&binary, lines, only.as_deref()).map(|table| tell(&table))
         }
         What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
     };

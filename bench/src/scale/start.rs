@@ -8,6 +8,7 @@ use std::time::Instant;
 use fastrand::Rng;
 
 use super::get;
+use crate::format::LOKI_PUSH;
 use crate::generator::{Line, START_NS};
 use crate::ingest::{disk_under, push_all};
 use crate::push_body;
@@ -29,7 +30,7 @@ pub(super) fn measure(binary: &Path, data: &Path, bytes: u64) -> Result<String, 
     let bodies = (raw_bytes / BODY_BYTES as u64).max(1);
     for number in 0..bodies {
         let from_ns = START_NS + (number as f64 / bodies as f64 * SPAN_NS as f64) as i64 - SPAN_NS;
-        push_all(&server, &[body(&mut rng, from_ns)?], 1)?;
+        push_all(&server, LOKI_PUSH, &[body(&mut rng, from_ns)?], 1)?;
     }
     server.stop()?;
     let (disk_bytes, files) = disk_under(data)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::get;
 use super::quantile::quantile_ms;
+use crate::format::LOKI_PUSH;
 use crate::generator::{Line, START_NS};
 use crate::ingest::push_all;
 use crate::push_body;
@@ -28,7 +29,7 @@ pub(super) fn measure(binary: &Path, data: &Path, streams: usize) -> Result<Stri
             .step_by(BODY_STREAMS)
             .map(|start| body(start..(start + BODY_STREAMS).min(streams)))
             .collect();
-        push_all(&server, &bodies?, 2)?;
+        push_all(&server, LOKI_PUSH, &bodies?, 2)?;
     }
     let (took, ingest_peak) = (started.elapsed(), server.resident_bytes_peak()?);
     let cpu_seconds = server.stop()?;
