@@ -1,10 +1,15 @@
 //! Lines on their way into a request, and the bytes of their logs that they were read from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use timberyard_model::origin::{BATCH_ORIGINS_MAX, OriginName, OriginRange};
+use timberyard_model::rows::RowsBuilder;
 use timberyard_model::{Labels, Timestamp};
-use timberyard_wire::loki_push_encode::{self, PushEncoder};
+
+use crate::metrics::AgentMetrics;
+use crate::steps::Steps;
+use crate::streams::Streams;
 
 /// A line that is to be sent.
 pub(crate) struct Line<'a> {
@@ -17,16 +22,25 @@ pub(crate) struct Line<'a> {
     /// The bytes of the log that it stands for.
     pub(crate) from: u64,
     pub(crate) to: u64,
+    /// What is done to it before it is sent.
+    pub(crate) steps: Option<&'a Arc<Steps>>,
 }
 
 /// Lines that are sent together.
 #[derive(Default)]
 pub(crate) struct Batch {
-    streams: Vec<(u64, Labels, PushEncoder)>,
+    streams: Streams,
+    /// Lines that steps are still to be applied to, by log.
+    drafts: BTreeMap<u64, Draft>,
     ranges: BTreeMap<u64, Range>,
     bytes: usize,
     /// Whether one line is all that it takes.
     single: bool,
+}
+
+struct Draft {
+    steps: Arc<Steps>,
+    rows: RowsBuilder,
 }
 
 #[derive(Clone, Copy)]
@@ -41,7 +55,10 @@ struct Range {
 pub(crate) struct Shipment {
     pub(crate) origins: Vec<OriginRange>,
     pub(crate) body: Vec<u8>,
+    /// Lines that were read for it.
     pub(crate) lines: u64,
+    /// Lines that are in it.
+    pub(crate) rows: u64,
 }
 
 impl Batch {
@@ -73,16 +90,20 @@ impl Batch {
         if self.single && !self.ranges.is_empty() {
             return;
         }
-        let place =
-            self.streams.iter().rposition(|(log, labels, _)| *log == line.log && labels == line.labels);
-        let place = place.unwrap_or_else(|| {
-            self.streams.push((line.log, line.labels.clone(), PushEncoder::new(line.labels)));
-            self.streams.len() - 1
-        });
-        if let Some((_, _, encoder)) = self.streams.get_mut(place) {
-            let part = line.part.map(|part| part.to_string());
-            let metadata = part.as_ref().map(|part| ("line_part", part.as_bytes()));
-            encoder.push_with(line.time, line.text, metadata);
+        let part = line.part.map(|part| part.to_string());
+        let metadata = part.as_ref().map(|part| ("line_part", part.as_bytes()));
+        match line.steps {
+            None => {
+                let encoder = self.streams.encoder(line.log, line.labels);
+                encoder.push_with(line.time, line.text, metadata);
+            }
+            Some(steps) => {
+                let none = || Draft { steps: Arc::clone(steps), rows: RowsBuilder::default() };
+                let rows = &mut self.drafts.entry(line.log).or_insert_with(none).rows;
+                let stream = rows.stream(line.labels);
+                let pushed = rows.push(stream, line.time, line.text, metadata);
+                pushed.expect("requests are limited to a few MiB, rows to 4 GiB");
+            }
         }
         self.bytes += line.text.len() + 16;
         let range = self.ranges.entry(line.log).or_insert(Range { from: line.from, to: line.to, lines: 0 });
@@ -92,9 +113,16 @@ impl Batch {
 
     /// Takes everything of a log out.
     pub(crate) fn remove(&mut self, log: u64) {
-        self.streams.retain(|(other, _, _)| *other != log);
+        self.streams.remove(log);
+        self.drafts.remove(&log);
         self.ranges.remove(&log);
-        self.bytes = self.streams.iter().map(|(_, _, encoder)| encoder.bytes()).sum();
+        let drafted = self.drafts.values().map(|draft| draft.rows.bytes());
+        self.bytes = self.streams.bytes() + drafted.sum::<usize>();
+    }
+
+    /// Lines that were read for it.
+    pub(crate) fn lines(&self) -> u64 {
+        self.ranges.values().map(|range| range.lines).sum()
     }
 
     /// The logs in it.
@@ -102,16 +130,29 @@ impl Batch {
         self.ranges.keys().copied()
     }
 
-    /// The request; the batch is empty afterwards. `None` when it is over 4 GiB, which limits prevent.
-    pub(crate) fn ship(&mut self, name: impl Fn(u64) -> Option<OriginName>) -> Option<Shipment> {
+    /// The request, after its steps; the batch is empty afterwards. `None` when it is over 4 GiB.
+    pub(crate) fn ship(
+        &mut self,
+        name: impl Fn(u64) -> Option<OriginName>,
+        metrics: &AgentMetrics,
+    ) -> Option<Shipment> {
+        let lines = self.lines();
         let empty = Self { single: self.single, ..Self::default() };
-        let Self { streams, ranges, .. } = std::mem::replace(self, empty);
-        let lines = ranges.values().map(|range| range.lines).sum();
-        let encoders: Vec<PushEncoder> = streams.into_iter().map(|(_, _, encoder)| encoder).collect();
+        let Self { mut streams, drafts, ranges, .. } = std::mem::replace(self, empty);
+        let drafted: u64 = drafts.values().map(|draft| draft.rows.len() as u64).sum();
+        let mut left = 0;
+        for (log, Draft { steps, rows }) in drafts {
+            steps.apply(rows.finish(), &mut |row, time| {
+                left += 1;
+                streams.encoder(log, row.labels()).push_with(time, row.line(), row.metadata());
+            });
+        }
+        metrics.lines_dropped.add(drafted.saturating_sub(left));
         let origin = |(log, range): (u64, Range)| {
             Some(OriginRange { name: name(log)?, from: range.from, to: range.to })
         };
         let origins = ranges.into_iter().filter_map(origin).collect();
-        Some(Shipment { origins, body: loki_push_encode::body(&encoders)?, lines })
+        let body = streams.into_body()?;
+        Some(Shipment { origins, body, lines, rows: lines.saturating_sub(drafted) + left })
     }
 }

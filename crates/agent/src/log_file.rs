@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use timberyard_model::{Labels, Timestamp};
 
@@ -11,10 +12,12 @@ use crate::checkpoint::SavedLog;
 use crate::content::Content;
 use crate::fingerprint::Fingerprint;
 use crate::format::Format;
+use crate::kubernetes;
 use crate::lines::{RawLine, Unfinished};
 use crate::metrics::AgentMetrics;
 use crate::multiline::{Group, Joining};
-use crate::settings::{Encoding, SettingsError, TargetSettings};
+use crate::settings::{AgentSettings, Encoding, SettingsError};
+use crate::steps::Steps;
 
 /// How the lines of one target are read.
 pub(crate) struct Reading {
@@ -24,22 +27,29 @@ pub(crate) struct Reading {
     pub(crate) line_bytes_max: usize,
     labels: BTreeMap<String, String>,
     path_label: String,
+    kubernetes: bool,
+    steps: Option<Arc<Steps>>,
 }
 
 impl Reading {
-    pub(crate) fn new(
-        target: &TargetSettings,
-        labels: &BTreeMap<String, String>,
-        line_bytes_max: usize,
-    ) -> Result<Self, SettingsError> {
-        let joining = target.multiline.as_ref().map(Joining::new).transpose()?;
-        let labels = labels.clone().into_iter().chain(target.labels.clone()).collect();
+    /// How a target's lines are read, by its number.
+    pub(crate) fn new(settings: &AgentSettings, number: usize) -> Result<Self, SettingsError> {
+        let key = |name: &str| format!("targets[{number}]{name}");
+        let refuse = |reason: String| SettingsError::Value { key: key(""), reason };
+        let target = settings.targets.get(number).ok_or_else(|| refuse("is not there".to_owned()))?;
+        let joining = target.multiline.as_ref().map(Joining::new).transpose();
+        let joining = joining.map_err(|reason| SettingsError::Value { key: key(".multiline"), reason })?;
+        let labels = settings.labels.clone().into_iter().chain(target.labels.clone()).collect();
         let path_label = target.path_label.clone();
+        let steps = target.steps.iter().chain(&settings.steps).cloned().collect();
+        let steps = Steps::new(steps, target.time.as_ref()).map_err(refuse)?;
         Ok(Self {
+            kubernetes: target.kubernetes,
+            steps,
             format: target.format,
             encoding: target.encoding,
             joining,
-            line_bytes_max,
+            line_bytes_max: settings.line_bytes_max,
             labels,
             path_label,
         })
@@ -49,6 +59,11 @@ impl Reading {
         let mut labels = self.labels.clone();
         if !self.path_label.is_empty() {
             labels.insert(self.path_label.clone(), log.base.to_string_lossy().into_owned());
+        }
+        if self.kubernetes
+            && let Some(pod) = kubernetes::labels(&log.base)
+        {
+            labels.extend(pod.map(|(name, value)| (name.to_owned(), value.to_owned())));
         }
         if let Some(stream) = stream {
             labels.insert("stream".to_owned(), stream.to_owned());
@@ -359,7 +374,8 @@ impl Log {
         });
         let Some((_, labels)) = self.labels.get(place) else { return };
         let time = Timestamp::from_nanos(nanos);
-        batch.push(&Line { log: self.id, labels, time, text, part, from: self.emitted, to });
+        let steps = reading.steps.as_ref();
+        batch.push(&Line { log: self.id, labels, time, text, part, from: self.emitted, to, steps });
         self.emitted = to;
     }
 }

@@ -15,6 +15,8 @@ pub struct AgentMetrics {
     pub duplicates: Counter,
     /// Lines that were refused for good.
     pub lines_refused: Counter,
+    /// Lines that steps have dropped.
+    pub lines_dropped: Counter,
     /// Lines over the limit, which were sent in parts.
     pub lines_cut: Counter,
     /// Requests that were tried again.
@@ -52,13 +54,14 @@ impl Counter {
 
 impl AgentMetrics {
     /// Name, kind, meaning and value of each.
-    pub(crate) fn all(&self) -> [(&'static str, &'static str, &'static str, u64); 12] {
+    pub(crate) fn all(&self) -> [(&'static str, &'static str, &'static str, u64); 13] {
         [
             ("lines_read_total", "counter", "Lines read", self.lines_read.get()),
             ("bytes_read_total", "counter", "Bytes read", self.bytes_read.get()),
             ("lines_stored_total", "counter", "Lines that a server has", self.lines_stored.get()),
             ("duplicates_total", "counter", "Requests that a server had taken before", self.duplicates.get()),
             ("lines_refused_total", "counter", "Lines refused for good", self.lines_refused.get()),
+            ("lines_dropped_total", "counter", "Lines that steps have dropped", self.lines_dropped.get()),
             ("lines_cut_total", "counter", "Parts of lines over the limit", self.lines_cut.get()),
             ("retries_total", "counter", "Requests that were tried again", self.retries.get()),
             (

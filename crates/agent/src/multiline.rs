@@ -5,8 +5,6 @@
 use regex::bytes::Regex;
 use serde::Deserialize;
 
-use crate::settings::SettingsError;
-
 /// What the settings say.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,13 +71,13 @@ enum Rule {
 }
 
 impl Joining {
-    pub(crate) fn new(settings: &MultilineSettings) -> Result<Self, SettingsError> {
-        let refuse = |reason: String| SettingsError::Value { key: "multiline".to_owned(), reason };
-        let compile = |text: &str| Regex::new(text).map_err(|error| refuse(error.to_string()));
+    /// Makes rules ready, or says what is wrong with them.
+    pub(crate) fn new(settings: &MultilineSettings) -> Result<Self, String> {
+        let compile = |text: &str| Regex::new(text).map_err(|error| error.to_string());
         let rule = match (&settings.first_line, settings.preset) {
             (Some(text), None) => Rule::Begins(compile(text)?),
             (None, Some(preset)) => Rule::GoesOn(compile(preset.goes_on())?),
-            _ => return Err(refuse("needs one of first_line and preset".to_owned())),
+            _ => return Err("needs one of first_line and preset".to_owned()),
         };
         let wait_nanos = i64::try_from(settings.wait_ms).unwrap_or(i64::MAX).saturating_mul(1_000_000);
         Ok(Self { rule, wait_nanos, lines_max: settings.lines_max.max(1) })

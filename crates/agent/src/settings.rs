@@ -5,16 +5,18 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use timberyard_model::labels::is_label_name;
+use timberyard_pipeline::process::description::StepDescription;
 
 pub use crate::encoding::Encoding;
 pub use crate::format::Format;
+pub use crate::line_time::LineTimeSettings;
 pub use crate::multiline::{MultilineSettings, Preset};
 
 /// Everything an agent is told. Sizes are in bytes, times in milliseconds.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSettings {
-    /// The server.
+    /// The server; the environment's when neither this nor `servers` is there.
     pub server: Option<ServerSettings>,
     /// Servers in the order of preference, instead of `server`.
     #[serde(default)]
@@ -27,6 +29,9 @@ pub struct AgentSettings {
     /// Labels of everything.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What is done to all lines.
+    #[serde(default)]
+    pub steps: Vec<StepDescription>,
     /// How requests are made up.
     #[serde(default)]
     pub batch: BatchSettings,
@@ -75,6 +80,14 @@ pub struct TargetSettings {
     pub encoding: Encoding,
     /// How lines are joined.
     pub multiline: Option<MultilineSettings>,
+    /// Whether the path says namespace, pod and container, which become labels.
+    #[serde(default)]
+    pub kubernetes: bool,
+    /// What is done to lines, in this order, in the words of servers; then the steps of the agent.
+    #[serde(default)]
+    pub steps: Vec<StepDescription>,
+    /// The field that says the time of a line; the time of reading, or the runtime's, when it is absent.
+    pub time: Option<LineTimeSettings>,
     /// Where files begin that are there when the agent starts for the first time.
     #[serde(default)]
     pub start: Start,
@@ -99,6 +112,42 @@ pub struct BatchSettings {
     pub bytes_max: usize,
     /// How long a line waits for others.
     pub wait_ms: u64,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            server: None,
+            servers: Vec::new(),
+            positions_file: positions_file(),
+            targets: Vec::new(),
+            labels: BTreeMap::new(),
+            steps: Vec::new(),
+            batch: BatchSettings::default(),
+            line_bytes_max: line_bytes_max(),
+            poll_ms: poll_ms(),
+            status_listen: None,
+        }
+    }
+}
+
+impl TargetSettings {
+    /// Files that a pattern names, read as nothing else is said.
+    pub fn of(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            exclude: Vec::new(),
+            labels: BTreeMap::new(),
+            path_label: path_label(),
+            format: Format::default(),
+            encoding: Encoding::default(),
+            multiline: None,
+            kubernetes: false,
+            steps: Vec::new(),
+            time: None,
+            start: Start::default(),
+        }
+    }
 }
 
 impl Default for BatchSettings {
@@ -153,10 +202,10 @@ impl AgentSettings {
         self.server.iter().chain(&self.servers).cloned().collect()
     }
 
-    fn check(&self) -> Result<(), SettingsError> {
+    pub(crate) fn check(&self) -> Result<(), SettingsError> {
         let refuse = |key: &str, reason: String| Err(SettingsError::Value { key: key.to_owned(), reason });
-        if self.server.is_none() == self.servers.is_empty() {
-            return refuse("server", "one of server and servers must be there".to_owned());
+        if self.server.is_some() && !self.servers.is_empty() {
+            return refuse("servers", "stands beside server: put all of them here".to_owned());
         }
         if self.targets.is_empty() {
             return refuse("targets", "there is nothing to read".to_owned());
@@ -233,6 +282,6 @@ mod tests {
         assert!(with("targets: [{path: a, labels: {a-b: c}}]").starts_with("targets[0].labels: `a-b`"));
         assert!(with("targets: [{path: a}]\nbatch: {bytes_max: 5}").contains("must be 1024 to"));
         assert!(with("targets: [{path: a}]\nstatus_listen: 0.0.0.0:9").contains("loopback"));
-        assert!(AgentSettings::read("targets: [{path: a}]").is_err(), "no server");
+        assert!(with("targets: [{path: a}]\nservers: [{url: i}]").starts_with("servers"));
     }
 }

@@ -134,7 +134,7 @@ impl Shipper {
                 if answer.duplicate {
                     self.metrics.duplicates.add(1);
                 }
-                self.metrics.lines_stored.add(shipment.lines);
+                self.metrics.lines_stored.add(shipment.rows);
                 Step::Done(Outcome::Stored)
             }
             (409, Some(ends)) => Step::Done(Outcome::StoredInPart(ends)),
@@ -142,7 +142,7 @@ impl Shipper {
             (400, Some(_)) => {
                 tracing::warn!(problem = answer.problem, "the server refused some lines");
                 self.metrics.lines_refused.add(1);
-                self.metrics.lines_stored.add(shipment.lines);
+                self.metrics.lines_stored.add(shipment.rows);
                 Step::Done(Outcome::Stored)
             }
             (400 | 413 | 422, _) => Step::Done(Outcome::Refused(answer.problem.clone())),

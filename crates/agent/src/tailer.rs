@@ -74,6 +74,15 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Says what is wrong with settings, without touching anything.
+    pub fn check(settings: &AgentSettings) -> Result<(), AgentError> {
+        for (number, target) in settings.targets.iter().enumerate() {
+            Finder::new(number, target)?;
+            Reading::new(settings, number)?;
+        }
+        Ok(())
+    }
+
     /// An agent that goes on where it was.
     pub fn new(settings: &AgentSettings, metrics: Arc<AgentMetrics>) -> Result<Self, AgentError> {
         let (known, since) = match Checkpoint::load(&settings.positions_file)? {
@@ -86,9 +95,7 @@ impl Agent {
         let files = || settings.targets.iter().enumerate();
         let finders =
             files().map(|(number, target)| Finder::new(number, target)).collect::<Result<_, _>>()?;
-        let readings = files()
-            .map(|(_, target)| Reading::new(target, &settings.labels, settings.line_bytes_max))
-            .collect::<Result<_, _>>()?;
+        let readings = files().map(|(number, _)| Reading::new(settings, number)).collect::<Result<_, _>>()?;
         let starts = files().map(|(_, target)| target.start).collect();
         Ok(Self {
             follow: Follow::new(finders, readings, starts, &known.logs, since),
@@ -304,7 +311,19 @@ impl Agent {
         self.batch_begun = None;
         let agent = self.checkpoint.agent.clone();
         let name = |log: u64| OriginName::new(&format!("{agent}/{log:016x}")).ok();
-        if let Some(shipment) = self.batch.ship(name) {
+        let lines = self.batch.lines();
+        let Some(shipment) = self.batch.ship(name, &self.metrics) else {
+            tracing::warn!(lines, "what steps make of lines is over 4 GiB: they are sent one by one");
+            self.send_singly(lines);
+            return Ok(());
+        };
+        if shipment.rows == 0 {
+            // Steps have dropped all of it, as they will again after a kill.
+            self.note_stored(&shipment.origins);
+            if self.batch.is_single() {
+                self.forget_what_was_not_taken(&shipment);
+            }
+        } else {
             // The channel has room for one, and none is under way.
             let _ = to_shipper.try_send(shipment.clone());
             if self.batch.is_single() {
@@ -356,16 +375,21 @@ impl Agent {
                     lines = shipment.lines,
                     "a request is refused: its lines are sent one by one"
                 );
-                self.batch = Batch::default();
-                self.batch_begun = None;
-                for log in self.follow.logs.values_mut().filter(|log| log.emitted > log.stored) {
-                    log.go_to(log.stored);
-                }
-                self.singly = shipment.lines;
-                self.batch.set_single(true);
+                self.send_singly(shipment.lines);
             }
             Outcome::GivenUp => {}
         }
+    }
+
+    /// Has everything that is not stored read again, and so many lines sent one by one.
+    fn send_singly(&mut self, lines: u64) {
+        self.batch = Batch::default();
+        self.batch_begun = None;
+        for log in self.follow.logs.values_mut().filter(|log| log.emitted > log.stored) {
+            log.go_to(log.stored);
+        }
+        self.singly = lines;
+        self.batch.set_single(true);
     }
 
     fn note_stored(&mut self, origins: &[OriginRange]) {

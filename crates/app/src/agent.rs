@@ -4,9 +4,10 @@ mod status_page;
 mod transport;
 
 use std::fs;
+use std::io::Write;
 use std::sync::Arc;
 
-use timberyard_agent::{Agent, AgentMetrics, AgentSettings, Transport};
+use timberyard_agent::{Agent, AgentMetrics, AgentSettings, Promtail, Transport};
 
 use crate::allocator;
 use crate::cli::{AgentArguments, ClientArguments};
@@ -20,16 +21,26 @@ use transport::ServerTransport;
 /// Runs the agent until a signal ends it.
 pub(crate) fn run(arguments: &AgentArguments) -> Result<(), Failure> {
     allocator::keep_arenas_few();
-    let file = &arguments.config;
-    let text = fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("--config {}: {error}", file.display())))?;
-    let settings = AgentSettings::read(&text)
-        .map_err(|error| Failure::usage(format!("--config {}: {error}", file.display())))?;
+    let settings = read_settings(arguments)?;
+    if arguments.check {
+        return Agent::check(&settings).map_err(|error| failure(&error));
+    }
     telemetry::start_with("info", telemetry::Form::Text)?;
     let mut servers: Vec<Box<dyn Transport>> = Vec::new();
-    for server in settings.all_servers() {
-        let arguments =
-            ClientArguments { url: Some(server.url), api_key: server.api_key, tenant: server.tenant };
+    let mut named: Vec<ClientArguments> = settings
+        .all_servers()
+        .into_iter()
+        .map(|server| ClientArguments {
+            url: Some(server.url),
+            api_key: server.api_key,
+            tenant: server.tenant,
+        })
+        .collect();
+    if named.is_empty() {
+        // That of the environment.
+        named.push(ClientArguments { url: None, api_key: None, tenant: None });
+    }
+    for arguments in named {
         servers.push(Box::new(ServerTransport(Client::new(Endpoint::from_process(&arguments)?)?)));
     }
     // Each file that is followed is open.
@@ -46,6 +57,28 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<(), Failure> {
     }
     stop_on_signal(agent.stopper())?;
     agent.run(servers).map_err(|error| failure(&error))
+}
+
+/// Reads whichever file is named. What is ignored of one of Promtail's is said on standard error.
+fn read_settings(arguments: &AgentArguments) -> Result<AgentSettings, Failure> {
+    let (flag, file) = match (&arguments.config, &arguments.promtail) {
+        (Some(file), _) => ("--config", file),
+        (None, Some(file)) => ("--promtail", file),
+        (None, None) => {
+            return Err(Failure::usage("--config FILE or --promtail FILE must be there".to_owned()));
+        }
+    };
+    let wrong = |error: String| Failure::usage(format!("{flag} {}: {error}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| wrong(error.to_string()))?;
+    if flag == "--config" {
+        return AgentSettings::read(&text).map_err(|error| wrong(error.to_string()));
+    }
+    let Promtail { settings, ignored } = Promtail::read(&text).map_err(|error| wrong(error.to_string()))?;
+    for what in ignored {
+        // Where nobody can be told, the settings count all the same.
+        let _ = writeln!(std::io::stderr(), "{}: ignored: {what}", file.display());
+    }
+    Ok(settings)
 }
 
 fn failure(error: &timberyard_agent::AgentError) -> Failure {

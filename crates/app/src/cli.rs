@@ -85,8 +85,14 @@ pub(crate) struct ServerArguments {
 #[derive(Args, Debug)]
 pub(crate) struct AgentArguments {
     /// Read settings from this YAML file.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "promtail")]
+    pub(crate) config: Option<PathBuf>,
+    /// Read settings from this scrape file of Promtail, and say what of it is ignored.
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    pub(crate) promtail: Option<PathBuf>,
+    /// Say what is wrong with the settings or ignored of them, and end.
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// What a server process does.

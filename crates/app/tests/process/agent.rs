@@ -18,22 +18,28 @@ fn torture() -> bool {
 }
 
 /// An agent; killed when dropped.
-struct AgentProcess {
+pub(crate) struct AgentProcess {
     folder: PathBuf,
     child: Child,
 }
 
 impl AgentProcess {
-    fn start(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), child: Self::spawn(folder) }
+    pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &["--config", "agent.yaml"], Stdio::null())
     }
 
-    fn spawn(folder: &Path) -> Child {
+    /// With other flags, and something to read.
+    pub(crate) fn start_with(folder: &Path, flags: &[&str], stdin: Stdio) -> Self {
+        Self { folder: folder.to_owned(), child: Self::spawn(folder, flags, stdin) }
+    }
+
+    fn spawn(folder: &Path, flags: &[&str], stdin: Stdio) -> Child {
         let log = OpenOptions::new().create(true).append(true).open(folder.join("agent.log")).expect("a log");
         clean_command(Path::new(env!("CARGO_BIN_EXE_timberyard")))
-            .args(["agent", "--config", "agent.yaml"])
+            .arg("agent")
+            .args(flags)
             .current_dir(folder)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stderr(log)
             .spawn()
             .expect("the binary starts")
@@ -45,10 +51,11 @@ impl AgentProcess {
     }
 
     fn start_again(&mut self) {
-        self.child = Self::spawn(&self.folder);
+        self.child = Self::spawn(&self.folder, &["--config", "agent.yaml"], Stdio::null());
     }
 
-    fn log(&self) -> String {
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("agent.log")).unwrap_or_default()
     }
 }

@@ -8,6 +8,7 @@ mod start;
 mod terminal;
 
 mod agent;
+mod agent_settings;
 mod api_document;
 mod bad_input;
 mod change66;
