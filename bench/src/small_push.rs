@@ -1,5 +1,6 @@
 //! One sender, one small push at a time: how long until it is acknowledged, against one `fdatasync` of as many bytes
-//! on the same file system. The two take turns, so that both meet the same disk in the same mood.
+//! on the same file system, and how long the way there and back takes by itself. They take turns, so that all meet the same
+//! machine in the same mood.
 
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
@@ -26,6 +27,8 @@ pub(crate) struct SmallPush {
     pub(crate) push_us: f64,
     /// Of writing as many bytes over an old file and syncing them.
     pub(crate) sync_us: f64,
+    /// From a request that asks for nothing (`GET /ready`) to its answer: what the way there and back costs.
+    pub(crate) way_us: f64,
 }
 
 /// Measures on a fresh folder of the file system where temporary files are.
@@ -48,7 +51,8 @@ pub(crate) fn measure(binary: &Path, seed: u64) -> Result<SmallPush, String> {
     std::fs::create_dir(&data).map_err(told)?;
     let server = Server::start(binary, &data)?;
     let (agent, url) = (agent(), format!("{}/loki/api/v1/push", server.url));
-    let (mut push_us, mut sync_us) = (Vec::new(), Vec::new());
+    let ready = format!("{}/ready", server.url);
+    let (mut push_us, mut sync_us, mut way_us) = (Vec::new(), Vec::new(), Vec::new());
     for body in &bodies {
         let started = Instant::now();
         let response = agent
@@ -63,6 +67,9 @@ pub(crate) fn measure(binary: &Path, seed: u64) -> Result<SmallPush, String> {
         let started = Instant::now();
         file.write_all(&vec![7; bytes]).and_then(|()| file.sync_data()).map_err(told)?;
         sync_us.push(started.elapsed().as_secs_f64() * 1e6);
+        let started = Instant::now();
+        agent.get(&ready).call().map_err(|e| format!("ready: {e}"))?;
+        way_us.push(started.elapsed().as_secs_f64() * 1e6);
     }
     server.stop()?;
     let median = |mut times: Vec<f64>| {
@@ -70,7 +77,8 @@ pub(crate) fn measure(binary: &Path, seed: u64) -> Result<SmallPush, String> {
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]
     };
-    Ok(SmallPush { pushes: PUSHES, bytes, push_us: median(push_us), sync_us: median(sync_us) })
+    let [push_us, sync_us, way_us] = [push_us, sync_us, way_us].map(median);
+    Ok(SmallPush { pushes: PUSHES, bytes, push_us, sync_us, way_us })
 }
 
 fn bodies(seed: u64) -> Result<Vec<Vec<u8>>, String> {
