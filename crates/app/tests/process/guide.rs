@@ -11,7 +11,7 @@ use crate::start::{binary, server, server_with};
 use crate::terminal::Said;
 
 /// The blocks of a page in a language, each with the heading above it.
-fn examples(page: &str, language: &str) -> Vec<(String, String)> {
+pub(crate) fn examples(page: &str, language: &str) -> Vec<(String, String)> {
     let fence = format!("```{language}");
     let mut heading = String::new();
     let mut block: Option<String> = None;
@@ -38,7 +38,7 @@ fn examples(page: &str, language: &str) -> Vec<(String, String)> {
 }
 
 /// A file of the repository.
-fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 

@@ -1,11 +1,12 @@
 //! Journals: uploads by hand, and by systemd-journal-upload, which goes on for as long as it runs.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use timberyard_testkit::eventually::eventually;
 
 use crate::clock::now;
 use crate::logql::{entries, lines};
+use crate::running::Running;
 use crate::senders::tool;
 use crate::start::server;
 
@@ -21,17 +22,6 @@ fn export(count: usize) -> String {
         )
     };
     (0..count).map(entry).collect()
-}
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended already, or does now.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

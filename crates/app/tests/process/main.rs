@@ -4,6 +4,7 @@
 mod clock;
 mod logql;
 mod rsyslog;
+mod running;
 mod start;
 mod terminal;
 
@@ -19,6 +20,7 @@ mod durability;
 mod faults;
 mod grafana;
 mod guide;
+mod guide_senders;
 mod hostile_queries;
 mod journald;
 mod keys;

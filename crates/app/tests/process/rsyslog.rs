@@ -1,14 +1,15 @@
 //! A real rsyslogd that reads a file of its own and sends it on as a test wants.
 
 use std::io::Write;
-use std::process::{Child, Command};
+use std::process::Command;
 
+use crate::running::Running;
 use crate::senders::tool;
 
 /// Its folder, and its process once it is started; both end with the test.
 pub(crate) struct Rsyslog {
     folder: tempfile::TempDir,
-    process: Option<Child>,
+    process: Option<Running>,
 }
 
 impl Rsyslog {
@@ -42,16 +43,6 @@ input(type="imfile" file="{input}" tag="shop:" severity="error")
         let started = Command::new(tool("bin/rsyslogd"))
             .args(["-n", "-f", &self.path("conf"), "-i", &self.path("pid")])
             .spawn();
-        self.process = Some(started.expect("rsyslogd starts"));
-    }
-}
-
-impl Drop for Rsyslog {
-    fn drop(&mut self) {
-        if let Some(process) = &mut self.process {
-            // It has ended already, or does now.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.process = Some(Running(started.expect("rsyslogd starts")));
     }
 }
