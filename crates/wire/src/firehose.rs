@@ -35,15 +35,20 @@ pub struct FirehoseRequest {
     pub rejected: Rejections,
 }
 
+/// How data in gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Labels that the delivery stream is configured with.
 type Attributes = Vec<(String, String)>;
 
-/// Reads a request; `attributes` is the header `X-Amz-Firehose-Common-Attributes`.
-pub fn decode(
+/// Reads a request; `attributes` is the header `X-Amz-Firehose-Common-Attributes`. `hold` is told of the bytes that each
+/// compressed record comes to, and may refuse them: the body says nothing of them.
+pub fn decode<E: From<DecodeError>>(
     body: &[u8],
     attributes: Option<&[u8]>,
     context: &DecodeContext<'_>,
-) -> Result<FirehoseRequest, DecodeError> {
+    mut hold: impl FnMut(usize) -> Result<(), E>,
+) -> Result<FirehoseRequest, E> {
     let attributes = attributes.map_or_else(|| Ok(Vec::new()), |text| read_attributes(text, context))?;
     let mut rows = Rows {
         batch: RecordBatch::new(context.tenant, context),
@@ -53,37 +58,21 @@ pub fn decode(
         timestamp: context.received_at,
         context,
     };
-    let mut id = None;
-    let mut records = Vec::new();
+    let Envelope { id, timestamp, records } = read_envelope(body, context)?;
+    rows.timestamp = timestamp.unwrap_or(context.received_at);
     let mut inflated_bytes = 0;
-    let mut json = JsonReader::new(body, context.limits.request.json_depth_max);
-    json.begin_object()?;
-    while let Some(key) = json.next_key()? {
-        match &*key {
-            b"requestId" => id = Some(String::from_utf8_lossy(&json.string()?).into_owned()),
-            b"timestamp" => {
-                let field =
-                    Field { name: "timestamp".into(), value: json.raw()?.into(), kind: JsonKind::Number };
-                rows.timestamp = time_of(&field).map_err(|reason| json.error(reason))?;
-            }
-            b"records" => {
-                json.begin_array()?;
-                while json.next_element()? {
-                    records.push(read_record(&mut json)?);
-                }
-            }
-            _ => json.skip()?,
-        }
-    }
-    json.finish()?;
-    for data in records {
+    for (number, text) in records.iter().enumerate() {
+        let data = STANDARD.decode(&**text);
+        let data =
+            data.map_err(|error| DecodeError::malformed(format!("records[{number}].data: {error}")))?;
         let limit = context.limits.request.inflated_bytes_max;
         match inflate(&data, Compression::Gzip, limit - inflated_bytes) {
-            Ok(message) if data.starts_with(&[0x1f, 0x8b]) => {
+            Ok(message) if data.starts_with(&GZIP) => {
                 inflated_bytes += message.len();
+                hold(message.len())?;
                 rows.take_record(&message);
             }
-            Err(error @ DecodeError::TooLarge { .. }) => return Err(error),
+            Err(error @ DecodeError::TooLarge { .. }) => return Err(error.into()),
             _ => rows.take_record(&data),
         }
     }
@@ -91,15 +80,45 @@ pub fn decode(
     Ok(FirehoseRequest { id, batch: rows.batch.finish(), rejected: rows.rejected })
 }
 
-fn read_record(json: &mut JsonReader<'_>) -> Result<Vec<u8>, DecodeError> {
+/// What a request says, its records still as they were sent.
+struct Envelope<'a> {
+    id: Option<String>,
+    timestamp: Option<Timestamp>,
+    records: Vec<Cow<'a, [u8]>>,
+}
+
+fn read_envelope<'a>(body: &'a [u8], context: &DecodeContext<'_>) -> Result<Envelope<'a>, DecodeError> {
+    let mut envelope = Envelope { id: None, timestamp: None, records: Vec::new() };
+    let mut json = JsonReader::new(body, context.limits.request.json_depth_max);
+    json.begin_object()?;
+    while let Some(key) = json.next_key()? {
+        match &*key {
+            b"requestId" => envelope.id = Some(String::from_utf8_lossy(&json.string()?).into_owned()),
+            b"timestamp" => {
+                let field =
+                    Field { name: "timestamp".into(), value: json.raw()?.into(), kind: JsonKind::Number };
+                envelope.timestamp = Some(time_of(&field).map_err(|reason| json.error(reason))?);
+            }
+            b"records" => {
+                json.begin_array()?;
+                while json.next_element()? {
+                    envelope.records.push(read_record(&mut json)?);
+                }
+            }
+            _ => json.skip()?,
+        }
+    }
+    json.finish()?;
+    Ok(envelope)
+}
+
+/// The data of a record, in base64.
+fn read_record<'a>(json: &mut JsonReader<'a>) -> Result<Cow<'a, [u8]>, DecodeError> {
     let mut data = None;
     json.begin_object()?;
     while let Some(key) = json.next_key()? {
         match &*key {
-            b"data" => {
-                let text = json.string()?;
-                data = Some(STANDARD.decode(&*text).map_err(|error| json.error(format!("`data`: {error}")))?);
-            }
+            b"data" => data = Some(json.string()?),
             _ => json.skip()?,
         }
     }
@@ -241,6 +260,15 @@ mod tests {
         format!(r#"{{"requestId":"r1","timestamp":1793491200000,"records":[{}]}}"#, records.join(","))
     }
 
+    /// Decodes with all the room that there is.
+    fn decode_freely(
+        body: &str,
+        attributes: Option<&[u8]>,
+        test: &TestContext,
+    ) -> Result<FirehoseRequest, DecodeError> {
+        decode(body.as_bytes(), attributes, &test.context(), |_| Ok(()))
+    }
+
     fn gzipped(text: &str) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(text.as_bytes()).expect("memory");
@@ -256,7 +284,7 @@ mod tests {
         let body = request(&[&message, &control, b"one\r\ntwo\n", b"{\"a\":1}", b"\x1f\x8bno gzip"]);
         let attributes = br#"{"commonAttributes":{"env":"prod"}}"#;
         let test = TestContext::new();
-        let request = decode(body.as_bytes(), Some(attributes), &test.context()).expect("a request");
+        let request = decode_freely(&body, Some(attributes), &test).expect("a request");
         assert_eq!((request.id.as_str(), request.rejected.count), ("r1", 0));
         let line = |line: &str| {
             format!(
@@ -285,9 +313,9 @@ mod tests {
             r#"{"requestId":"r","records":[{"data":"?"}]}"#,
             r#"{"requestId":"r","records":[{}]}"#,
         ] {
-            assert!(decode(body.as_bytes(), None, &test.context()).is_err(), "{body}");
+            assert!(decode_freely(body, None, &test).is_err(), "{body}");
         }
-        assert!(decode(request(&[]).as_bytes(), Some(b"x"), &test.context()).is_err());
+        assert!(decode_freely(&request(&[]), Some(b"x"), &test).is_err());
     }
 
     #[test]
@@ -295,9 +323,21 @@ mod tests {
         let mut test = TestContext::new();
         test.limits.request.inflated_bytes_max = 1000;
         let half = gzipped(&"x".repeat(600));
-        assert!(decode(request(&[&half]).as_bytes(), None, &test.context()).is_ok());
-        let error =
-            decode(request(&[&half, &half]).as_bytes(), None, &test.context()).expect_err("too large");
+        assert!(decode_freely(&request(&[&half]), None, &test).is_ok());
+        let error = decode_freely(&request(&[&half, &half]), None, &test).expect_err("too large");
         assert!(matches!(error, DecodeError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_inflates_beyond_the_room_that_is_given_is_refused() {
+        let test = TestContext::new();
+        let body = request(&[&gzipped(&"x".repeat(600)), b"plain", &gzipped(&"y".repeat(500))]);
+        let mut held = Vec::new();
+        let refused = decode(body.as_bytes(), None, &test.context(), |bytes| {
+            held.push(bytes);
+            if held.len() < 2 { Ok(()) } else { Err(DecodeError::malformed("no room")) }
+        });
+        assert_eq!(refused.map(|request| request.id), Err(DecodeError::malformed("no room")));
+        assert_eq!(held, [600, 500]);
     }
 }

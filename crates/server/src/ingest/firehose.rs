@@ -25,10 +25,13 @@ pub async fn post(
     body: RequestBody,
 ) -> Result<Json<Value>, ErrorResponse> {
     let attributes = headers.get("x-amz-firehose-common-attributes").map(|value| value.as_bytes().to_vec());
+    // Records are compressed one by one: what they come to counts beside the body, until it is stored.
+    let mut held = state.body_budget.share(&identity.tenant, 0);
     let decoder = move |body: &[u8], context: &DecodeContext<'_>| {
-        firehose::decode(body, attributes.as_deref(), context)
+        let request = firehose::decode(body, attributes.as_deref(), context, |bytes| held.grow(bytes))?;
+        Ok::<_, ErrorResponse>((request, held))
     };
-    let request = decode(&state, &identity, client, body, decoder).await?;
+    let (request, _held) = decode(&state, &identity, client, body, decoder).await?;
     if !request.rejected.is_empty() {
         return Err(ErrorResponse::bad_request("entries_rejected", request.rejected.grouped()));
     }

@@ -1,7 +1,13 @@
 //! The ways in of what ships logs elsewhere: Elasticsearch, Splunk, Datadog, Firehose, Alertmanager and NDJSON.
 
+use std::io::Write;
+
 use axum::body::Body;
 use axum::http::Method;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestServer, stored};
@@ -147,6 +153,23 @@ async fn firehose_is_answered_with_the_id_of_its_request() {
     let answer = post(&server, "/aws/firehose", &headers, "{}").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["requestId"]), (400, &json!("r-1")));
     assert!(answer.json()["errorMessage"].as_str().is_some_and(|message| message.contains("requestId")));
+}
+
+#[tokio::test]
+async fn what_firehoses_records_inflate_to_counts_as_a_body() {
+    let server = TestServer::with(|settings| settings.load.body_bytes_max = 100_000);
+    let message = |bytes: usize| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&b"line\n".repeat(bytes / 5)).expect("memory");
+        let data = STANDARD.encode(encoder.finish().expect("memory"));
+        json!({ "requestId": "r-1", "timestamp": 1_793_494_000_000_u64, "records": [{ "data": data }] })
+            .to_string()
+    };
+    let answer = post(&server, "/aws/firehose", &[], &message(50_000)).await;
+    assert_eq!(answer.status.as_u16(), 200, "{}", answer.text());
+    let answer = post(&server, "/aws/firehose", &[], &message(500_000)).await;
+    assert_eq!(answer.status.as_u16(), 429, "{}", answer.text());
+    assert_eq!((stored(&server).len(), server.state.body_budget.held_bytes()), (10_000, 0));
 }
 
 #[tokio::test]
