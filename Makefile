@@ -32,6 +32,7 @@ bench: build ## measure decoders, formats and the built server, report into benc
 	@command -v zstd >/dev/null || { echo "bench needs the zstd command: every figure is divided by what it takes"; exit 1; }
 	$(CARGO) run --release --locked -p timberyard-bench -- decode
 	$(CARGO) run --release --locked -p timberyard-bench -- senders
+	$(CARGO) run --release --locked -p timberyard-bench -- agent
 	$(CARGO) run --release --locked -p timberyard-bench -- run $(if $(filter quick,$(SIZE)),--quick)
 
 conformance: ## compare a fresh server at URL with the recorded answers in DIR

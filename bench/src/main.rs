@@ -6,6 +6,7 @@
 //! zstd's command line tool over the same lines, in the same run. Reports are Markdown with a JSON of the same
 //! name beside it.
 
+mod agent;
 mod ask;
 mod decode;
 mod format;
@@ -13,6 +14,7 @@ mod generator;
 mod ingest;
 mod load;
 mod machine;
+mod process;
 mod push_body;
 mod question;
 mod report;
@@ -78,6 +80,15 @@ enum What {
         #[arg(long, default_value = "target/release/timberyard")]
         binary: PathBuf,
     },
+    /// Let the agent read files: its CPU and memory.
+    Agent {
+        /// Lines that are there when it starts.
+        #[arg(long, default_value_t = 2_000_000)]
+        lines: usize,
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/timberyard")]
+        binary: PathBuf,
+    },
     /// Write generated lines to standard output.
     Lines {
         #[arg(value_enum)]
@@ -128,6 +139,7 @@ fn main() -> ExitCode {
         What::Senders { lines, only, binary } => {
             senders::measure(&binary, lines, only.as_deref()).map(|table| tell(&table))
         }
+        What::Agent { lines, binary } => agent::measure(&binary, lines).map(|table| tell(&table)),
         What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
     };
     match done {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::server::children_cpu_seconds;
+use crate::process::children_cpu_seconds;
 
 /// How often each way is run; the median counts.
 const ROUNDS: usize = 3;

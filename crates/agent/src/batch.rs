@@ -22,6 +22,8 @@ pub(crate) struct Line<'a> {
     /// The bytes of the log that it stands for.
     pub(crate) from: u64,
     pub(crate) to: u64,
+    /// Structured metadata of its own.
+    pub(crate) metadata: &'a [(String, Vec<u8>)],
     /// What is done to it before it is sent.
     pub(crate) steps: Option<&'a Arc<Steps>>,
 }
@@ -87,11 +89,12 @@ impl Batch {
     }
 
     pub(crate) fn push(&mut self, line: &Line<'_>) {
-        if self.single && !self.ranges.is_empty() {
+        if self.single && !self.ranges.is_empty() && !self.goes_on(line) {
             return;
         }
         let part = line.part.map(|part| part.to_string());
-        let metadata = part.as_ref().map(|part| ("line_part", part.as_bytes()));
+        let own = line.metadata.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        let metadata = own.chain(part.as_ref().map(|part| ("line_part", part.as_bytes())));
         match line.steps {
             None => {
                 let encoder = self.streams.encoder(line.log, line.labels);
@@ -105,10 +108,27 @@ impl Batch {
                 pushed.expect("requests are limited to a few MiB, rows to 4 GiB");
             }
         }
-        self.bytes += line.text.len() + 16;
-        let range = self.ranges.entry(line.log).or_insert(Range { from: line.from, to: line.to, lines: 0 });
-        range.to = line.to;
-        range.lines += 1;
+        let own = line.metadata.iter().map(|(name, value)| name.len() + value.len());
+        self.bytes += line.text.len() + own.sum::<usize>() + 16;
+        self.range(line.log, line.from, line.to).lines += 1;
+    }
+
+    /// Takes in bytes of a log of which nothing is to be sent.
+    pub(crate) fn pass(&mut self, log: u64, from: u64, to: u64) {
+        if !self.single || self.ranges.is_empty() {
+            self.range(log, from, to);
+        }
+    }
+
+    fn range(&mut self, log: u64, from: u64, to: u64) -> &mut Range {
+        let range = self.ranges.entry(log).or_insert(Range { from, to, lines: 0 });
+        range.to = to;
+        range
+    }
+
+    /// Whether a line is the next part of the one that is there.
+    fn goes_on(&self, line: &Line<'_>) -> bool {
+        self.ranges.get(&line.log).is_some_and(|range| range.from == line.from && range.to == line.from)
     }
 
     /// Takes everything of a log out.

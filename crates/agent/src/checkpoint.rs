@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -61,6 +63,12 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Another agent has it.
+    #[error("positions file {} is in use by another agent", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is something else.
     #[error("positions file {} is not one of this agent ({reason}): name another, or remove it to read all files from their start", path.display())]
@@ -121,6 +129,25 @@ impl Checkpoint {
     }
 }
 
+/// Keeps other agents from a positions file for as long as it lives, over `kill -9` no longer.
+pub(crate) struct PositionsLock(#[expect(dead_code, reason = "the lock ends with the file")] File);
+
+impl PositionsLock {
+    /// Takes a lock file beside the positions.
+    pub(crate) fn take(positions: &Path) -> Result<Self, CheckpointError> {
+        let io = |source: io::Error| CheckpointError::Io { path: positions.to_owned(), source };
+        if let Some(folder) = positions.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).map_err(io)?;
+        }
+        let file = File::create(positions.with_extension("lock")).map_err(io)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self(file)),
+            Err(Errno::WOULDBLOCK) => Err(CheckpointError::InUse { path: positions.to_owned() }),
+            Err(error) => Err(io(error.into())),
+        }
+    }
+}
+
 /// A hash of what tells machines and containers apart.
 fn machine() -> String {
     let id = fs::read("/etc/machine-id").unwrap_or_default();
@@ -131,6 +158,16 @@ fn machine() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_one_agent_has_a_positions_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("positions.json");
+        let lock = PositionsLock::take(&path).expect("free");
+        assert!(matches!(PositionsLock::take(&path), Err(CheckpointError::InUse { .. })));
+        drop(lock);
+        PositionsLock::take(&path).expect("free again");
+    }
 
     #[test]
     fn what_is_written_down_comes_back_and_what_is_foreign_is_left_alone() {

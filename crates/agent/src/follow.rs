@@ -11,8 +11,9 @@ use crate::checkpoint::SavedLog;
 use crate::content::Content;
 use crate::discover::{Candidate, Finder, Found};
 use crate::fingerprint::{FINGERPRINT_BYTES_MAX, Fingerprint};
-use crate::log_file::{Log, Reading};
+use crate::log_file::Log;
 use crate::metrics::AgentMetrics;
+use crate::reading::Reading;
 use crate::settings::Start;
 
 const SECOND: i64 = 1_000_000_000;

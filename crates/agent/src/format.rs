@@ -1,9 +1,12 @@
 //! What a line of a file is: itself, or an envelope that a container runtime has put around it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiff::Timestamp as JiffTimestamp;
 use serde::Deserialize;
+
+use crate::journal;
 
 /// How lines of a target are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -16,10 +19,13 @@ pub enum Format {
     Cri,
     /// As Docker's `json-file` driver writes them.
     Docker,
+    /// As `journalctl` writes them as JSON.
+    #[serde(skip)]
+    Journal,
 }
 
 /// What was in the envelope.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content<'a> {
     /// The line itself.
     pub(crate) text: Cow<'a, [u8]>,
@@ -29,6 +35,24 @@ pub(crate) struct Content<'a> {
     pub(crate) stream: Option<&'static str>,
     /// Whether the next one goes on with this line.
     pub(crate) partial: bool,
+    /// What else was there.
+    pub(crate) fields: Option<Arc<Fields>>,
+    /// Whether it is not to be sent.
+    pub(crate) passed_over: bool,
+}
+
+/// Labels and structured metadata of a line's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields {
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) metadata: Vec<(String, Vec<u8>)>,
+}
+
+impl Content<'static> {
+    /// Nothing that is to be sent.
+    pub(crate) fn passed_over() -> Self {
+        Self { passed_over: true, ..Self::default() }
+    }
 }
 
 #[derive(Deserialize)]
@@ -46,8 +70,9 @@ impl Format {
             Self::Plain => None,
             Self::Cri => cri(line),
             Self::Docker => docker(line),
+            Self::Journal => Some(journal::content(line)),
         };
-        read.unwrap_or(Content { text: Cow::Borrowed(line), nanos: None, stream: None, partial: false })
+        read.unwrap_or(Content { text: Cow::Borrowed(line), ..Content::default() })
     }
 }
 
@@ -63,7 +88,13 @@ fn cri(line: &[u8]) -> Option<Content<'_>> {
         _ => return None,
     };
     let stream = stream_name(stream)?;
-    Some(Content { text: Cow::Borrowed(text), nanos: Some(nanos), stream: Some(stream), partial })
+    Some(Content {
+        text: Cow::Borrowed(text),
+        nanos: Some(nanos),
+        stream: Some(stream),
+        partial,
+        ..Content::default()
+    })
 }
 
 fn docker(line: &[u8]) -> Option<Content<'_>> {
@@ -83,6 +114,7 @@ fn docker(line: &[u8]) -> Option<Content<'_>> {
         nanos: line.time.and_then(|time| nanos(&time)),
         stream: line.stream.and_then(|stream| stream_name(stream.as_bytes())),
         partial,
+        ..Content::default()
     })
 }
 

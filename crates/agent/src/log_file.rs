@@ -1,9 +1,7 @@
 //! One log: what it is known by, the file that it lies in now, and how far it was read.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use timberyard_model::{Labels, Timestamp};
 
@@ -11,66 +9,10 @@ use crate::batch::{Batch, Line};
 use crate::checkpoint::SavedLog;
 use crate::content::Content;
 use crate::fingerprint::Fingerprint;
-use crate::format::Format;
-use crate::kubernetes;
 use crate::lines::{RawLine, Unfinished};
 use crate::metrics::AgentMetrics;
-use crate::multiline::{Group, Joining};
-use crate::settings::{AgentSettings, Encoding, SettingsError};
-use crate::steps::Steps;
-
-/// How the lines of one target are read.
-pub(crate) struct Reading {
-    pub(crate) format: Format,
-    pub(crate) encoding: Encoding,
-    pub(crate) joining: Option<Joining>,
-    pub(crate) line_bytes_max: usize,
-    labels: BTreeMap<String, String>,
-    path_label: String,
-    kubernetes: bool,
-    steps: Option<Arc<Steps>>,
-}
-
-impl Reading {
-    /// How a target's lines are read, by its number.
-    pub(crate) fn new(settings: &AgentSettings, number: usize) -> Result<Self, SettingsError> {
-        let key = |name: &str| format!("targets[{number}]{name}");
-        let refuse = |reason: String| SettingsError::Value { key: key(""), reason };
-        let target = settings.targets.get(number).ok_or_else(|| refuse("is not there".to_owned()))?;
-        let joining = target.multiline.as_ref().map(Joining::new).transpose();
-        let joining = joining.map_err(|reason| SettingsError::Value { key: key(".multiline"), reason })?;
-        let labels = settings.labels.clone().into_iter().chain(target.labels.clone()).collect();
-        let path_label = target.path_label.clone();
-        let steps = target.steps.iter().chain(&settings.steps).cloned().collect();
-        let steps = Steps::new(steps, target.time.as_ref()).map_err(refuse)?;
-        Ok(Self {
-            kubernetes: target.kubernetes,
-            steps,
-            format: target.format,
-            encoding: target.encoding,
-            joining,
-            line_bytes_max: settings.line_bytes_max,
-            labels,
-            path_label,
-        })
-    }
-
-    fn labels_of(&self, log: &Log, stream: Option<&str>) -> Labels {
-        let mut labels = self.labels.clone();
-        if !self.path_label.is_empty() {
-            labels.insert(self.path_label.clone(), log.base.to_string_lossy().into_owned());
-        }
-        if self.kubernetes
-            && let Some(pod) = kubernetes::labels(&log.base)
-        {
-            labels.extend(pod.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        }
-        if let Some(stream) = stream {
-            labels.insert("stream".to_owned(), stream.to_owned());
-        }
-        Labels::from_pairs(labels)
-    }
-}
+use crate::multiline::Group;
+use crate::reading::{Origin, Reading};
 
 /// A log that is followed, or was.
 pub(crate) struct Log {
@@ -114,15 +56,17 @@ pub(crate) struct Log {
     group_end: u64,
     group_origin: Origin,
     last_nanos: i64,
-    labels: Vec<(Option<&'static str>, Labels)>,
+    labels: Vec<KnownLabels>,
 }
 
-/// What a runtime has written beside a line.
-#[derive(Clone, Copy, Debug, Default)]
-struct Origin {
-    nanos: Option<i64>,
+/// Labels that were made up before, of at most [`KNOWN_LABELS_MAX`] streams of a log.
+struct KnownLabels {
     stream: Option<&'static str>,
+    own: Vec<(String, String)>,
+    labels: Labels,
 }
+
+const KNOWN_LABELS_MAX: usize = 64;
 
 /// What one read came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,7 +240,14 @@ impl Log {
         self.split += line.taken;
         let text = reading.encoding.decode(line.bytes);
         let content = reading.format.read(&text);
-        let origin = Origin { nanos: content.nanos, stream: content.stream };
+        // The first line of a buffer tells it from others.
+        if content.passed_over || reading.spooled && before == 0 {
+            self.end_group(reading, batch, now);
+            batch.pass(self.id, self.emitted, self.split);
+            self.emitted = self.split;
+            return;
+        }
+        let origin = Origin { nanos: content.nanos, stream: content.stream, fields: content.fields };
         // What the other stream wrote meanwhile is no part of it.
         if self.parts_origin.stream != origin.stream {
             self.end_parts(reading, batch, before, now);
@@ -304,7 +255,7 @@ impl Log {
         if self.group_origin.stream != origin.stream {
             self.end_group(reading, batch, now);
         }
-        self.parts_origin = origin;
+        self.parts_origin = origin.clone();
         if content.partial && self.parts.len() + content.text.len() <= reading.line_bytes_max {
             self.parts.extend_from_slice(&content.text);
             return;
@@ -330,14 +281,15 @@ impl Log {
             }
             _ => {
                 self.end_group(reading, batch, now);
-                self.emit(reading, batch, text, line.part, origin, self.split, now);
+                self.emit_whole(reading, batch, text, line.part, &origin, now);
             }
         }
     }
 
     fn end_group(&mut self, reading: &Reading, batch: &mut Batch, now: i64) {
         if let Some(text) = self.group.take() {
-            self.emit(reading, batch, &text, None, self.group_origin, self.group_end, now);
+            let origin = std::mem::take(&mut self.group_origin);
+            self.emit(reading, batch, &text, None, &origin, self.group_end, now);
         }
     }
 
@@ -346,7 +298,28 @@ impl Log {
         if !self.parts.is_empty() {
             self.end_group(reading, batch, now);
             let text = std::mem::take(&mut self.parts);
-            self.emit(reading, batch, &text, None, self.parts_origin, to, now);
+            let origin = std::mem::take(&mut self.parts_origin);
+            self.emit(reading, batch, &text, None, &origin, to, now);
+        }
+    }
+
+    /// Sends a line; one over the limit, as only the journal has them, in parts.
+    fn emit_whole(
+        &mut self,
+        reading: &Reading,
+        batch: &mut Batch,
+        text: &[u8],
+        part: Option<u32>,
+        origin: &Origin,
+        now: i64,
+    ) {
+        if text.len() <= reading.part_bytes_max {
+            return self.emit(reading, batch, text, part, origin, self.split, now);
+        }
+        let parts = text.len().div_ceil(reading.part_bytes_max);
+        for (number, text) in text.chunks(reading.part_bytes_max).enumerate() {
+            let to = if number + 1 == parts { self.split } else { self.emitted };
+            self.emit(reading, batch, text, Some(number as u32 + 1), origin, to, now);
         }
     }
 
@@ -357,7 +330,7 @@ impl Log {
         batch: &mut Batch,
         text: &[u8],
         part: Option<u32>,
-        origin: Origin,
+        origin: &Origin,
         to: u64,
         now: i64,
     ) {
@@ -366,16 +339,20 @@ impl Log {
             self.last_nanos = now.max(self.last_nanos.saturating_add(1));
             self.last_nanos
         });
-        let known = self.labels.iter().position(|(known, _)| *known == origin.stream);
-        let place = known.unwrap_or_else(|| {
-            let labels = reading.labels_of(self, origin.stream);
-            self.labels.push((origin.stream, labels));
+        let is_it = |known: &KnownLabels| known.stream == origin.stream && known.own == origin.labels();
+        let place = self.labels.iter().rposition(is_it).unwrap_or_else(|| {
+            if self.labels.len() == KNOWN_LABELS_MAX {
+                self.labels.clear();
+            }
+            let labels = reading.labels_of(&self.base, origin);
+            self.labels.push(KnownLabels { stream: origin.stream, own: origin.labels().to_vec(), labels });
             self.labels.len() - 1
         });
-        let Some((_, labels)) = self.labels.get(place) else { return };
+        let Some(KnownLabels { labels, .. }) = self.labels.get(place) else { return };
         let time = Timestamp::from_nanos(nanos);
         let steps = reading.steps.as_ref();
-        batch.push(&Line { log: self.id, labels, time, text, part, from: self.emitted, to, steps });
+        let metadata = origin.fields.as_ref().map_or(&[][..], |fields| &fields.metadata);
+        batch.push(&Line { log: self.id, labels, time, text, part, from: self.emitted, to, steps, metadata });
         self.emitted = to;
     }
 }

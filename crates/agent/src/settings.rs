@@ -35,6 +35,9 @@ pub struct AgentSettings {
     /// How requests are made up.
     #[serde(default)]
     pub batch: BatchSettings,
+    /// Where standard input and the journal are kept until they are sent.
+    #[serde(default)]
+    pub buffer: BufferSettings,
     /// The longest line; longer ones are sent in parts.
     #[serde(default = "line_bytes_max")]
     pub line_bytes_max: usize,
@@ -44,6 +47,9 @@ pub struct AgentSettings {
     /// Where the status page is served, on a loopback address; nowhere when it is absent.
     pub status_listen: Option<std::net::SocketAddr>,
 }
+
+/// The path that stands for standard input.
+pub(crate) const STDIN: &str = "-";
 
 /// A server.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,8 +67,14 @@ pub struct ServerSettings {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TargetSettings {
-    /// A pattern: `*` and `?` within a name, `**` for any folders, `[ab]`, `{a,b}`.
+    /// A pattern: `*` and `?` within a name, `**` for any folders, `[ab]`, `{a,b}`; `-` is standard input.
+    #[serde(default)]
     pub path: String,
+    /// The journal of this machine, instead of `path`.
+    pub journal: Option<JournalSettings>,
+    /// Whether the path is that of a buffer.
+    #[serde(skip)]
+    pub(crate) spooled: bool,
     /// Patterns of files that are not read.
     #[serde(default)]
     pub exclude: Vec<String>,
@@ -91,6 +103,38 @@ pub struct TargetSettings {
     /// Where files begin that are there when the agent starts for the first time.
     #[serde(default)]
     pub start: Start,
+}
+
+/// What is read of the journal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalSettings {
+    /// `FIELD=value`, as `journalctl` takes them; everything when there is none.
+    pub matches: Vec<String>,
+    /// The program that follows the journal.
+    pub command: String,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self { matches: Vec::new(), command: "journalctl".to_owned() }
+    }
+}
+
+/// Where standard input and the journal are kept until they are sent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BufferSettings {
+    /// A folder of the agent's own; when it is absent, one beside the positions file.
+    pub folder: Option<PathBuf>,
+    /// Bytes of each stream; then it waits.
+    pub bytes_max: u64,
+}
+
+impl Default for BufferSettings {
+    fn default() -> Self {
+        Self { folder: None, bytes_max: 256 << 20 }
+    }
 }
 
 /// Where a file is read from that the agent has not seen before.
@@ -124,6 +168,7 @@ impl Default for AgentSettings {
             labels: BTreeMap::new(),
             steps: Vec::new(),
             batch: BatchSettings::default(),
+            buffer: BufferSettings::default(),
             line_bytes_max: line_bytes_max(),
             poll_ms: poll_ms(),
             status_listen: None,
@@ -136,6 +181,8 @@ impl TargetSettings {
     pub fn of(path: &str) -> Self {
         Self {
             path: path.to_owned(),
+            journal: None,
+            spooled: false,
             exclude: Vec::new(),
             labels: BTreeMap::new(),
             path_label: path_label(),
@@ -224,16 +271,29 @@ impl AgentSettings {
         if let Some(address) = self.status_listen.filter(|address| !address.ip().is_loopback()) {
             return refuse("status_listen", format!("{address} is not a loopback address"));
         }
+        if self.targets.iter().filter(|target| target.path == STDIN).count() > 1 {
+            return refuse("targets", "standard input can be read by one of them only".to_owned());
+        }
+        if self.buffer.bytes_max < 1 << 20 {
+            return refuse(
+                "buffer.bytes_max",
+                format!("must be 1048576 at least, not {}", self.buffer.bytes_max),
+            );
+        }
         check_labels("labels", &self.labels)?;
         for (number, target) in self.targets.iter().enumerate() {
             let key = |name: &str| format!("targets[{number}].{name}");
             check_labels(&key("labels"), &target.labels)?;
-            if target.path.is_empty() {
-                return refuse(&key("path"), "is empty".to_owned());
+            if target.path.is_empty() == target.journal.is_none() {
+                return refuse(&key("path"), "one of path and journal must be there".to_owned());
             }
-            if target.path == "-" {
-                let reason = "standard input cannot be read twice: send it with `timberyard push -`";
-                return refuse(&key("path"), reason.to_owned());
+            let is_plain = target.format == Format::Plain && target.encoding == Encoding::Utf8;
+            if target.journal.is_some() && !is_plain {
+                return refuse(&key("journal"), "has neither format nor encoding".to_owned());
+            }
+            let matches = target.journal.iter().flat_map(|journal| &journal.matches);
+            if let Some(odd) = matches.clone().find(|text| text.starts_with('-') || !text.contains('=')) {
+                return refuse(&key("journal.matches"), format!("`{odd}` is no FIELD=value"));
             }
             if !target.path_label.is_empty() && !is_label_name(&target.path_label) {
                 return refuse(

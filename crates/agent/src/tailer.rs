@@ -3,6 +3,8 @@
 //! One request is under way at a time, and the next one is made up meanwhile; when that is full nothing more is read. A position moves
 //! when a server has answered for it, and is written down a second later at most.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +14,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use timberyard_model::origin::{OriginName, OriginRange};
 
 use crate::batch::{Batch, Shipment};
-use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::checkpoint::{Checkpoint, CheckpointError, PositionsLock};
 use crate::discover::Finder;
 use crate::follow::Follow;
-use crate::log_file::{Log, ReadOutcome, Reading};
+use crate::inputs::Inputs;
+use crate::log_file::{Log, ReadOutcome};
 use crate::metrics::AgentMetrics;
+use crate::reading::Reading;
 use crate::settings::{AgentSettings, SettingsError};
 use crate::ship::{Outcome, Shipper};
 use crate::transport::Transport;
@@ -53,6 +57,9 @@ pub struct Agent {
     batch: Batch,
     checkpoint: Checkpoint,
     positions_file: PathBuf,
+    /// Held as long as positions may be written.
+    _lock: PositionsLock,
+    inputs: Inputs,
     bytes_max: usize,
     /// Lines that are still to be sent one by one, after a request was refused.
     singly: u64,
@@ -76,15 +83,18 @@ pub struct Agent {
 impl Agent {
     /// Says what is wrong with settings, without touching anything.
     pub fn check(settings: &AgentSettings) -> Result<(), AgentError> {
+        let (_, settings) = Inputs::of(settings);
         for (number, target) in settings.targets.iter().enumerate() {
             Finder::new(number, target)?;
-            Reading::new(settings, number)?;
+            Reading::new(&settings, number)?;
         }
         Ok(())
     }
 
     /// An agent that goes on where it was.
     pub fn new(settings: &AgentSettings, metrics: Arc<AgentMetrics>) -> Result<Self, AgentError> {
+        let (inputs, settings) = Inputs::of(settings);
+        let lock = PositionsLock::take(&settings.positions_file)?;
         let (known, since) = match Checkpoint::load(&settings.positions_file)? {
             Some(checkpoint) => {
                 let since = checkpoint.seen_until_nanos;
@@ -95,14 +105,17 @@ impl Agent {
         let files = || settings.targets.iter().enumerate();
         let finders =
             files().map(|(number, target)| Finder::new(number, target)).collect::<Result<_, _>>()?;
-        let readings = files().map(|(number, _)| Reading::new(settings, number)).collect::<Result<_, _>>()?;
+        let readings =
+            files().map(|(number, _)| Reading::new(&settings, number)).collect::<Result<_, _>>()?;
         let starts = files().map(|(_, target)| target.start).collect();
         Ok(Self {
             follow: Follow::new(finders, readings, starts, &known.logs, since),
             watch: Watch::new()?,
             batch: Batch::default(),
             checkpoint: known,
-            positions_file: settings.positions_file.clone(),
+            positions_file: settings.positions_file,
+            _lock: lock,
+            inputs,
             bytes_max: settings.batch.bytes_max,
             singly: 0,
             wait: Duration::from_millis(settings.batch.wait_ms),
@@ -122,7 +135,7 @@ impl Agent {
     }
 
     /// Ends [`Agent::run`] when it is called; may be called from any thread.
-    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+    pub fn stopper(&self) -> impl Fn() + Clone + Send + Sync + 'static {
         let (stopping, waker) = (Arc::clone(&self.stopping), self.watch.waker());
         move || {
             stopping.store(true, Ordering::Relaxed);
@@ -136,10 +149,13 @@ impl Agent {
         let (outcome_sender, outcomes) = sync_channel::<Outcome>(1);
         let mut shipper = Shipper::new(servers, Arc::clone(&self.metrics), Arc::clone(&self.stopping));
         let waker = self.watch.waker();
+        let stop = self.stopper();
+        self.inputs.start(&self.stopping, stop)?;
         std::thread::scope(|scope| {
             scope.spawn(move || ship_all(&mut shipper, &shipments, &outcome_sender, &waker));
             // The channel closes when this returns, and with it the other thread ends.
             let ran = self.run_with(to_shipper, &outcomes);
+            self.inputs.stop();
             self.stopping.store(true, Ordering::Relaxed);
             ran
         })
@@ -157,7 +173,10 @@ impl Agent {
             let changes = self.watch.wait(self.timeout());
             self.take_up(&changes);
             match outcomes.try_recv() {
-                Ok(outcome) => self.settle(&outcome),
+                Ok(outcome) => {
+                    self.settle(&outcome);
+                    self.remove_sent_buffers();
+                }
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
             }
             self.look_if_due();
@@ -238,6 +257,7 @@ impl Agent {
         self.unsaved |= self.follow.look(&mut self.batch, &self.metrics, now);
         self.looks_apart = LOOKS_APART.max(begun.elapsed() * LOOKS_APART_FACTOR).min(LOOK_EVERY);
         self.looked_at = Some(Instant::now());
+        self.remove_sent_buffers();
         if self.watch.watch(&self.follow.folders) {
             // What came before the folder was watched.
             self.look_wanted = true;
@@ -399,6 +419,29 @@ impl Agent {
             }
         }
         self.unsaved = true;
+    }
+
+    /// Removes the files of buffers of which the server has everything.
+    fn remove_sent_buffers(&mut self) {
+        if self.inputs.is_empty() {
+            return;
+        }
+        let readings = &self.follow.readings;
+        let is_sent = |log: &Log| {
+            log.rotated
+                && log.is_settled()
+                && readings.get(log.target).is_some_and(|reading| reading.spooled)
+                && fs::metadata(&log.path).is_ok_and(|file| {
+                    (file.dev(), file.ino(), file.len()) == (log.device, log.inode, log.stored)
+                })
+        };
+        let sent: Vec<u64> = self.follow.logs.values().filter(|log| is_sent(log)).map(|log| log.id).collect();
+        for log in sent.iter().filter_map(|id| self.follow.logs.remove(id)) {
+            if let Err(error) = fs::remove_file(&log.path) {
+                tracing::error!(file = %log.path.display(), %error, "a buffer that was sent cannot be removed");
+            }
+            self.unsaved = true;
+        }
     }
 
     /// Reads a log again from a place; what was read behind it is taken out of the next request.

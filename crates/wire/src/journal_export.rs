@@ -1,9 +1,7 @@
 //! journald's export format, as `systemd-journal-upload` and `journalctl -o export` write it: entries of fields, with an
 //! empty line after each. A field is `NAME=text`, or a name, a length and that many bytes.
 //!
-//! The line is `MESSAGE`. Host, unit, `level` and facility become labels; the service is the identifier that the program logs
-//! under, else the unit. What else is there becomes structured metadata in small letters, without underscores before it and
-//! without the journal's own addresses. It comes in pieces of any size; a field over the limit of lines is cut, and an entry
+//! What an entry says is in [`crate::journal_record`]. It comes in pieces of any size; a field over the limit of lines is cut, and an entry
 //! is never held beyond its own limit. Senders upload an entry that is refused again and again, so one whose time is out of
 //! bounds is kept under the time it was received, and what is still refused is counted.
 //!
@@ -11,15 +9,12 @@
 
 use std::borrow::Cow;
 
-use timberyard_model::Timestamp;
-
 use crate::context::{DecodeContext, Decoded, Rejections};
 use crate::error::DecodeError;
 use crate::gelf::cut;
+use crate::journal_record::JournalRecord;
 use crate::mapped_record::MappedRecord;
-use crate::metadata_name;
 use crate::record_batch::RecordBatch;
-use crate::syslog;
 
 /// The longest name of a field: journald has 64.
 const NAME_BYTES_MAX: usize = 256;
@@ -191,59 +186,15 @@ impl Entry {
             self.fields.push((name, value));
         }
     }
-
-    fn get(&self, wanted: &str) -> Option<&[u8]> {
-        let found = self.fields.iter().find(|(name, value)| *name == wanted.as_bytes() && !value.is_empty());
-        found.map(|(_, value)| value.as_slice())
-    }
-
-    fn text(&self, wanted: &str) -> Option<Cow<'_, str>> {
-        self.get(wanted).map(String::from_utf8_lossy)
-    }
 }
 
-/// Fields that are labels, the line or its time, and the journal's own addresses.
-const TAKEN: [&str; 8] = [
-    "MESSAGE",
-    "PRIORITY",
-    "SYSLOG_FACILITY",
-    "_HOSTNAME",
-    "_SYSTEMD_UNIT",
-    "SYSLOG_IDENTIFIER",
-    "_SOURCE_MONOTONIC_TIMESTAMP",
-    "_SOURCE_REALTIME_TIMESTAMP",
-];
-
 fn push(entry: &Entry, context: &DecodeContext<'_>, batch: &mut RecordBatch) -> Result<(), String> {
-    let line = cut(entry.get("MESSAGE").unwrap_or_default(), context);
-    let unit = entry.text("_SYSTEMD_UNIT").or_else(|| entry.text("_SYSTEMD_USER_UNIT"));
-    let known = [
-        ("host", entry.text("_HOSTNAME")),
-        ("level", entry.get("PRIORITY").and_then(syslog::level_of).map(Cow::Borrowed)),
-        ("facility", entry.get("SYSLOG_FACILITY").and_then(syslog::facility_of).map(Cow::Borrowed)),
-        ("unit", unit.clone()),
-    ];
-    let labels = known.into_iter().filter_map(|(name, value)| Some((Cow::Borrowed(name), value?)));
-    let identifier = entry.text("SYSLOG_IDENTIFIER").or_else(|| entry.text("_COMM"));
-    let unit_name = || unit.map(|unit| Cow::Owned(unit.strip_suffix(".service").unwrap_or(&unit).to_owned()));
-    let service = identifier.or_else(unit_name);
-    let mut metadata = Vec::new();
-    for (name, value) in &entry.fields {
-        let name = String::from_utf8_lossy(name);
-        if name.starts_with("__") || TAKEN.contains(&&*name) {
-            continue;
-        }
-        let small = name.trim_start_matches('_').to_ascii_lowercase();
-        let clean = metadata_name::sanitized(&small).map_err(|error| error.to_string())?.into_owned();
-        metadata.push((Cow::Owned(clean), value.as_slice()));
-    }
-    let micros = entry.text("__REALTIME_TIMESTAMP").and_then(|text| text.parse::<i64>().ok());
-    let time = micros.and_then(|micros| micros.checked_mul(1000)).map(Timestamp::from_nanos);
+    let JournalRecord { labels, service, metadata, timestamp, line } = JournalRecord::of(&entry.fields)?;
     let record = MappedRecord {
-        labels: labels.collect(),
-        metadata,
-        timestamp: time.unwrap_or(context.received_at),
-        line,
+        labels: labels.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect(),
+        metadata: metadata.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect(),
+        timestamp: timestamp.unwrap_or(context.received_at),
+        line: cut(line, context),
         service: service.as_deref(),
     };
     record.push_at_any_time(context, batch)

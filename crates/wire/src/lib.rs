@@ -23,6 +23,7 @@ pub mod gelf;
 pub mod gelf_framing;
 pub mod grpc_frame;
 pub mod journal_export;
+pub mod journal_record;
 pub mod json;
 pub mod json_text;
 pub mod label_attributes;

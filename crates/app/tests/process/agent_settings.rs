@@ -128,26 +128,45 @@ fn steps_times_and_the_pod_of_a_path_reach_the_server() {
 }
 
 #[test]
+fn every_file_in_the_guide_is_valid() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/agent.md");
+    let page = fs::read_to_string(page).expect("read");
+    let examples: Vec<&str> =
+        page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 3, "{} examples", examples.len());
+    let folder = tempfile::tempdir().expect("a folder");
+    for example in examples {
+        let (fine, said) = check(folder.path(), example);
+        assert!(fine, "{example}\n{said}");
+    }
+}
+
+/// Whether a file is valid, and what is said of it.
+fn check(folder: &Path, text: &str) -> (bool, String) {
+    write(&folder.join("agent.yaml"), text);
+    let output = clean_command(Path::new(env!("CARGO_BIN_EXE_timberyard")))
+        .args(["agent", "--check", "--config", "agent.yaml"])
+        .current_dir(folder)
+        .output()
+        .expect("it starts");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
 fn settings_are_checked_without_a_server() {
     let folder = tempfile::tempdir().expect("a folder");
-    let check = |text: &str| {
-        write(&folder.path().join("agent.yaml"), text);
-        let output = clean_command(Path::new(env!("CARGO_BIN_EXE_timberyard")))
-            .args(["agent", "--check", "--config", "agent.yaml"])
-            .current_dir(folder.path())
-            .output()
-            .expect("it starts");
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    assert!(check("targets: [{path: /var/log/*.log}]").0);
+    assert!(check(folder.path(), "targets: [{path: /var/log/*.log}]").0);
     for (text, named) in [
         ("targets: [{path: a, steps: [{drop: {line: '('}}]}]", "targets[0]"),
         ("targets: [{path: a, steps: [{redcat: {}}]}]", "redcat"),
         ("targets: [{path: a, time: {field: ts, format: iso}}]", "time.format"),
         ("targets: [{path: a, multiline: {}}]", "targets[0].multiline"),
         ("targets: [{path: '['}]", "targets[0].path"),
+        ("targets: [{path: a, journal: {}}]", "targets[0].path"),
+        ("targets: [{path: '-'}, {path: '-'}]", "standard input"),
+        ("targets: [{journal: {matches: [--file=x]}}]", "--file=x"),
     ] {
-        let (fine, said) = check(text);
+        let (fine, said) = check(folder.path(), text);
         assert!(!fine && said.contains(named), "{text}: {said}");
     }
     assert!(!folder.path().join("positions.json").exists());

@@ -10,6 +10,7 @@ mod terminal;
 
 mod agent;
 mod agent_settings;
+mod agent_streams;
 mod api_document;
 mod bad_input;
 mod change66;
