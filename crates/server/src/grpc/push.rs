@@ -39,7 +39,7 @@ pub async fn push(
     client: ClientAddress,
     request: Request,
 ) -> Result<Response, ErrorResponse> {
-    let place = state.push_gate.enter()?;
+    let place = state.push_gate.enter(client)?;
     let (parts, body) = request.into_parts();
     let asked = parts.clone();
     let messages = Messages::of(Request::from_parts(parts, body))?;

@@ -1,6 +1,7 @@
 //! What senders get wrong or do on purpose: each is answered with what, where and the limit, and the server goes on.
 
 mod connections;
+mod open_requests;
 mod payloads;
 mod protobuf;
 mod sizes;
