@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, options, post};
 
 use crate::auth::gate;
 use crate::error_response::ErrorResponse;
@@ -28,6 +28,7 @@ pub fn router(state: SharedState) -> Router {
         .route("/auth/logout", post(login::logout))
         .route("/openapi.json", get(openapi::json))
         .route("/openapi", get(openapi::html))
+        .route("/services/collector/event/1.0", options(ingest::splunk_hec::health))
         .route("/services/collector/health", get(ingest::splunk_hec::health))
         .route("/services/collector/health/1.0", get(ingest::splunk_hec::health));
 

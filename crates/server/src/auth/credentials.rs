@@ -1,7 +1,7 @@
 //! Where a key may stand in a request.
 //!
 //! `X-API-Key`, `DD-API-KEY`, `X-Amz-Firehose-Access-Key`, or `Authorization` as `Bearer KEY`, `Basic` (the password),
-//! `Splunk KEY` or `ApiKey KEY`. Scheme names are compared without regard to case (RFC 9110). A WebSocket of a web page,
+//! `Splunk KEY` or `ApiKey KEY` (or `ID:KEY` in base64, as Elasticsearch's clients write it). Scheme names are compared without regard to case (RFC 9110). A WebSocket of a web page,
 //! which can set none of these, may offer it as the subprotocol `bearer.KEY` beside `timberyard`.
 
 use axum::http::{HeaderMap, header};
@@ -37,14 +37,18 @@ fn from_authorization(value: &str) -> Option<String> {
     let (scheme, rest) = value.trim().split_once(' ')?;
     let rest = rest.trim();
     match scheme.to_ascii_lowercase().as_str() {
-        "bearer" | "splunk" | "apikey" => Some(rest.to_owned()),
-        "basic" => {
-            let decoded = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
-            // RFC 7617: the user's name has no colon, the password may.
-            decoded.split_once(':').map(|(_, password)| password.to_owned())
-        }
+        "bearer" | "splunk" => Some(rest.to_owned()),
+        "apikey" => password(rest).or_else(|| Some(rest.to_owned())),
+        "basic" => password(rest),
         _ => None,
     }
+}
+
+/// What stands behind a name, the two in base64.
+fn password(encoded: &str) -> Option<String> {
+    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    // RFC 7617: the user's name has no colon, the password may.
+    decoded.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 #[cfg(test)]
@@ -61,6 +65,8 @@ mod tests {
             ("authorization", "bearer  k ", vec!["k"]),
             ("authorization", "Splunk k", vec!["k"]),
             ("authorization", "ApiKey k", vec!["k"]),
+            ("authorization", "ApiKey aWQ6azp5", vec!["k:y"]),
+            ("authorization", "ApiKey azE3", vec!["azE3"]),
             ("authorization", "Basic dXNlcjprOnk=", vec!["k:y"]),
             ("authorization", "Basic !", vec![]),
             ("authorization", "Digest k", vec![]),

@@ -37,6 +37,9 @@ const OPEN_PATHS: [&str; 11] = [
     "/auth/logout",
 ];
 
+/// Where Docker's driver for Splunk asks, without a key and with `OPTIONS`, whether anybody is there.
+const SPLUNK_EVENTS_PATH: &str = "/services/collector/event/1.0";
+
 /// Questions that are answered from all tenants that a request names.
 const MANY_TENANTS_PATHS: [&str; 15] = [
     "/loki/api/v1/query_range",
@@ -109,7 +112,9 @@ pub async fn authenticate(
     next: Next,
 ) -> Response {
     let path = request.uri().path();
-    let open = OPEN_PATHS.contains(&path) || (path == "/metrics" && !state.authenticator.metrics_closed());
+    let open = OPEN_PATHS.contains(&path)
+        || (path == "/metrics" && !state.authenticator.metrics_closed())
+        || (path == SPLUNK_EVENTS_PATH && request.method() == Method::OPTIONS);
     if !open {
         match identify(&state, address.0, &mut request).await {
             Ok(identity) => {

@@ -84,7 +84,8 @@ pub async fn post_ack(
     Ok(Json(json!({ "acks": acks })))
 }
 
-/// `GET /services/collector/health`.
+/// `GET /services/collector/health`, and what Docker's driver asks without a key before a container starts: `OPTIONS` of where it
+/// will send.
 pub async fn health(State(state): State<SharedState>) -> (StatusCode, Json<Value>) {
     match readiness::check(&state) {
         Ok(()) => (StatusCode::OK, Json(json!({ "text": "HEC is healthy", "code": 17 }))),

@@ -111,6 +111,7 @@ impl Endpoint {
 }
 
 const GET: &[&str] = &["get"];
+const OPTIONS: &[&str] = &["options"];
 const POST: &[&str] = &["post"];
 const STORED: &[&str] = &["post", "put"];
 const KNOWN: &[&str] = &["get", "post", "put"];
@@ -151,6 +152,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(POST, "/auth/logout", Open, JSON, "Ends the session of a browser"),
     at(GET, "/openapi.json", Open, JSON, "This document"),
     at(GET, "/openapi", Open, (200, Html), "This document as a page"),
+    at(OPTIONS, "/services/collector/event/1.0", Open, JSON, "Health").of("Splunk"),
     at(GET, "/services/collector/health", Open, JSON, "Health").of("Splunk"),
     at(GET, "/services/collector/health/1.0", Open, JSON, "Health").of("Splunk"),
     at(POST, "/loki/api/v1/push", Push, (204, NoBody), "Stores entries").of("Loki").taking(LokiPush),

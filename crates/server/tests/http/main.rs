@@ -20,6 +20,7 @@ mod people;
 mod rates;
 mod rules;
 mod shippers;
+mod shippers_ask;
 mod stored_keys;
 mod tenants;
 mod watching;

@@ -16,6 +16,7 @@ fn routes() -> BTreeSet<(String, String)> {
         let methods = methods.lines().next().expect("a line");
         let words: &[(&str, &[&str])] = &[
             ("get(", &["get"]),
+            ("options(", &["options"]),
             ("post(", &["post"]),
             ("put(", &["put"]),
             ("delete(", &["delete"]),
