@@ -90,16 +90,22 @@ fn beside_server<T>(
     Ok(outcome)
 }
 
+/// Lines of a text of the workload, some of which are traces.
+fn lines_in(text: &str) -> usize {
+    text.matches('\n').count() + 1
+}
+
 /// Lines that are there when the agent starts.
-fn ship(binary: &Path, lines: usize) -> Result<String, String> {
+fn ship(binary: &Path, texts: usize) -> Result<String, String> {
     beside_server(binary, |folder, server| {
         let mut files = (0..FILES)
             .map(|number| File::create(folder.join(format!("logs/{number}.log"))).map(BufWriter::new))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| e.to_string())?;
-        let mut bytes = 0;
-        for line in Workload::Micro.lines(lines, 1) {
+        let (mut bytes, mut lines) = (0, 0);
+        for line in Workload::Micro.lines(texts, 1) {
             bytes += line.text.len() + 1;
+            lines += lines_in(&line.text);
             writeln!(files[line.stream % FILES], "{}", line.text).map_err(|e| e.to_string())?;
         }
         for mut file in files {
@@ -127,22 +133,24 @@ fn steady(binary: &Path) -> Result<String, String> {
         let ticks = STEADY.as_millis() as usize / 10;
         let mut lines = Workload::Micro.lines(RATE / 100 * ticks, 2);
         let begun = Instant::now();
+        let mut written = 0;
         for tick in 1..=ticks {
             let mut text = String::new();
             for line in lines.by_ref().take(RATE / 100) {
                 text.push_str(&line.text);
                 text.push('\n');
+                written += lines_in(&line.text);
             }
             file.write_all(text.as_bytes()).map_err(|e| e.to_string())?;
             std::thread::sleep((Duration::from_millis(10) * tick as u32).saturating_sub(begun.elapsed()));
         }
         let took = begun.elapsed().as_secs_f64();
-        agent.wait_for(RATE / 100 * ticks)?;
+        agent.wait_for(written)?;
         let (cpu, peak) = (agent.process.cpu_seconds()?, agent.process.resident_bytes_peak()?);
         agent.process.stop()?;
         Ok(format!(
             "| {:.0} lines/s for {took:.0} s into one file | memory at most {:.1} MB (bar 30), {:.1} % of a core |\n",
-            (RATE / 100 * ticks) as f64 / took,
+            written as f64 / took,
             peak as f64 / 1e6,
             cpu / took * 100.0,
         ))
