@@ -20,16 +20,17 @@ use crate::msgpack::{MsgpackReader, ValueEnd};
 use crate::splunk_hec::EventSource;
 use crate::syslog_stream::SyslogStream;
 use crate::{
-    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, fluent, gelf, grpc_frame,
-    json_text, label_text, log_record, loggo, logpulse, logstream, logtopus, loki_push_json, loki_push_proto,
-    metadata_name, ndjson, otlp_json, otlp_proto, received_record, splunk_hec, timberyard_push, v1_logs,
+    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, fluent, fluent_handshake, gelf,
+    grpc_frame, json_text, label_text, log_record, loggo, logpulse, logstream, logtopus, loki_push_json,
+    loki_push_proto, metadata_name, ndjson, origin_header, otlp_json, otlp_proto, received_record,
+    splunk_hec, timberyard_push, v1_logs,
 };
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 28] = [
+pub const ALL: [(&str, Target); 31] = [
     ("alertmanager", fuzz_alertmanager),
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
@@ -38,6 +39,7 @@ pub const ALL: [(&str, Target); 28] = [
     ("elasticsearch", fuzz_elasticsearch),
     ("firehose", fuzz_firehose),
     ("fluent", fuzz_fluent),
+    ("fluent_handshake", fuzz_fluent_handshake),
     ("gelf", fuzz_gelf),
     ("grpc_frame", fuzz_grpc_frame),
     ("journal_export", fuzz_journal_export),
@@ -53,10 +55,12 @@ pub const ALL: [(&str, Target); 28] = [
     ("loki_push_snappy", fuzz_loki_push_snappy),
     ("loki_query_params", fuzz_loki_query_params),
     ("ndjson", fuzz_ndjson),
+    ("origin_header", fuzz_origin_header),
     ("otlp_json", fuzz_otlp_json),
     ("otlp_proto", fuzz_otlp_proto),
     ("splunk_hec", fuzz_splunk_hec),
     ("syslog", fuzz_syslog),
+    ("timberyard_push", fuzz_timberyard_push),
     ("v1_logs", fuzz_v1_logs),
 ];
 
@@ -220,6 +224,13 @@ pub fn fuzz_fluent(data: &[u8]) {
             assert_eq!(end, Some(reader.offset()));
         }
     });
+}
+
+/// What Fluent's clients answer to the greeting.
+pub fn fuzz_fluent_handshake(data: &[u8]) {
+    if let Ok(ping) = fluent_handshake::decode_ping(data) {
+        assert!(ping.host.len() + ping.salt.len() + ping.digest.len() <= data.len());
+    }
 }
 
 /// GELF: a message, a packet, and a stream in pieces, which holds what the whole one holds.
@@ -416,10 +427,28 @@ pub fn fuzz_loki_query_params(data: &[u8]) {
 /// Newline-delimited JSON.
 pub fn fuzz_ndjson(data: &[u8]) {
     with_context(|context| {
-        if let Ok(decoded) = ndjson::decode(data, &FieldMapping::default(), context) {
+        let rows = |body: &[u8]| -> Vec<String> {
+            let Ok(decoded) = ndjson::decode(body, &FieldMapping::default(), context) else {
+                return Vec::new();
+            };
             check_mapped(&decoded.batch, context);
-        }
+            decoded.batch.rows.iter().map(|row| format!("{row:?}")).collect()
+        };
+        // What the names of one object mean does not depend on those before it.
+        let one_by_one: Vec<String> = data.split(|byte| *byte == b'\n').flat_map(rows).collect();
+        assert_eq!(rows(data), one_by_one);
     });
+}
+
+/// The headers of origins: what reads is written again to the same.
+pub fn fuzz_origin_header(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(ranges) = origin_header::read_ranges(text) {
+        assert_eq!(origin_header::read_ranges(&origin_header::write_ranges(&ranges)), Ok(ranges));
+    }
+    if let Ok(ends) = origin_header::read_ends(text) {
+        assert_eq!(origin_header::read_ends(&origin_header::write_ends(&ends)), Ok(ends));
+    }
 }
 
 /// OTLP logs as JSON.
@@ -473,116 +502,19 @@ pub fn fuzz_syslog(data: &[u8]) {
     });
 }
 
+/// Batches of our own push: their heads, and the streams, which are those of Loki's push.
+pub fn fuzz_timberyard_push(data: &[u8]) {
+    if let Ok(head) = timberyard_push::head(data) {
+        let names: std::collections::BTreeSet<_> = head.origins.iter().map(|origin| &origin.name).collect();
+        assert_eq!(names.len(), head.origins.len(), "an origin stands once");
+    }
+    fuzz_loki_push_proto(data);
+}
+
 /// The rule that tells the senders of `/v1/logs` apart.
 pub fn fuzz_v1_logs(data: &[u8]) {
     let _ = v1_logs::sender_of(data, 8);
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    /// Mutations a target.
-    const ROUNDS: u64 = 20_000;
-    /// The same, when there is time.
-    const ROUNDS_OF_TORTURE: u64 = 2_000_000;
-
-    /// The longest input that mutations make, in bytes.
-    const INPUT_BYTES_MAX: usize = 4096;
-
-    /// xorshift64*: the same numbers from the same seed, everywhere.
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u64 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-        }
-
-        fn below(&mut self, bound: usize) -> usize {
-            (self.next() >> 16) as usize % bound.max(1)
-        }
-    }
-
-    fn corpus_of(name: &str) -> Vec<Vec<u8>> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-        let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        let mut paths: Vec<_> = files.map(|file| file.expect("readable").path()).collect();
-        // The order of a folder is nobody's, and mutations depend on it.
-        paths.sort();
-        paths.iter().map(|path| std::fs::read(path).expect("readable")).collect()
-    }
-
-    /// Bytes and words that parsers stumble over.
-    const TOKENS: [&[u8]; 16] = [
-        b"\"",
-        b"\\",
-        b"{",
-        b"}",
-        b"[",
-        b"]",
-        b",",
-        b"=",
-        b"\\ud800",
-        b"\xff",
-        b"\0",
-        b"null",
-        b"-1e999",
-        b"9223372036854775808",
-        b"\xff\xff\xff\xff\x0f",
-        b"\n",
-    ];
-
-    fn mutate(input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
-        for _ in 0..=random.below(4) {
-            let at = random.below(input.len() + 1);
-            let length = random.below(16).min(input.len() - at);
-            match random.below(7) {
-                0 if at < input.len() => input[at] ^= 1 << random.below(8),
-                1 if at < input.len() => input[at] = random.next() as u8,
-                2 => drop(input.drain(at..at + length)),
-                3 => {
-                    let piece = input[at..at + length].to_vec();
-                    input.splice(at..at, piece);
-                }
-                4 => {
-                    let token = TOKENS[random.below(TOKENS.len())];
-                    input.splice(at..at, token.iter().copied());
-                }
-                5 => input.truncate(at),
-                _ => {
-                    let from = random.below(other.len() + 1);
-                    input.truncate(at);
-                    input.extend_from_slice(&other[from..]);
-                }
-            }
-        }
-        input.truncate(INPUT_BYTES_MAX);
-    }
-
-    #[test]
-    fn no_target_panics_on_its_corpus_or_on_mutations_of_it() {
-        let torture = std::env::var_os("TIMBERYARD_TORTURE").is_some();
-        let rounds = if torture { ROUNDS_OF_TORTURE } else { ROUNDS };
-        for (number, (name, target)) in ALL.iter().enumerate() {
-            let corpus = corpus_of(name);
-            assert!(!corpus.is_empty(), "{name} has no corpus");
-            for input in &corpus {
-                target(input);
-            }
-            let seed = 0x7469_6d62_6572_0001 + number as u64;
-            let mut random = Random(seed);
-            for round in 0..rounds {
-                let mut input = corpus[random.below(corpus.len())].clone();
-                let other = &corpus[random.below(corpus.len())];
-                mutate(&mut input, other, &mut random);
-                let outcome = std::panic::catch_unwind(|| target(&input));
-                assert!(outcome.is_ok(), "{name}, seed {seed:#x}, round {round}: {}", input.escape_ascii());
-            }
-        }
-    }
-}
+mod tests;
