@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::format::Format;
 use crate::journal::{Following, JournalReader};
 use crate::settings::{AgentSettings, JournalSettings, STDIN, Start, TargetSettings};
@@ -37,16 +39,20 @@ impl Inputs {
         let folder = settings.buffer.folder.clone().unwrap_or(beside);
         let only_stdin = settings.targets.iter().all(|target| target.path == STDIN);
         let mut inputs = Vec::new();
-        for (number, target) in settings.targets.iter_mut().enumerate() {
+        for target in &mut settings.targets {
             let name = match (&target.journal, target.path.as_str()) {
-                (Some(_), _) => format!("journal-{number}"),
+                // Whatever place it has among the targets.
+                (Some(journal), _) => {
+                    format!("journal-{:016x}", xxh3_64(journal.matches.join("\n").as_bytes()))
+                }
                 (None, STDIN) => "stdin".to_owned(),
                 _ => continue,
             };
+            let start = std::mem::take(&mut target.start);
             put_buffer_into(target, &newest(&folder, &name));
             inputs.push(Input {
                 journal: target.journal.take(),
-                start: target.start,
+                start,
                 folder: folder.clone(),
                 name,
                 bytes_max: settings.buffer.bytes_max,

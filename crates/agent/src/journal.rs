@@ -54,10 +54,11 @@ impl JournalReader {
         let mut files = full_files(folder, name).unwrap_or_default();
         files.push(newest(folder, name));
         let last = files.iter().rev().find_map(|path| last_cursor(&fs::read(path).ok()?));
-        let cursor = last.or_else(|| fs::read_to_string(&cursor_file).ok());
-        if let Some(cursor) = &cursor {
-            fs::write(&cursor_file, cursor)?;
+        if let Some(cursor) = &last {
+            // What is there becomes a full file now, which may be removed.
+            save(&cursor_file, cursor)?;
         }
+        let cursor = last.or_else(|| fs::read_to_string(&cursor_file).ok());
         let spool = Spool::open(folder, name, bytes_max)?;
         Ok(Self { settings: settings.clone(), start, spool, cursor_file, cursor })
     }
@@ -117,7 +118,7 @@ impl JournalReader {
             let Some(cursor) = cursor_of(&line) else { continue };
             if self.spool.is_full() {
                 if let Some(cursor) = &self.cursor {
-                    fs::write(&self.cursor_file, cursor)?;
+                    save(&self.cursor_file, cursor)?;
                 }
                 self.spool.rotate()?;
             }
@@ -127,6 +128,13 @@ impl JournalReader {
             self.cursor = Some(cursor);
         }
     }
+}
+
+/// Replaces a cursor file: a reader finds the old cursor or the new one.
+fn save(file: &Path, cursor: &str) -> io::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, cursor)?;
+    fs::rename(new, file)
 }
 
 /// Ends the process, if there is one.

@@ -274,6 +274,12 @@ impl AgentSettings {
         if self.targets.iter().filter(|target| target.path == STDIN).count() > 1 {
             return refuse("targets", "standard input can be read by one of them only".to_owned());
         }
+        let mut journals: Vec<&[String]> =
+            self.targets.iter().filter_map(|target| Some(&*target.journal.as_ref()?.matches)).collect();
+        journals.sort_unstable();
+        if journals.windows(2).any(|pair| pair[0] == pair[1]) {
+            return refuse("targets", "two of them read the same of the journal".to_owned());
+        }
         if self.buffer.bytes_max < 1 << 20 {
             return refuse(
                 "buffer.bytes_max",

@@ -74,13 +74,14 @@ impl Spool {
 
     /// Writes bytes; waits while there is no room, or the disk takes nothing. False when the agent stops.
     pub(crate) fn append(&mut self, bytes: &[u8], stopping: &AtomicBool) -> bool {
-        while self.bytes_of_all() + bytes.len() as u64 > self.bytes_max {
+        loop {
+            let full = self.bytes_of_full_files();
+            // Where nothing can become free any more, what is left over must fit.
+            if full == 0 || full + self.bytes + bytes.len() as u64 <= self.bytes_max {
+                break;
+            }
             if stopping.load(Ordering::Relaxed) {
                 return false;
-            }
-            // What is in the newest file is removed only when it is full.
-            if self.bytes >= FILE_BYTES_MIN && self.is_whole && self.rotate().is_err() {
-                std::thread::sleep(AFTER_ERROR);
             }
             std::thread::sleep(LOOK_EVERY);
         }
@@ -155,10 +156,9 @@ impl Spool {
         Ok(())
     }
 
-    fn bytes_of_all(&self) -> u64 {
+    fn bytes_of_full_files(&self) -> u64 {
         let full = full_files(&self.folder, &self.name).unwrap_or_default();
-        let bytes = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-        full.iter().map(bytes).sum::<u64>() + self.bytes
+        full.iter().map(|path| fs::metadata(path).map_or(0, |metadata| metadata.len())).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A scrape file of Promtail as settings of this agent, as far as it goes: what has no counterpart here is named, never passed over.
 //!
-//! Clients, positions, and of `scrape_configs` those with `static_configs` and `__path__`; stages are in [`stages`].
+//! Clients, positions, and of `scrape_configs` those with `static_configs` and `__path__`, or with `journal`; stages are in [`stages`].
 //!
 //! Format: <https://grafana.com/docs/loki/latest/send-data/promtail/configuration/>.
 
@@ -13,7 +13,9 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use crate::settings::{AgentSettings, BatchSettings, ServerSettings, SettingsError, TargetSettings};
+use crate::settings::{
+    AgentSettings, BatchSettings, JournalSettings, ServerSettings, SettingsError, TargetSettings,
+};
 use stages::Stages;
 
 const PUSH_PATH: &str = "/loki/api/v1/push";
@@ -144,6 +146,16 @@ impl Reading {
                 None
             }
         };
+        if let Some(Value::Object(mut journal)) = config.remove("journal") {
+            let labels = pairs(journal.remove("labels"));
+            let matches = text(journal.remove("matches"));
+            self.ignore_rest(&format!("{place}.journal"), journal);
+            let matches = matches.split_whitespace().map(str::to_owned).collect();
+            let journal = Some(JournalSettings { matches, ..JournalSettings::default() });
+            let mut target = TargetSettings { labels, journal, ..TargetSettings::of("") };
+            stages.put_into(&mut target);
+            self.targets.push(target);
+        }
         if let Some(Value::Array(groups)) = config.remove("static_configs") {
             for (number, group) in groups.into_iter().enumerate() {
                 let place = format!("{place}.static_configs[{number}]");
@@ -258,6 +270,8 @@ scrape_configs:
       - multiline: {firstline: '^\d', max_wait_time: 2s}
       - tenant: {value: x}
   - job_name: journal
+    journal: {max_age: 12h, labels: {job: systemd}, matches: _TRANSPORT=kernel _PID=1}
+  - job_name: pods
     kubernetes_sd_configs: [{role: pod}]
 "#;
 
@@ -274,13 +288,16 @@ scrape_configs:
         assert_eq!((target.path.as_str(), target.exclude.len()), ("/var/log/*log", 1));
         assert_eq!(target.format, crate::settings::Format::Cri);
         assert_eq!(target.multiline.as_ref().map(|multiline| multiline.wait_ms), Some(2000));
+        let journal = settings.targets[1].journal.as_ref().expect("the journal");
+        assert_eq!(journal.matches, ["_TRANSPORT=kernel", "_PID=1"]);
         let expected = [
             "clients[0].backoff_config",
             "positions.sync_period",
             "server.grpc_listen_port",
             "scrape_configs[0].pipeline_stages[2].tenant",
             "scrape_configs[0].relabel_configs[0]: __meta_kubernetes_pod_name is not known here",
-            "scrape_configs[1].kubernetes_sd_configs",
+            "scrape_configs[1].journal.max_age",
+            "scrape_configs[2].kubernetes_sd_configs",
         ];
         assert_eq!(ignored, expected);
         assert!(Promtail::read("clients: [{url: h}]").is_err(), "nothing to read");

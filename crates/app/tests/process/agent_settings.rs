@@ -164,6 +164,7 @@ fn settings_are_checked_without_a_server() {
         ("targets: [{path: '['}]", "targets[0].path"),
         ("targets: [{path: a, journal: {}}]", "targets[0].path"),
         ("targets: [{path: '-'}, {path: '-'}]", "standard input"),
+        ("targets: [{journal: {}}, {journal: {}}]", "the same of the journal"),
         ("targets: [{journal: {matches: [--file=x]}}]", "--file=x"),
     ] {
         let (fine, said) = check(folder.path(), text);
