@@ -60,12 +60,13 @@ impl LevelDetector {
             return Some(level);
         }
         if !metadata.is_empty() {
-            let value_of =
-                |wanted: &str| metadata.iter().find(|(name, _)| *name == wanted).map(|pair| pair.1);
-            if let Some(value) = LEVEL_NAMES.iter().find_map(|name| value_of(name)) {
+            let ranked =
+                metadata.iter().filter_map(|(name, value)| Some((level_name_rank(name.as_bytes())?, value)));
+            if let Some((_, value)) = ranked.min_by_key(|(rank, _)| *rank) {
                 return (!value.is_empty()).then(|| normalized(value));
             }
-            if let Some(number) = value_of("severity_number").filter(|number| !number.is_empty()) {
+            let number = metadata.iter().find(|(name, _)| *name == "severity_number");
+            if let Some((_, number)) = number.filter(|(_, number)| !number.is_empty()) {
                 return Some(level_of_severity_number(number).as_bytes());
             }
         }
@@ -189,7 +190,20 @@ fn json_level_value(object: &[u8], depth: usize) -> Result<Option<&[u8]>, Broken
 }
 
 fn is_level_name(key: &[u8]) -> bool {
-    LEVEL_NAMES.iter().any(|name| name.as_bytes() == key)
+    level_name_rank(key).is_some()
+}
+
+/// The place of a name among those that speak of the level.
+fn level_name_rank(key: &[u8]) -> Option<usize> {
+    if !may_be_level_name(key) {
+        return None;
+    }
+    LEVEL_NAMES.iter().position(|name| name.as_bytes() == key)
+}
+
+/// Whether a key begins as those do that speak of the level; most others are told by that.
+fn may_be_level_name(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'l' | b'L' | b's' | b'S'))
 }
 
 fn skip_spaces(text: &[u8]) -> &[u8] {
@@ -293,7 +307,7 @@ fn logfmt_level_value(line: &[u8]) -> Option<&[u8]> {
 
 /// The place of a name, whatever its case, among those that speak of the level.
 fn logfmt_name_rank(key: &[u8]) -> Option<usize> {
-    if !matches!(key.first(), Some(b'l' | b'L' | b's' | b'S')) {
+    if !may_be_level_name(key) {
         return None;
     }
     LEVEL_NAMES.iter().position(|name| key.eq_ignore_ascii_case(name.as_bytes()))

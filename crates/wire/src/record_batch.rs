@@ -12,8 +12,11 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::context::DecodeContext;
 use crate::level_detection::{DETECTED_LEVEL, LevelDetector};
 
-/// How many label sets are remembered, each in the place that its hash says.
+/// How many label sets are remembered.
 const STREAMS_KNOWN_MAX: usize = 256;
+
+/// The places in which a label set may stand: its hash says the first, the others follow it.
+const PLACES: usize = 4;
 
 /// Collects the records of one tenant. Equal ones are kept apart: only Loki's pushes merge. Metadata may be
 /// as large as a line, where that limit is the higher one.
@@ -22,7 +25,7 @@ pub(crate) struct RecordBatch {
     builder: BatchBuilder,
     detect_level: bool,
     known: Vec<KnownStream>,
-    /// By a label set's hash, its number in `known`; where none was seen, one beyond.
+    /// By a label set's hash, its number in `known`; where none was seen, one beyond all.
     places: [u16; STREAMS_KNOWN_MAX],
     /// Kept for its memory.
     pairs: Vec<(&'static str, &'static [u8])>,
@@ -30,6 +33,7 @@ pub(crate) struct RecordBatch {
 
 #[derive(Debug)]
 struct KnownStream {
+    hash: u64,
     /// As they were given: any order, any duplicates.
     pairs: Vec<(Box<str>, Box<str>)>,
     number: u32,
@@ -97,21 +101,33 @@ impl RecordBatch {
         self.builder.finish()
     }
 
-    /// Where the label set stands among the known ones. A new one takes the place of the one that was known by its hash.
+    /// Where the label set stands among the known ones. A new one takes a free place, or that of one that was known.
     fn stream<N: AsRef<str>, V: AsRef<str>>(&mut self, labels: &[(N, V)]) -> usize {
         let hash = labels.iter().fold(0, |hash, (name, value)| {
             let hash = xxh3_64_with_seed(name.as_ref().as_bytes(), hash);
             xxh3_64_with_seed(value.as_ref().as_bytes(), hash)
         });
         let new = self.known.len();
-        let Some(place) = self.places.get_mut(hash as usize % STREAMS_KNOWN_MAX) else { return new };
-        let index = usize::from(*place).min(new);
-        if self.known.get(index).is_some_and(|stream| stream.has(labels)) {
-            return index;
+        // Where a new one goes when all places are taken depends on the hash too, so that two do not take turns at one.
+        let mut chosen = (hash as usize).wrapping_add((hash >> 32) as usize % PLACES) % STREAMS_KNOWN_MAX;
+        for step in 0..PLACES {
+            let place = (hash as usize).wrapping_add(step) % STREAMS_KNOWN_MAX;
+            let index = self.places.get(place).map_or(new, |index| usize::from(*index));
+            match self.known.get(index) {
+                Some(stream) if stream.hash == hash && stream.has(labels) => return index,
+                Some(_) => {}
+                None => {
+                    chosen = place;
+                    break;
+                }
+            }
         }
+        let Some(place) = self.places.get_mut(chosen) else { return new };
+        let index = usize::from(*place).min(new);
         let pairs = labels.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
         let set = Labels::from_pairs(pairs.clone());
         let stream = KnownStream {
+            hash,
             pairs: pairs.map(|(name, value)| (name.into(), value.into())).collect(),
             number: self.builder.stream(&set),
             detector: LevelDetector::new(&set),
