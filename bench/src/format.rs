@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use timberyard_wire::datadog::{self, DatadogSource};
 use timberyard_wire::field_mapping::FieldMapping;
+use timberyard_wire::gelf_framing::GelfStream;
+use timberyard_wire::journal_export::JournalUpload;
 use timberyard_wire::syslog_stream::SyslogStream;
 use timberyard_wire::{
-    DecodeContext, change66, elasticsearch, loggo, logpulse, logstream, logtopus, loki_push_json,
-    loki_push_proto, ndjson, otlp_json, otlp_proto, splunk_hec,
+    DecodeContext, change66, elasticsearch, fluent, gelf, loggo, logpulse, logstream, logtopus,
+    loki_push_json, loki_push_proto, ndjson, otlp_json, otlp_proto, splunk_hec,
 };
 
 use crate::generator::{Line, StreamLabels};
@@ -43,7 +45,7 @@ const fn target(path: &'static str, content_type: &'static str) -> Option<Target
 pub(crate) const LOKI_PUSH: Target =
     Target { path: "/loki/api/v1/push", content_type: "application/x-protobuf" };
 
-pub(crate) const FORMATS: [Format; 15] = [
+pub(crate) const FORMATS: [Format; 18] = [
     Format {
         name: "Loki push, protobuf in snappy",
         encode: loki_proto,
@@ -112,6 +114,29 @@ pub(crate) const FORMATS: [Format; 15] = [
         name: "syslog, RFC 5424 with counted octets",
         encode: syslog_stream,
         decode: |body, context| Ok(SyslogStream::default().read(body, context).batch.rows.len()),
+        target: None,
+    },
+    Format {
+        name: "GELF, a stream",
+        encode: gelf_stream,
+        decode: |body, context| {
+            let messages = GelfStream::default().read(body).messages;
+            Ok(gelf::decode(messages.iter().map(|message| &**message), context).batch.rows.len())
+        },
+        target: None,
+    },
+    Format {
+        name: "Fluent, forward",
+        encode: fluent_message,
+        decode: |body, context| rows(fluent::decode(body, context).map(|m| m.events.batch.rows.len())),
+        target: None,
+    },
+    Format {
+        name: "journald, export",
+        encode: journal_export,
+        decode: |body, context| {
+            rows(JournalUpload::default().read(body, context).map(|decoded| decoded.batch.rows.len()))
+        },
         target: None,
     },
     Format {
@@ -213,6 +238,51 @@ fn syslog_stream(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>
     });
     let messages = messages.iter().filter_map(Value::as_str);
     Ok(vec![messages.map(|message| format!("{} {message}", message.len())).collect::<String>().into_bytes()])
+}
+
+fn gelf_stream(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let messages = push_body::objects(
+        streams,
+        lines,
+        |service, line, _| json!({ "version": "1.1", "host": "h", "short_message": line.text, "level": 6, "timestamp": line.timestamp_ns as f64 / 1e9, "_app": service }),
+    );
+    Ok(vec![messages.iter().map(|message| format!("{message}\0")).collect::<String>().into_bytes()])
+}
+
+/// `[tag, [[time, record], …]]` in MessagePack, with texts and lists of 32 bits of length.
+fn fluent_message(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let services = push_body::objects(streams, lines, |service, _, _| Value::from(service));
+    let mut body = vec![0x92];
+    msgpack_text(&mut body, "logs");
+    body.push(0xdd);
+    body.extend_from_slice(&(lines.len() as u32).to_be_bytes());
+    for (line, service) in lines.iter().zip(&services) {
+        body.extend_from_slice(&[0x92, 0xce]);
+        body.extend_from_slice(&((line.timestamp_ns / 1_000_000_000) as u32).to_be_bytes());
+        body.push(0x82);
+        for text in ["log", &line.text, "app", service.as_str().unwrap_or_default()] {
+            msgpack_text(&mut body, text);
+        }
+    }
+    Ok(vec![body])
+}
+
+fn msgpack_text(out: &mut Vec<u8>, text: &str) {
+    out.push(0xdb);
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn journal_export(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
+    let entries = push_body::objects(streams, lines, |service, line, _| {
+        let micros = line.timestamp_ns / 1_000;
+        // What has several lines would be written with its length.
+        let text = line.text.replace('\n', " ");
+        Value::from(format!(
+            "__REALTIME_TIMESTAMP={micros}\n_HOSTNAME=h\nPRIORITY=6\nSYSLOG_IDENTIFIER={service}\nMESSAGE={text}\n\n"
+        ))
+    });
+    Ok(vec![entries.iter().filter_map(Value::as_str).collect::<String>().into_bytes()])
 }
 
 fn logpulse_body(streams: &[StreamLabels], lines: &[Line]) -> Result<Vec<Vec<u8>>, String> {
