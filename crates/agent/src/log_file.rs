@@ -12,7 +12,11 @@ use crate::fingerprint::Fingerprint;
 use crate::lines::{RawLine, Unfinished};
 use crate::metrics::AgentMetrics;
 use crate::multiline::Group;
+use crate::pods;
 use crate::reading::{Origin, Reading};
+
+/// After how long labels that are not all known are asked for again.
+const ASKED_AGAIN_NANOS: i64 = pods::AGAIN_AFTER.as_nanos() as i64;
 
 /// A log that is followed, or was.
 pub(crate) struct Log {
@@ -57,6 +61,8 @@ pub(crate) struct Log {
     group_origin: Origin,
     last_nanos: i64,
     labels: Vec<KnownLabels>,
+    /// When they are asked for again, in nanoseconds since 1970.
+    labels_until: i64,
 }
 
 /// Labels that were made up before, of at most [`KNOWN_LABELS_MAX`] streams of a log.
@@ -109,6 +115,7 @@ impl Log {
             group_origin: Origin::default(),
             last_nanos: 0,
             labels: Vec::new(),
+            labels_until: i64::MAX,
         }
     }
 
@@ -339,12 +346,19 @@ impl Log {
             self.last_nanos = now.max(self.last_nanos.saturating_add(1));
             self.last_nanos
         });
+        if now >= self.labels_until {
+            self.labels.clear();
+            self.labels_until = i64::MAX;
+        }
         let is_it = |known: &KnownLabels| known.stream == origin.stream && known.own == origin.labels();
         let place = self.labels.iter().rposition(is_it).unwrap_or_else(|| {
             if self.labels.len() == KNOWN_LABELS_MAX {
                 self.labels.clear();
             }
-            let labels = reading.labels_of(&self.base, origin);
+            let (labels, may_grow) = reading.labels_of(&self.base, origin);
+            if may_grow {
+                self.labels_until = now.saturating_add(ASKED_AGAIN_NANOS);
+            }
             self.labels.push(KnownLabels { stream: origin.stream, own: origin.labels().to_vec(), labels });
             self.labels.len() - 1
         });

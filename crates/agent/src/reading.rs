@@ -10,6 +10,7 @@ use crate::format::{Fields, Format};
 use crate::journal;
 use crate::kubernetes;
 use crate::multiline::Joining;
+use crate::pods::Pods;
 use crate::settings::{AgentSettings, Encoding, SettingsError};
 use crate::steps::Steps;
 
@@ -26,12 +27,20 @@ pub(crate) struct Reading {
     labels: BTreeMap<String, String>,
     path_label: String,
     kubernetes: bool,
+    /// Names of labels, and what Kubernetes calls them.
+    pod_labels: BTreeMap<String, String>,
+    /// Whom to ask for them.
+    pods: Option<Arc<Pods>>,
     pub(crate) steps: Option<Arc<Steps>>,
 }
 
 impl Reading {
     /// How a target's lines are read, by its number.
-    pub(crate) fn new(settings: &AgentSettings, number: usize) -> Result<Self, SettingsError> {
+    pub(crate) fn new(
+        settings: &AgentSettings,
+        number: usize,
+        pods: Option<&Arc<Pods>>,
+    ) -> Result<Self, SettingsError> {
         let key = |name: &str| format!("targets[{number}]{name}");
         let refuse = |reason: String| SettingsError::Value { key: key(""), reason };
         let target = settings.targets.get(number).ok_or_else(|| refuse("is not there".to_owned()))?;
@@ -43,6 +52,8 @@ impl Reading {
         let steps = Steps::new(steps, target.time.as_ref()).map_err(refuse)?;
         Ok(Self {
             kubernetes: target.kubernetes,
+            pod_labels: target.pod_labels.clone(),
+            pods: pods.filter(|_| !target.pod_labels.is_empty()).cloned(),
             steps,
             format: target.format,
             encoding: target.encoding,
@@ -62,7 +73,9 @@ impl Reading {
         })
     }
 
-    pub(crate) fn labels_of(&self, base: &Path, origin: &Origin) -> Labels {
+    /// The labels of lines, and whether more of them may be known later.
+    pub(crate) fn labels_of(&self, base: &Path, origin: &Origin) -> (Labels, bool) {
+        let mut may_grow = false;
         let mut labels = self.labels.clone();
         if !self.path_label.is_empty() {
             labels.insert(self.path_label.clone(), base.to_string_lossy().into_owned());
@@ -70,13 +83,22 @@ impl Reading {
         if self.kubernetes
             && let Some(pod) = kubernetes::labels(base)
         {
+            let [(_, namespace), (_, name), _] = pod;
             labels.extend(pod.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            if let Some(pods) = &self.pods {
+                let known = pods.labels(namespace, name);
+                may_grow = known.is_none();
+                let value = |key: &String| known.as_ref()?.get(key).cloned();
+                let of_pod =
+                    self.pod_labels.iter().filter_map(|(name, key)| Some((name.clone(), value(key)?)));
+                labels.extend(of_pod);
+            }
         }
         if let Some(stream) = origin.stream {
             labels.insert("stream".to_owned(), stream.to_owned());
         }
         labels.extend(origin.labels().iter().cloned());
-        Labels::from_pairs(labels)
+        (Labels::from_pairs(labels), may_grow)
     }
 }
 

@@ -21,6 +21,9 @@ pub struct AgentSettings {
     /// Servers in the order of preference, instead of `server`.
     #[serde(default)]
     pub servers: Vec<ServerSettings>,
+    /// Where Kubernetes is asked for the labels of pods.
+    #[serde(default)]
+    pub kubernetes: KubernetesSettings,
     /// Where the agent writes down how far it has come.
     #[serde(default = "positions_file")]
     pub positions_file: PathBuf,
@@ -95,6 +98,9 @@ pub struct TargetSettings {
     /// Whether the path says namespace, pod and container, which become labels.
     #[serde(default)]
     pub kubernetes: bool,
+    /// Labels of the pod that become labels of its lines: the name here, then that in Kubernetes, which is asked for it.
+    #[serde(default)]
+    pub pod_labels: BTreeMap<String, String>,
     /// What is done to lines, in this order, in the words of servers; then the steps of the agent.
     #[serde(default)]
     pub steps: Vec<StepDescription>,
@@ -103,6 +109,18 @@ pub struct TargetSettings {
     /// Where files begin that are there when the agent starts for the first time.
     #[serde(default)]
     pub start: Start,
+}
+
+/// Where the API of Kubernetes is; what is absent is as a pod finds it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KubernetesSettings {
+    /// Its root, `https://HOST:PORT`; that of `KUBERNETES_SERVICE_HOST` and `KUBERNETES_SERVICE_PORT`.
+    pub api: Option<String>,
+    /// The file of the token, read for each question; the service account's.
+    pub token_file: Option<PathBuf>,
+    /// The file of certificates to believe; the service account's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// What is read of the journal.
@@ -163,6 +181,7 @@ impl Default for AgentSettings {
         Self {
             server: None,
             servers: Vec::new(),
+            kubernetes: KubernetesSettings::default(),
             positions_file: positions_file(),
             targets: Vec::new(),
             labels: BTreeMap::new(),
@@ -190,6 +209,7 @@ impl TargetSettings {
             encoding: Encoding::default(),
             multiline: None,
             kubernetes: false,
+            pod_labels: BTreeMap::new(),
             steps: Vec::new(),
             time: None,
             start: Start::default(),
@@ -290,6 +310,13 @@ impl AgentSettings {
         for (number, target) in self.targets.iter().enumerate() {
             let key = |name: &str| format!("targets[{number}].{name}");
             check_labels(&key("labels"), &target.labels)?;
+            check_labels(&key("pod_labels"), &target.pod_labels)?;
+            if !target.pod_labels.is_empty() && !target.kubernetes {
+                return refuse(
+                    &key("pod_labels"),
+                    "kubernetes must be true, else the pod is not known".to_owned(),
+                );
+            }
             if target.path.is_empty() == target.journal.is_none() {
                 return refuse(&key("path"), "one of path and journal must be there".to_owned());
             }

@@ -20,6 +20,7 @@ use crate::follow::Follow;
 use crate::inputs::Inputs;
 use crate::log_file::{Log, ReadOutcome};
 use crate::metrics::AgentMetrics;
+use crate::pods::{PodApi, Pods};
 use crate::reading::Reading;
 use crate::settings::{AgentSettings, SettingsError};
 use crate::ship::{Outcome, Shipper};
@@ -86,13 +87,18 @@ impl Agent {
         let (_, settings) = Inputs::of(settings);
         for (number, target) in settings.targets.iter().enumerate() {
             Finder::new(number, target)?;
-            Reading::new(&settings, number)?;
+            Reading::new(&settings, number, None)?;
         }
         Ok(())
     }
 
     /// An agent that goes on where it was.
-    pub fn new(settings: &AgentSettings, metrics: Arc<AgentMetrics>) -> Result<Self, AgentError> {
+    pub fn new(
+        settings: &AgentSettings,
+        metrics: Arc<AgentMetrics>,
+        pod_api: Option<Box<dyn PodApi>>,
+    ) -> Result<Self, AgentError> {
+        let pods = pod_api.map(|api| Arc::new(Pods::new(api)));
         let (inputs, settings) = Inputs::of(settings);
         let lock = PositionsLock::take(&settings.positions_file)?;
         let (known, since) = match Checkpoint::load(&settings.positions_file)? {
@@ -105,8 +111,9 @@ impl Agent {
         let files = || settings.targets.iter().enumerate();
         let finders =
             files().map(|(number, target)| Finder::new(number, target)).collect::<Result<_, _>>()?;
-        let readings =
-            files().map(|(number, _)| Reading::new(&settings, number)).collect::<Result<_, _>>()?;
+        let readings = files()
+            .map(|(number, _)| Reading::new(&settings, number, pods.as_ref()))
+            .collect::<Result<_, _>>()?;
         let starts = files().map(|(_, target)| target.start).collect();
         Ok(Self {
             follow: Follow::new(finders, readings, starts, &known.logs, since),

@@ -101,7 +101,7 @@ struct Running {
 
 impl Running {
     fn start(settings: &AgentSettings, server: &MemoryServer) -> Self {
-        let agent = Agent::new(settings, Arc::new(AgentMetrics::default())).expect("starts");
+        let agent = Agent::new(settings, Arc::new(AgentMetrics::default()), None).expect("starts");
         let stop = Box::new(agent.stopper());
         let server = server.clone();
         let thread = std::thread::spawn(move || agent.run(vec![Box::new(server)]).expect("runs"));

@@ -7,11 +7,11 @@ use std::fs;
 use std::io::Write;
 use std::sync::Arc;
 
-use timberyard_agent::{Agent, AgentMetrics, AgentSettings, Promtail, Transport};
+use timberyard_agent::{Agent, AgentMetrics, AgentSettings, PodApi, Promtail, Transport};
 
 use crate::allocator;
 use crate::cli::{AgentArguments, ClientArguments};
-use crate::client::{Client, Endpoint};
+use crate::client::{Client, Endpoint, KubernetesClient};
 use crate::descriptors;
 use crate::failure::Failure;
 use crate::shutdown::ShutdownSignals;
@@ -51,12 +51,27 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<(), Failure> {
         );
     }
     let metrics = Arc::new(AgentMetrics::default());
-    let agent = Agent::new(&settings, Arc::clone(&metrics)).map_err(|error| failure(&error))?;
+    let pods = pods(&settings)?;
+    let agent = Agent::new(&settings, Arc::clone(&metrics), pods).map_err(|error| failure(&error))?;
     if let Some(address) = settings.status_listen {
         status_page::serve(address, metrics)?;
     }
     stop_on_signal(agent.stopper())?;
     agent.run(servers).map_err(|error| failure(&error))
+}
+
+/// Whom to ask for the labels of pods, where a target wants some.
+fn pods(settings: &AgentSettings) -> Result<Option<Box<dyn PodApi>>, Failure> {
+    if settings.targets.iter().all(|target| target.pod_labels.is_empty()) {
+        return Ok(None);
+    }
+    let client = KubernetesClient::of(&settings.kubernetes, |name| std::env::var(name).ok())?;
+    if client.is_none() {
+        tracing::warn!(
+            "pod_labels: this is no pod, and kubernetes.api names no other way to the API: they are left out"
+        );
+    }
+    Ok(client.map(|client| Box::new(client) as Box<dyn PodApi>))
 }
 
 /// Reads whichever file is named. What is ignored of one of Promtail's is said on standard error.

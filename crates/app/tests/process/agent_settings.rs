@@ -1,6 +1,8 @@
 //! What an agent's file may say: LogPulse's and Promtail's as they are, steps, and where containers run.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -125,6 +127,63 @@ fn steps_times_and_the_pod_of_a_path_reach_the_server() {
         let log = fs::metadata(folder.path().join("pods/shop_api-1_0f5c/web/0.log")).ok()?;
         (positions["logs"][0]["stored"] == log.len()).then_some(())
     });
+}
+
+/// Answers for one pod as Kubernetes does, to whoever has the token; gives its address.
+fn kubernetes_with_one_pod() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut lines = BufReader::new(stream.try_clone().expect("a handle")).lines();
+            while let Some(Ok(line)) = lines.next()
+                && !line.is_empty()
+            {
+                head.push(line.to_ascii_lowercase());
+            }
+            let is_allowed = head.contains(&"authorization: bearer let-me-in".to_owned());
+            let is_there = head[0].starts_with("get /api/v1/namespaces/shop/pods/api-1 ");
+            let (status, body) = match (is_allowed, is_there) {
+                (false, _) => ("403 Forbidden", r#"{"kind":"Status"}"#),
+                (true, false) => ("404 Not Found", r#"{"kind":"Status"}"#),
+                (true, true) => (
+                    "200 OK",
+                    r#"{"kind":"Pod","metadata":{"name":"api-1","labels":{"app.kubernetes.io/name":"checkout","tier":"web"}}}"#,
+                ),
+            };
+            // An agent that is gone wants no answer.
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn labels_of_a_pod_are_asked_of_kubernetes() {
+    let server = server();
+    let folder = tempfile::tempdir().expect("a folder");
+    write(&folder.path().join("pods/shop_api-1_0f5c/web/0.log"), "2026-11-21T10:00:00Z stdout F known\n");
+    write(&folder.path().join("pods/shop_other-1_77aa/web/0.log"), "2026-11-21T10:00:00Z stdout F unknown\n");
+    write(&folder.path().join("token"), "let-me-in\n");
+    let config = format!(
+        "server: {{url: {}}}\nkubernetes: {{api: '{}', token_file: token}}\ntargets:\n  - path: {}/pods/*/*/*.log\n    path_label: ''\n    \
+         format: cri\n    kubernetes: true\n    pod_labels: {{app: app.kubernetes.io/name, team: example.org/team}}\n",
+        server.url(""),
+        kubernetes_with_one_pod(),
+        folder.path().display()
+    );
+    write(&folder.path().join("agent.yaml"), &config);
+    let agent = AgentProcess::start(folder.path());
+    let known = come(&server, &agent, r#"{namespace="shop", pod="api-1", app="checkout", team=""}"#, 1);
+    assert_eq!(lines(&known), ["known"]);
+    let unknown = come(&server, &agent, r#"{namespace="shop", pod="other-1", app=""}"#, 1);
+    assert_eq!(lines(&unknown), ["unknown"]);
+    assert!(!agent.log().contains("Kubernetes"), "{}", agent.log());
 }
 
 #[test]
