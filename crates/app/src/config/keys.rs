@@ -378,7 +378,7 @@ pub(crate) const KEYS: &[Key] = &[
     key!(
         limits.load.requests_max at load.requests_max,
         Usize(Count),
-        "requests being answered; further ones get 503"
+        "requests being answered, of which one address has three quarters at most; further ones get 503"
     ),
     key!(
         limits.load.body_bytes_max at load.body_bytes_max,
