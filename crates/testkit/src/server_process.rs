@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::http::Request;
@@ -231,8 +232,19 @@ fn log_path(folder: &Path) -> PathBuf {
     folder.join("server.log")
 }
 
-/// A loopback address that was free a moment ago.
+/// A loopback address that was free a moment ago, and that nobody else is given: not another test of this process, and no
+/// client's connection, for which systems take ports from 32,768 (Linux) or 49,152 (RFC 6335) on.
 pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").to_string()
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    // Processes that test at the same time begin at different places.
+    let begin = std::process::id().wrapping_mul(7919);
+    loop {
+        let port = FIRST + begin.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let address = format!("127.0.0.1:{port}");
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
