@@ -1,0 +1,15 @@
+//! Other engines as sinks, sources and inputs: one folder an engine, with the same names in each.
+//!
+//! | file | what it knows |
+//! | --- | --- |
+//! | `settings` | what is written about it, with defaults, and what is refused before anything is connected |
+//! | `schema` | the tables it keeps logs in, and how they come to be (where there are tables) |
+//! | `sink` | how a batch becomes durable there: `timberyard_model::sink::Sink` |
+//! | `source` | how rows are read there: `timberyard_model::scan::LogSource` |
+//!
+//! A connector is built from its settings without a connection; it connects when it is first used and again when a
+//! connection was lost. It spells nothing of the wire protocols that logs come in by: that is `timberyard_wire`.
+
+mod password;
+
+pub use password::Password;
