@@ -1,4 +1,5 @@
-//! LogStream's log: `{"service":"auth","level":"INFO","message":"…","metadata":{…}}`, one a request.
+//! LogStream's log: `{"service":"auth","level":"INFO","message":"…","metadata":{…}}`, one a request; and with `id` and
+//! `timestamp`, one a message of its topic.
 
 use std::borrow::Cow;
 
@@ -7,7 +8,7 @@ use timberyard_model::LogBatch;
 use crate::context::DecodeContext;
 use crate::error::DecodeError;
 use crate::json_text::{write_key, write_string};
-use crate::log_entry::LogEntry;
+use crate::log_entry::{LogEntry, write_json_or_string};
 use crate::record_batch::{Record, RecordBatch};
 use crate::record_fields::FieldReader;
 use crate::service_name::SERVICE_NAME;
@@ -17,9 +18,21 @@ pub const LEVELS: [&str; 5] = ["INFO", "WARN", "ERROR", "DEBUG", "FATAL"];
 
 /// Reads a log, which gets the id `id`. All bad fields are named at once.
 pub fn decode(body: &[u8], context: &DecodeContext<'_>, id: &str) -> Result<LogBatch, DecodeError> {
+    read(body, context, Some(id))
+}
+
+/// Reads a message of the topic, which brings its `id` and `timestamp`. Where it lacks them it has no id, and the time it was
+/// received at. Any word is a level here: who wrote it does not hear of a refusal.
+pub fn decode_message(body: &[u8], context: &DecodeContext<'_>) -> Result<LogBatch, DecodeError> {
+    read(body, context, None)
+}
+
+/// Reads a log: that of a request when it is given its id.
+fn read(body: &[u8], context: &DecodeContext<'_>, given_id: Option<&str>) -> Result<LogBatch, DecodeError> {
     let mut fields = FieldReader::new(body, context.limits.request.json_depth_max);
     let (mut service, mut level): (Option<Cow<'_, str>>, Option<Cow<'_, str>>) = (None, None);
     let (mut message, mut metadata): (Option<Cow<'_, [u8]>>, Option<&[u8]>) = (None, None);
+    let (mut id, mut timestamp) = (given_id.map(Cow::Borrowed), None);
     fields.json.begin_object()?;
     while let Some(key) = fields.next_key()? {
         match &*key {
@@ -27,6 +40,8 @@ pub fn decode(body: &[u8], context: &DecodeContext<'_>, id: &str) -> Result<LogB
             b"level" => level = fields.text("level")?,
             b"message" => message = fields.bytes("message")?,
             b"metadata" => metadata = fields.object("metadata")?,
+            b"id" if given_id.is_none() => id = fields.text("id")?,
+            b"timestamp" if given_id.is_none() => timestamp = fields.time("timestamp")?,
             _ => fields.json.skip()?,
         }
     }
@@ -38,26 +53,78 @@ pub fn decode(body: &[u8], context: &DecodeContext<'_>, id: &str) -> Result<LogB
     if message.is_empty() {
         fields.require("message", "must be a string that is not empty");
     }
-    let level = LEVELS.iter().find(|known| level.as_deref() == Some(**known)).copied();
-    if level.is_none() {
+    let level = level.unwrap_or_default();
+    if given_id.is_some() && !LEVELS.contains(&&*level) {
         fields.require("level", "must be INFO, WARN, ERROR, DEBUG or FATAL");
     }
-    fields.check_label_value("service", &service, context.limits.record.label_value_bytes_max);
+    for (name, value) in [("service", &service), ("level", &level)] {
+        fields.check_label_value(name, value, context.limits.record.label_value_bytes_max);
+    }
     let mut batch = RecordBatch::new(context.tenant, context);
-    if let (Some(level), false) = (level, fields.has_faults()) {
-        let labels = [(SERVICE_NAME, &*service), ("service", &*service), ("level", level)];
-        let mut pairs: Vec<(&str, &[u8])> = vec![("id", id.as_bytes())];
-        if let Some(metadata) = metadata {
-            pairs.push(("metadata", metadata));
-        }
-        let record =
-            Record { labels: &labels, timestamp: context.received_at, line: &message, metadata: &pairs };
+    if !fields.has_faults() {
+        let labels = [(SERVICE_NAME, &*service), ("service", &*service), ("level", &*level)];
+        let mut pairs: Vec<(&str, &[u8])> = Vec::with_capacity(2);
+        pairs.extend(id.as_ref().map(|id| ("id", id.as_bytes())));
+        pairs.extend(metadata.map(|metadata| ("metadata", metadata)));
+        let timestamp = timestamp.unwrap_or(context.received_at);
+        let record = Record { labels: &labels, timestamp, line: &message, metadata: &pairs };
         if let Err(error) = batch.push(&record) {
             fields.refuse_record(&error, "timestamp", "message");
         }
     }
     fields.finish()?;
     Ok(batch.finish())
+}
+
+/// Appends an entry as a message of the topic: `{"service","level","message","metadata","id","timestamp"}`.
+///
+/// Logs that came in here are written as they were sent, without `metadata` where they had none; of rows of other systems
+/// `metadata` is an object with their labels and metadata.
+pub fn write_message(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
+    let is_own = is_own(entry);
+    out.push(b'{');
+    for (name, value) in [("service", entry.service()), ("level", entry.level()), ("message", entry.line())] {
+        write_key(out, name);
+        write_string(out, value);
+        out.push(b',');
+    }
+    match entry.enrichment("metadata").filter(|_| is_own) {
+        Some(metadata) => {
+            write_key(out, "metadata");
+            write_json_or_string(out, metadata);
+            out.push(b',');
+        }
+        None if is_own => {}
+        None => {
+            write_key(out, "metadata");
+            write_context(out, entry);
+            out.push(b',');
+        }
+    }
+    write_id(out, entry, is_own);
+    out.push(b',');
+    write_time(out, entry);
+    out.push(b'}');
+}
+
+fn write_id(out: &mut Vec<u8>, entry: &LogEntry<'_>, is_own: bool) {
+    write_key(out, "id");
+    match entry.enrichment("id").filter(|_| is_own) {
+        Some(id) => write_string(out, id),
+        None => write_string(out, entry.derived_id().as_bytes()),
+    }
+}
+
+fn write_time(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
+    write_key(out, "timestamp");
+    write_string(out, entry.timestamp().to_string().as_bytes());
+}
+
+/// The labels and metadata of a row of another system, as an object.
+fn write_context(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
+    out.push(b'{');
+    entry.write_context_members(out);
+    out.push(b'}');
 }
 
 /// Appends an entry as `{"id","service","level","message","meta","timestamp"}`.
@@ -67,11 +134,7 @@ pub fn decode(body: &[u8], context: &DecodeContext<'_>, id: &str) -> Result<LogB
 pub fn write_entry(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
     let is_own = is_own(entry);
     out.push(b'{');
-    write_key(out, "id");
-    match entry.enrichment("id").filter(|_| is_own) {
-        Some(id) => write_string(out, id),
-        None => write_string(out, entry.derived_id().as_bytes()),
-    }
+    write_id(out, entry, is_own);
     for (name, value) in [("service", entry.service()), ("level", entry.level()), ("message", entry.line())] {
         out.push(b',');
         write_key(out, name);
@@ -83,15 +146,13 @@ pub fn write_entry(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
         Some(metadata) if is_own => write_string(out, metadata),
         None if is_own => out.extend_from_slice(b"null"),
         _ => {
-            let mut text = vec![b'{'];
-            entry.write_context_members(&mut text);
-            text.push(b'}');
+            let mut text = Vec::new();
+            write_context(&mut text, entry);
             write_string(out, &text);
         }
     }
     out.push(b',');
-    write_key(out, "timestamp");
-    write_string(out, entry.timestamp().to_string().as_bytes());
+    write_time(out, entry);
     out.push(b'}');
 }
 
@@ -103,11 +164,14 @@ fn is_own(entry: &LogEntry<'_>) -> bool {
 
 /// What a fuzzer calls: decoding must not panic, and every answer is UTF-8.
 pub fn fuzz(body: &[u8], context: &DecodeContext<'_>) {
-    if let Ok(batch) = decode(body, context, "00000000-0000-4000-8000-000000000000") {
+    let decoded =
+        [decode(body, context, "00000000-0000-4000-8000-000000000000"), decode_message(body, context)];
+    for batch in decoded.into_iter().flatten() {
         assert_eq!(batch.rows.len(), 1, "a log is one row");
         let mut out = Vec::new();
         for row in batch.rows.iter() {
             write_entry(&mut out, &LogEntry::new(row));
+            write_message(&mut out, &LogEntry::new(row));
         }
         assert!(std::str::from_utf8(&out).is_ok(), "an answer is always UTF-8");
     }
@@ -148,6 +212,30 @@ mod tests {
             written(r#"{"service":"a","level":"INFO","message":"m","metadata":{}}"#)
                 .contains(r#""meta":"{}""#)
         );
+    }
+
+    #[test]
+    fn a_message_of_the_topic_gives_the_log_again() {
+        for body in [FULL, r#"{"service":"a","level":"INFO","message":"m"}"#] {
+            let batch = with_context(|context| decode(body.as_bytes(), context, ID)).expect("valid");
+            let mut message = Vec::new();
+            write_message(&mut message, &LogEntry::new(batch.rows.get(0)));
+            let again = with_context(|context| decode_message(&message, context)).expect("valid");
+            assert_eq!(shown(&again), shown(&batch), "{}", String::from_utf8_lossy(&message));
+        }
+    }
+
+    #[test]
+    fn a_message_may_lack_what_a_request_may_not() {
+        let message = br#"{"service":"s","message":"m"}"#;
+        let batch = with_context(|context| decode_message(message, context)).expect("valid");
+        assert_eq!(
+            shown(&batch),
+            [r#"2026-11-20T10:00:00.5Z {service="s", service_name="s"} "m" detected_level="unknown""#]
+        );
+        let wrong = br#"{"service":"s","message":"m","timestamp":"soon"}"#;
+        let refused = with_context(|context| refusal(decode_message(wrong, context)));
+        assert!(refused.starts_with("timestamp: "), "{refused}");
     }
 
     #[test]

@@ -36,17 +36,31 @@ const FLAG_MERGE: u8 = 2;
 
 /// The record of a batch.
 pub fn encode(batch: &LogBatch) -> Vec<u8> {
+    let body = body_of(batch);
+    let frame = compressed(&body);
+    write_record(batch, &body, frame.as_deref())
+}
+
+/// The record of a batch that is not compressed: for those who compress several records as one.
+pub fn encode_uncompressed(batch: &LogBatch) -> Vec<u8> {
+    write_record(batch, &body_of(batch), None)
+}
+
+fn body_of(batch: &LogBatch) -> Vec<u8> {
     let mut body = Vec::with_capacity(batch.rows.arena().len() + batch.rows.len() * 8 + 256);
     columns::write(&mut body, batch);
+    body
+}
+
+fn write_record(batch: &LogBatch, body: &[u8], frame: Option<&[u8]>) -> Vec<u8> {
     let mut flags = match batch.equal_entries {
         EqualEntries::Merge => FLAG_MERGE,
         EqualEntries::Keep => 0,
     };
-    let frame = compressed(&body);
     if frame.is_some() {
         flags |= FLAG_ZSTD;
     }
-    let stored = frame.as_deref().unwrap_or(&body);
+    let stored = frame.unwrap_or(body);
     let mut out = Vec::with_capacity(stored.len() + 64);
     out.extend_from_slice(&[VERSION, flags]);
     out.extend_from_slice(&batch.received_at.as_nanos().to_le_bytes());
@@ -167,6 +181,9 @@ mod tests {
         let record = encode(&large);
         assert_eq!(record[1], FLAG_ZSTD | FLAG_MERGE);
         assert!(record.len() < large.rows.arena().len() / 2);
+        let record = encode_uncompressed(&large);
+        assert_eq!(record[1], FLAG_MERGE, "stored as it is");
+        assert_same(&large, &decode(&record).expect("valid"));
         assert_same(&large, &decode(&record).expect("valid"));
     }
 
