@@ -12,5 +12,6 @@
 
 pub mod kafka;
 mod password;
+pub mod postgres;
 
 pub use password::Password;

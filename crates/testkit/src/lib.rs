@@ -7,6 +7,7 @@ pub mod loki_push;
 pub mod memory_source;
 pub mod naive_logql;
 pub mod oidc_provider;
+pub mod parts;
 pub mod server_process;
 pub mod stored_source;
 pub mod websocket;

@@ -1,0 +1,22 @@
+//! PostgreSQL, where analytics events are kept as Change66 kept them.
+//!
+//! It is a required sink for what comes in by Change66's surface, and the store that its endpoints and LogQL read these
+//! events from. Logs of other surfaces are not its business: its table has the columns of an event.
+
+mod copy_rows;
+mod event_row;
+mod failure;
+mod json_column;
+mod migrations;
+mod partition;
+mod pool;
+mod schema;
+mod settings;
+mod sink;
+
+pub use failure::PostgresError;
+pub use migrations::{Migration, MigrationError, MigrationState, Migrations, write_new};
+pub use pool::PostgresPool;
+pub use schema::{drop_expired, prepare};
+pub use settings::{PostgresSettings, PostgresTls};
+pub use sink::{PostgresSink, PostgresStatistics};

@@ -1,0 +1,7 @@
+//! The PostgreSQL connector against the real PostgreSQL.
+
+mod postgres {
+    mod fixture;
+    mod sink;
+    mod tables;
+}
