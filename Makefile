@@ -4,7 +4,7 @@ CARGO ?= cargo
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/timberyard
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check bench conformance torture deps coverage \
+.PHONY: help run build page test check bench conformance torture deps coverage \
         dev-setup build-prod test-coverage lint format migrate-up migrate-down migrate-create
 
 help: ## list the targets
@@ -13,9 +13,12 @@ help: ## list the targets
 run: build ## build what is missing and start on 127.0.0.1:8080, data in ./data
 	@exec $(BINARY) server
 
-build: ## optimised binary: target/release/timberyard
+build: page ## optimised binary: target/release/timberyard, with the page where Node is there
 	@scripts/need rust
 	$(CARGO) build --release --locked -p timberyard-app
+
+page: ## the page alone, which the next build of the server takes in
+	@scripts/page
 
 test: deps ## set up what the tests need, then run all of them
 	$(CARGO) test --workspace --locked
@@ -27,6 +30,7 @@ check: ## formatting, lints as errors, licences and sources, crate graph
 	scripts/cargo-deny check --hide-inclusion-graph bans licenses sources
 	$(CARGO) run --quiet --locked -p xtask -- crate-graph
 	scripts/lint-deploy
+	scripts/page --check
 
 bench: build ## measure decoders, formats and the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
 	@command -v zstd >/dev/null || { echo "bench needs the zstd command: every figure is divided by what it takes"; exit 1; }

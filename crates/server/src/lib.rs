@@ -41,6 +41,7 @@ pub mod state;
 mod stream_watch;
 pub mod syslog;
 pub mod tls;
+pub mod ui;
 
 pub use deletions::Deletions;
 pub use error_response::ErrorResponse;

@@ -12,6 +12,7 @@ use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
 use crate::{
     admin, error_response, grpc, ingest, limits, login, metrics, observe, openapi, query, security_headers,
+    ui,
 };
 
 /// All routes with all rules.
@@ -28,6 +29,8 @@ pub fn router(state: SharedState) -> Router {
         .route("/auth/logout", post(login::logout))
         .route("/openapi.json", get(openapi::json))
         .route("/openapi", get(openapi::html))
+        .route("/ui/{*file}", get(ui::files::get))
+        .route("/timberyard/api/v1/about", get(ui::about::server))
         .route("/services/collector/event/1.0", options(ingest::splunk_hec::health))
         .route("/services/collector/health", get(ingest::splunk_hec::health))
         .route("/services/collector/health/1.0", get(ingest::splunk_hec::health));
@@ -100,6 +103,7 @@ pub fn router(state: SharedState) -> Router {
         .route("/prometheus/api/v1/alerts", get(query::loki_rules::alerts))
         .route("/loki/api/v1/format_query", asked(query::format_query::get))
         .route("/timberyard/api/v1/explain", asked(query::explain::get))
+        .route("/timberyard/api/v1/whoami", get(ui::about::asker))
         .route("/v1/logs", get(query::v1_logs::get))
         .route("/status", get(query::logtopus_status::get))
         .route("/query", get(query::logpulse::query))
@@ -173,6 +177,7 @@ pub fn router(state: SharedState) -> Router {
         .layer(from_fn_with_state(state.clone(), limits::bound_requests))
         .layer(from_fn_with_state(state.clone(), limits::bound_rates))
         .layer(from_fn_with_state(state.clone(), gate::authenticate))
+        .layer(from_fn(ui::files::at_root))
         .layer(from_fn_with_state(state.clone(), gate::check_host_and_origin));
     let shared = match security_headers::cors(&state.settings.allowed_origins) {
         Some(cors) => guarded.layer(cors),

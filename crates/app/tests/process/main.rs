@@ -35,6 +35,7 @@ mod logtopus;
 mod loki_api;
 mod long_answers;
 mod metrics;
+mod page;
 mod people;
 mod processing;
 mod reload;

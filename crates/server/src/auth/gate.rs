@@ -21,15 +21,17 @@ use super::{Identity, Scopes, TenantAccess};
 use crate::client_address::ClientAddress;
 use crate::error_response::ErrorResponse;
 use crate::state::{ServerState, SharedState};
+use crate::ui;
 
 /// Paths that need no key, whatever the settings say.
-const OPEN_PATHS: [&str; 11] = [
+const OPEN_PATHS: [&str; 12] = [
     "/ready",
     "/health",
     "/readiness",
     "/liveness",
     "/openapi",
     "/openapi.json",
+    "/timberyard/api/v1/about",
     "/services/collector/health",
     "/services/collector/health/1.0",
     "/auth/login",
@@ -113,6 +115,7 @@ pub async fn authenticate(
 ) -> Response {
     let path = request.uri().path();
     let open = OPEN_PATHS.contains(&path)
+        || path.starts_with(ui::files::FOLDER)
         || (path == "/metrics" && !state.authenticator.metrics_closed())
         || (path == SPLUNK_EVENTS_PATH && request.method() == Method::OPTIONS);
     if !open {

@@ -152,6 +152,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(POST, "/auth/logout", Open, JSON, "Ends the session of a browser"),
     at(GET, "/openapi.json", Open, JSON, "This document"),
     at(GET, "/openapi", Open, (200, Html), "This document as a page"),
+    at(GET, "/ui/{file}", Open, (200, Text), "A file of the page that browsers get at /"),
+    at(GET, "/timberyard/api/v1/about", Open, JSON, "The version, and whether a key is wanted"),
     at(OPTIONS, "/services/collector/event/1.0", Open, JSON, "Health").of("Splunk"),
     at(GET, "/services/collector/health", Open, JSON, "Health").of("Splunk"),
     at(GET, "/services/collector/health/1.0", Open, JSON, "Health").of("Splunk"),
@@ -254,6 +256,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(ASKED, "/timberyard/api/v1/explain", Read, JSON, "What a query would do and read")
         .with("query! start end since time limit direction step")
         .taking(Form),
+    at(GET, "/timberyard/api/v1/whoami", Read, JSON, "Who asks, and what they may do"),
     at(GET, "/v1/logs", Read, JSON, "Newest entries").of("Logtopus").with(
         "limit start_time end_time level search session_id client_id before_context after_context",
     ),

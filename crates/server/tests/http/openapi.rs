@@ -31,7 +31,9 @@ fn routes() -> BTreeSet<(String, String)> {
                 !methods[..at].ends_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '_')
             });
             if stands {
-                routes.extend(stands_for.iter().map(|method| ((*method).to_owned(), path.to_owned())));
+                // The document has no word for a parameter that goes on to the end of the path.
+                let path = path.replace("{*", "{");
+                routes.extend(stands_for.iter().map(|method| ((*method).to_owned(), path.clone())));
             }
         }
         assert!(routes.len() > before, "no method is known in {methods}");

@@ -1,0 +1,38 @@
+//! The page in a real Chromium against the real binary: each view does what a person does and looks at what a person sees.
+//! The tests are `ui/tests/*.test.mjs`, one file a view.
+
+use std::path::Path;
+use std::process::Command;
+
+use timberyard_testkit::server_process::ServerProcess;
+
+use crate::start::{server, server_with};
+use crate::terminal::Said;
+
+/// Runs the tests of one view on a server of their own.
+#[track_caller]
+fn in_browser(view: &str, server: &ServerProcess) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui");
+    assert!(
+        page.join("node_modules/playwright-core").exists(),
+        "the page's packages are missing; run: make deps"
+    );
+    let shown = server.get("/").header("Accept", "text/html").send().expect_status(200).text();
+    assert!(shown.contains("id=\"page\""), "this binary has no page; run: make deps, and build it again");
+    let output = Command::new("node")
+        .args(["--test", "--test-reporter=tap"])
+        .arg(page.join("tests").join(format!("{view}.test.mjs")))
+        .env("TIMBERYARD_URL", server.url(""))
+        .output();
+    Said::from(output.expect("Node starts")).succeeded();
+}
+
+#[test]
+fn the_page_opens_and_finds_lines() {
+    in_browser("explore", &server());
+}
+
+#[test]
+fn the_page_asks_for_a_key_where_one_is_wanted() {
+    in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
+}

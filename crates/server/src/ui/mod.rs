@@ -1,0 +1,4 @@
+//! The page for people, and the few questions that only the page asks; everything else it asks as any client would.
+
+pub mod about;
+pub mod files;
