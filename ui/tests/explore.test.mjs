@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { pushShop, push } from "./data.mjs";
-import { place, until, url, visit, withBrowser } from "./server.mjs";
+import { place, until, url, visit, withBrowser, write } from "./server.mjs";
 
 withBrowser();
 before(() => pushShop(url, { count: 6000, minutes: 50 }));
@@ -20,8 +20,8 @@ test("all lines are there at once, counted by level", async () => {
 
 test("a query that is typed finds its lines and marks what it looked for", async () => {
   await visit("", async (page) => {
-    await page.getByLabel("Query", { exact: true }).fill('{app="payments"} |= "declined"');
-    await page.keyboard.press("Enter");
+    await write(page, '{app="payments"} |= "declined"');
+    await page.keyboard.press("Control+Enter");
     await page.locator("mark", { hasText: "declined" }).first().waitFor();
     assert.match(page.url(), /query=/);
     const shown = await lines(page).allInnerTexts();
@@ -54,7 +54,7 @@ test("the lines around a line are shown without losing the place", async () => {
 
 test("an error of the parser is underlined where it is, and said", async () => {
   await visit("", async (page) => {
-    await page.getByLabel("Query", { exact: true }).fill('{app="payments"} |= oops');
+    await write(page, '{app="payments"} |= oops');
     const wrong = page.locator(".cm-lintRange-error");
     await wrong.waitFor();
     assert.equal(await wrong.innerText(), "oops");
@@ -66,8 +66,7 @@ test("an error of the parser is underlined where it is, and said", async () => {
 test("completion knows the labels and values of the server", async () => {
   await visit("", async (page) => {
     await lines(page).first().waitFor();
-    await page.getByLabel("Query", { exact: true }).fill("");
-    await page.keyboard.type("{a");
+    await write(page, "{a");
     await page.locator(".cm-tooltip-autocomplete li", { hasText: "app" }).click();
     await page.keyboard.type('"pa');
     await page.locator(".cm-tooltip-autocomplete li", { hasText: "payments" }).waitFor();

@@ -43,3 +43,11 @@ export async function until(what, look, expected) {
   }
   assert.fail(`${what}: ${JSON.stringify(found)}`);
 }
+
+/** Writes a query as hands do. */
+export async function write(page, query) {
+  await page.getByLabel("Query", { exact: true }).click();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.type(query);
+}
