@@ -33,6 +33,16 @@ fn the_page_opens_and_finds_lines() {
 }
 
 #[test]
+fn the_page_follows_lines_as_they_come() {
+    in_browser("live", &server());
+}
+
+#[test]
+fn the_page_draws_numbers_and_leads_to_their_lines() {
+    in_browser("charts", &server());
+}
+
+#[test]
 fn the_page_asks_for_a_key_where_one_is_wanted() {
     in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
 }

@@ -277,7 +277,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(GET, "/services", Read, (200, Text), "Parts and their state").of("Loki"),
     at(GET, "/loki/api/v1/tail", Tail, (101, Upgrade), "Lines as they come, over a WebSocket")
         .of("Loki")
-        .with("query! start limit delay_for cursor ticket"),
+        .with("query! start limit delay_for cursor encoding_flags ticket"),
     at(GET, "/stream", Tail, (101, Upgrade), "The same; parameters are labels").of("LogPulse").with("ticket"),
     at(POST, "/ticket", Tail, JSON, "A ticket for one WebSocket"),
     at(GET, "/loki/api/v1/delete", Delete, JSON, "Deletions").of("Loki").with("start end"),

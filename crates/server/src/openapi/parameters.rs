@@ -85,6 +85,11 @@ const PARAMETERS: &[Parameter] = &[
     ("to", Text, "the path of this server that the browser goes to afterwards"),
     ("truncate_series", Switch, "rather fewer series and a warning than an error"),
     ("user_id", Text, "events of this user only"),
+    (
+        "encoding_flags",
+        Text,
+        "`categorize-labels` for labels, metadata and fields apart, as X-Loki-Response-Encoding-Flags",
+    ),
     ("file", Text, "the path of a file"),
     ("which", Text, "the name or id of a key"),
 ];

@@ -98,7 +98,10 @@ pub async fn get(
     let tail = Tail {
         state: Arc::clone(&state),
         identity,
-        encoding: label_encoding(&headers),
+        // A page cannot set headers on a WebSocket.
+        encoding: form
+            .get("encoding_flags")
+            .map_or_else(|| label_encoding(&headers), LabelEncoding::from_flags),
         filter,
         subscription,
         delay: Duration::from_secs(parameters.delay_seconds.into()),
