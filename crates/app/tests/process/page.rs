@@ -43,6 +43,21 @@ fn the_page_draws_numbers_and_leads_to_their_lines() {
 }
 
 #[test]
+fn the_page_shows_patterns_those_that_are_new_and_the_values_of_fields() {
+    in_browser("patterns", &server());
+}
+
+#[test]
+fn the_page_explores_labels() {
+    in_browser("labels", &server());
+}
+
+#[test]
+fn the_page_of_an_empty_server_shows_how_logs_come_in() {
+    in_browser("send", &server());
+}
+
+#[test]
 fn the_page_asks_for_a_key_where_one_is_wanted() {
     in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
 }
