@@ -65,6 +65,7 @@ impl Wiring {
             intake: Arc::clone(&intake),
             tail_hub,
             source,
+            events: None,
             operations: Arc::clone(&slot) as Arc<dyn Operations>,
             deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
             keys: Arc::new(keys),

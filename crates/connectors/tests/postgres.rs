@@ -3,5 +3,6 @@
 mod postgres {
     mod fixture;
     mod sink;
+    mod source;
     mod tables;
 }

@@ -50,6 +50,11 @@ impl Cuts {
         Self { period_ns: period_ns.max(1), kinds_ns }
     }
 
+    /// Nanoseconds from a cut to the next of its kind, and one cut of each kind; `None` when there are none.
+    pub fn periodic(&self) -> Option<(i64, [i64; 2])> {
+        (self.period_ns > 0).then_some((self.period_ns, self.kinds_ns))
+    }
+
     /// A number that times between the same two cuts of the first kind share, and no others.
     pub fn stretch(&self, time: Timestamp) -> i64 {
         if self.period_ns == 0 {

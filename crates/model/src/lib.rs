@@ -9,6 +9,7 @@ pub mod batch_builder;
 pub mod cancellation;
 pub mod counting;
 pub mod decimal;
+pub mod events;
 pub mod field_values;
 pub mod fields;
 mod go_expression;

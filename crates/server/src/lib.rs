@@ -12,6 +12,7 @@ mod connection;
 pub mod content_type;
 pub mod deletions;
 pub mod error_response;
+mod events;
 pub mod fluent;
 pub mod form;
 pub mod gelf;
@@ -45,6 +46,7 @@ pub mod ui;
 
 pub use deletions::Deletions;
 pub use error_response::ErrorResponse;
+pub use events::Events;
 pub use operations::Operations;
 pub use serve::serve;
 pub use settings::ServerSettings;

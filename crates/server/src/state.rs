@@ -22,6 +22,7 @@ use crate::auth::{
 };
 use crate::deletions::Deletions;
 use crate::error_response::ErrorResponse;
+use crate::events::Events;
 use crate::ingest::event_numbers::EventNumbers;
 use crate::limits::{BodyBudget, Promises, QueryGate, RateGate, RequestGate, TenantLimits};
 use crate::metrics::Metrics;
@@ -43,6 +44,8 @@ pub struct Parts {
     pub tail_hub: Arc<TailHub>,
     /// Where queries read.
     pub source: Arc<dyn LogSource>,
+    /// Where pages of events are found, where a store does that by itself.
+    pub events: Option<Events>,
     /// The store as an operator sees it.
     pub operations: Arc<dyn Operations>,
     /// Deletions in the store.
@@ -69,6 +72,8 @@ pub struct ServerState {
     pub tail_hub: Arc<TailHub>,
     /// Where queries read.
     pub source: Arc<dyn LogSource>,
+    /// Where pages of events are found, where a store does that by itself.
+    pub events: Option<Events>,
     /// The store as an operator sees it.
     pub operations: Arc<dyn Operations>,
     /// Deletions in the store.
@@ -127,6 +132,7 @@ impl ServerState {
             intake,
             tail_hub,
             source,
+            events,
             operations,
             deletions,
             keys,
@@ -166,6 +172,7 @@ impl ServerState {
             intake,
             tail_hub,
             source,
+            events,
             operations,
             deletions,
             settings,

@@ -89,7 +89,7 @@ impl<'a> EventRow<'a> {
         out.bytes(Some(row.line()).filter(|_| line.is_none()));
         out.bytes((!canonical).then(|| encode_metadata(row)).as_deref());
         out.integer(row.line().len());
-        out.integer(row.metadata().map(|(name, value)| PAIR_BYTES + name.len() + value.len()).sum());
+        out.integer(row.metadata().map(|(_, value)| PAIR_BYTES + value.len()).sum());
     }
 
     fn columns(&self) -> Columns<'_> {

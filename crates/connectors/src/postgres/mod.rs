@@ -4,15 +4,22 @@
 //! events from. Logs of other surfaces are not its business: its table has the columns of an event.
 
 mod copy_rows;
+mod event_page;
 mod event_row;
 mod failure;
 mod json_column;
 mod migrations;
 mod partition;
 mod pool;
+mod reading;
+mod scan;
 mod schema;
 mod settings;
 mod sink;
+mod source;
+mod stored_row;
+mod streams;
+mod transaction;
 
 pub use failure::PostgresError;
 pub use migrations::{Migration, MigrationError, MigrationState, Migrations, write_new};
@@ -20,3 +27,4 @@ pub use pool::PostgresPool;
 pub use schema::{drop_expired, prepare};
 pub use settings::{PostgresSettings, PostgresTls};
 pub use sink::{PostgresSink, PostgresStatistics};
+pub use source::PostgresSource;

@@ -26,6 +26,8 @@ const SERVER_VERSION_MIN: i32 = 130_000;
 pub struct PostgresPool {
     settings: Arc<PostgresSettings>,
     pool: Pool,
+    /// How connections are encrypted, if they are.
+    tls: Option<MakeRustlsConnect>,
     /// The server was looked at, and will do.
     checked: Arc<OnceCell<()>>,
 }
@@ -52,15 +54,14 @@ impl PostgresPool {
             config.password(settings.password.reveal());
         }
         let method = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = match settings.tls {
-            PostgresTls::Off => {
-                config.ssl_mode(SslMode::Disable);
-                Manager::from_config(config, NoTls, method)
-            }
-            PostgresTls::Required => {
-                config.ssl_mode(SslMode::Require);
-                Manager::from_config(config, MakeRustlsConnect::new(tls_config(&settings)?), method)
-            }
+        let tls = match settings.tls {
+            PostgresTls::Off => None,
+            PostgresTls::Required => Some(MakeRustlsConnect::new(tls_config(&settings)?)),
+        };
+        config.ssl_mode(if tls.is_some() { SslMode::Require } else { SslMode::Disable });
+        let manager = match tls.clone() {
+            None => Manager::from_config(config, NoTls, method),
+            Some(tls) => Manager::from_config(config, tls, method),
         };
         let pool = Pool::builder(manager)
             .runtime(Runtime::Tokio1)
@@ -70,7 +71,7 @@ impl PostgresPool {
             .recycle_timeout(Some(settings.connect_timeout()))
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { settings: Arc::new(settings), pool, checked: Arc::default() })
+        Ok(Self { settings: Arc::new(settings), pool, tls, checked: Arc::default() })
     }
 
     /// What was written about it.
@@ -92,6 +93,18 @@ impl PostgresPool {
     pub fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size.saturating_sub(status.available), status.size)
+    }
+
+    /// Asks the server to end what runs on a connection.
+    pub(super) fn call_off(&self, connection: &Object) -> impl Future<Output = ()> + Send + use<> {
+        let (token, tls) = (connection.cancel_token(), self.tls.clone());
+        async move {
+            // What cannot be called off comes to its end.
+            let _ = match tls {
+                None => token.cancel_query(NoTls).await,
+                Some(tls) => token.cancel_query(tls).await,
+            };
+        }
     }
 
     fn pool_error(&self, error: PoolError) -> PostgresError {

@@ -24,6 +24,7 @@ use super::event_row::{COPIED, EventRow, stream_number};
 use super::failure::PostgresError;
 use super::partition::KnownPartitions;
 use super::pool::PostgresPool;
+use super::transaction::Transaction;
 
 /// Bytes of a COPY that are sent at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -110,7 +111,7 @@ impl PostgresSink {
     ) -> Result<Option<usize>, PostgresError> {
         let connection = self.pool.get().await?;
         self.partitions.prepare(&connection, batch).await?;
-        let mut transaction = Transaction(Some(connection));
+        let mut transaction = Transaction::on(connection);
         let attempt = self.write_rows(&transaction, batch, may_be_stored).await;
         match attempt {
             Ok(Attempt::Stored) => {
@@ -212,28 +213,6 @@ impl Sink for PostgresSink {
                 false => self.store(&record.batch).await,
             }
         })
-    }
-}
-
-/// A connection with a transaction open. Dropped before that has ended, the connection is closed, which ends it.
-struct Transaction(Option<Object>);
-
-impl Transaction {
-    fn connection(&self) -> Result<&Object, PostgresError> {
-        self.0.as_ref().ok_or_else(|| PostgresError::Failed("transaction has ended".to_owned()))
-    }
-
-    /// The connection can be used again.
-    fn ended(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(Object::take(connection));
-        }
     }
 }
 

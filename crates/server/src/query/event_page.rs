@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use timberyard_model::events::{EventOrder, EventPage, EventPageRequest};
 use timberyard_model::scan::{BlockStream, LogSource, ScanError, ScanRequest};
 use timberyard_model::{Cancellation, RowRef, Rows, TimeRange, Timestamp};
 use timberyard_wire::change66_event::Event;
@@ -19,54 +20,24 @@ pub(super) const PLACES_MAX: usize = 100_000;
 /// Bytes of a text that count for its place: longer ones that begin alike come in the order of arrival.
 const TEXT_BYTES_MAX: usize = 256;
 
-/// What events are ordered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SortBy {
-    Id,
-    EventId,
-    Timestamp,
-    EventType,
-    EventName,
-    UserId,
-    SessionId,
-    AppVersion,
-    Priority,
-    CreatedAt,
-}
-
-impl SortBy {
-    /// The names that a request can give.
-    pub(super) const NAMES: [(&'static str, Self); 10] = [
-        ("id", Self::Id),
-        ("event_id", Self::EventId),
-        ("timestamp", Self::Timestamp),
-        ("event_type", Self::EventType),
-        ("event_name", Self::EventName),
-        ("user_id", Self::UserId),
-        ("session_id", Self::SessionId),
-        ("app_version", Self::AppVersion),
-        ("priority", Self::Priority),
-        ("created_at", Self::CreatedAt),
-    ];
-
-    fn key(self, event: &Event<'_>) -> Key {
-        let text = |text: &str| {
-            let bytes = text.as_bytes();
-            Key::Text(bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes).into())
-        };
-        let field = |name: &str| event.field(name).map_or(Key::Absent, |value| text(&value));
-        match self {
-            Self::Id => Key::Number(event.id()),
-            Self::EventId => text(&event.event_id()),
-            Self::Timestamp => Key::Number(event.timestamp().as_nanos()),
-            Self::EventType => text(event.event_type()),
-            Self::EventName => text(&event.event_name()),
-            Self::UserId => field("user_id"),
-            Self::SessionId => field("session_id"),
-            Self::AppVersion => field("app_version"),
-            Self::Priority => text(event.priority()),
-            Self::CreatedAt => Key::Number(event.created_at().as_nanos()),
-        }
+/// The words of an event in the order asked for.
+fn key(order: EventOrder, event: &Event<'_>) -> Key {
+    let text = |text: &str| {
+        let bytes = text.as_bytes();
+        Key::Text(bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes).into())
+    };
+    let field = |name: &str| event.field(name).map_or(Key::Absent, |value| text(&value));
+    match order {
+        EventOrder::Id => Key::Number(event.id()),
+        EventOrder::EventId => text(&event.event_id()),
+        EventOrder::Timestamp => Key::Number(event.timestamp().as_nanos()),
+        EventOrder::EventType => text(event.event_type()),
+        EventOrder::EventName => text(&event.event_name()),
+        EventOrder::UserId => field("user_id"),
+        EventOrder::SessionId => field("session_id"),
+        EventOrder::AppVersion => field("app_version"),
+        EventOrder::Priority => text(event.priority()),
+        EventOrder::CreatedAt => Key::Number(event.created_at().as_nanos()),
     }
 }
 
@@ -88,13 +59,13 @@ struct Place {
 }
 
 impl Place {
-    fn of(row: RowRef<'_>, sort_by: SortBy) -> Self {
+    fn of(row: RowRef<'_>, order: EventOrder) -> Self {
         let event = Event::new(row);
         let metadata = row.metadata().fold(xxh3_64(row.line()), |hash, (name, value)| {
             hash.rotate_left(5) ^ xxh3_64(name.as_bytes()).wrapping_add(xxh3_64(value))
         });
         Self {
-            key: sort_by.key(&event),
+            key: key(order, &event),
             id: event.id(),
             timestamp: row.timestamp(),
             stream: row.labels().stable_hash(),
@@ -103,48 +74,26 @@ impl Place {
     }
 }
 
-/// Which part of which order.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PageRequest {
-    pub(super) sort_by: SortBy,
-    pub(super) descending: bool,
-    /// Events before the page. With `rows_max`, at most [`PLACES_MAX`].
-    pub(super) offset: usize,
-    /// Events of the page.
-    pub(super) rows_max: usize,
-    /// Bytes that the rows of the page may hold.
-    pub(super) bytes_max: usize,
-}
-
-/// A page.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// Its rows, in order.
-    pub(super) rows: Rows,
-    /// All rows that were accepted.
-    pub(super) total: u64,
-}
-
-/// Reads a page of the rows that `accepts` takes.
+/// Reads a page of the rows that `accepts` takes. Its end is at most [`PLACES_MAX`] into the order.
 pub(super) fn read_page(
     source: &dyn LogSource,
     request: &ScanRequest,
-    page: PageRequest,
+    page: &EventPageRequest,
     accepts: impl Fn(RowRef<'_>) -> bool,
-) -> Result<Page, ReadError> {
+) -> Result<EventPage, ReadError> {
     let mut first = FirstPlaces::new(page.offset.saturating_add(page.rows_max), page.descending);
     let mut total = 0;
     for_each_row(source, request, |row| {
         if accepts(row) {
             total += 1;
-            first.add(Place::of(row, page.sort_by));
+            first.add(Place::of(row, page.order));
         }
         Ok(())
     })?;
     let places: Vec<Place> = first.finish().into_iter().skip(page.offset).collect();
     let times = places.iter().map(|place| place.timestamp);
     let (Some(earliest), Some(latest)) = (times.clone().min(), times.max()) else {
-        return Ok(Page { rows: Rows::default(), total });
+        return Ok(EventPage { rows: Rows::default(), total });
     };
 
     let mut wanted: HashMap<&Place, usize> = HashMap::new();
@@ -157,7 +106,7 @@ pub(super) fn read_page(
         if !accepts(row) {
             return Ok(());
         }
-        match wanted.get_mut(&Place::of(row, page.sort_by)) {
+        match wanted.get_mut(&Place::of(row, page.order)) {
             Some(due) if *due > 0 => {
                 *due -= 1;
                 found.push(row)
@@ -167,11 +116,11 @@ pub(super) fn read_page(
     })?;
     let found = found.finish();
     let mut order: Vec<(Place, RowRef<'_>)> =
-        found.iter().map(|row| (Place::of(row, page.sort_by), row)).collect();
+        found.iter().map(|row| (Place::of(row, page.order), row)).collect();
     order.sort_by(|(a, _), (b, _)| if page.descending { b.cmp(a) } else { a.cmp(b) });
     let mut rows = RowsCopy::new(page.bytes_max);
     rows.extend(order.into_iter().map(|(_, row)| row))?;
-    Ok(Page { rows: rows.finish(), total })
+    Ok(EventPage { rows: rows.finish(), total })
 }
 
 /// Walks a scan to its end.
@@ -241,6 +190,7 @@ impl FirstPlaces {
 
 #[cfg(test)]
 mod tests {
+    use timberyard_model::events::EventConditions;
     use timberyard_model::{Labels, TenantId};
     use timberyard_testkit::memory_source::MemorySource;
 
@@ -258,33 +208,42 @@ mod tests {
         source
     }
 
-    fn page(offset: usize, rows_max: usize, sort_by: SortBy, descending: bool) -> Page {
+    fn page(offset: usize, rows_max: usize, order: EventOrder, descending: bool) -> EventPage {
         let request = ScanRequest::all(TenantId::default(), TimeRange::ALL);
-        let page = PageRequest { sort_by, descending, offset, rows_max, bytes_max: 1 << 20 };
-        read_page(&source(), &request, page, |row| row.line() != b"1").expect("readable")
+        let page = EventPageRequest {
+            tenant: TenantId::default(),
+            conditions: EventConditions::of(TimeRange::ALL),
+            order,
+            descending,
+            offset,
+            rows_max,
+            bytes_max: 1 << 20,
+            cancellation: Cancellation::default(),
+        };
+        read_page(&source(), &request, &page, |row| row.line() != b"1").expect("readable")
     }
 
     #[test]
     fn pages_joined_are_the_whole_in_order() {
-        for (sort_by, descending) in [
-            (SortBy::CreatedAt, true),
-            (SortBy::EventName, false),
-            (SortBy::UserId, true),
-            (SortBy::EventId, false),
+        for (order, descending) in [
+            (EventOrder::CreatedAt, true),
+            (EventOrder::EventName, false),
+            (EventOrder::UserId, true),
+            (EventOrder::EventId, false),
         ] {
-            let whole = page(0, 3000, sort_by, descending);
+            let whole = page(0, 3000, order, descending);
             assert_eq!((whole.total, whole.rows.len()), (2000, 2000));
             let shown = |rows: &Rows| rows.iter().map(|row| format!("{row:?}")).collect::<Vec<_>>();
             let mut joined = Vec::new();
             for offset in (0..2000).step_by(333) {
-                let part = page(offset, 333, sort_by, descending);
+                let part = page(offset, 333, order, descending);
                 assert_eq!(part.total, 2000);
                 joined.extend(shown(&part.rows));
             }
-            assert_eq!(joined, shown(&whole.rows), "{sort_by:?}");
-            let keys: Vec<Key> = whole.rows.iter().map(|row| sort_by.key(&Event::new(row))).collect();
+            assert_eq!(joined, shown(&whole.rows), "{order:?}");
+            let keys: Vec<Key> = whole.rows.iter().map(|row| key(order, &Event::new(row))).collect();
             assert!(if descending { keys.is_sorted_by(|a, b| a >= b) } else { keys.is_sorted() });
         }
-        assert!(page(5000, 10, SortBy::Id, true).rows.is_empty());
+        assert!(page(5000, 10, EventOrder::Id, true).rows.is_empty());
     }
 }

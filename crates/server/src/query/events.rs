@@ -8,22 +8,23 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
+use timberyard_model::events::{EventOrder, EventPage, EventPageRequest};
 use timberyard_model::level::Level;
-use timberyard_model::matcher::{LabelMatcher, ValueTest};
-use timberyard_model::pattern::Pattern;
 use timberyard_model::scan::{Columns, LogSource, ScanRequest, SeriesRequest};
 use timberyard_model::time::NANOS_PER_SECOND;
 use timberyard_model::{Cancellation, Labels, RowRef, Rows, TenantId, TimeRange, Timestamp};
-use timberyard_wire::change66::{EVENT_TYPES, PRIORITIES};
+use timberyard_wire::change66::EVENT_TYPES;
 use timberyard_wire::change66_event::Event;
 
-use super::event_page::{PLACES_MAX, PageRequest, SortBy, for_each_row, read_page};
+use super::event_conditions;
+use super::event_page::{PLACES_MAX, for_each_row, read_page};
 use super::json_answer::{array_of, json_text, replaced_values};
 use super::ordered_rows::{ReadError, ReadLimits, read_rows};
-use super::plain_parameters::{inclusive_range, present, time};
+use super::plain_parameters::present;
 use crate::admin::health::uptime_text;
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::events::Events;
 use crate::form::Form;
 use crate::state::SharedState;
 
@@ -40,7 +41,7 @@ pub async fn filter(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    let conditions = Conditions::read(&form)?;
+    let conditions = event_conditions::read(&form)?;
     let page = positive(&form, "page", 1, usize::MAX)?;
     let page_size = positive(&form, "page_size", PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)?;
     let offset = (page - 1).saturating_mul(page_size);
@@ -50,13 +51,25 @@ pub async fn filter(
         );
         return Err(ErrorResponse::bad_request("invalid_page", message));
     }
-    let (sort_by, descending) = order(&form)?;
+    let (order, descending) = order(&form)?;
     let (shared, tenant) = (SharedState::clone(&state), identity.tenant.clone());
     let bytes_max = identity.limits.query.memory_bytes_max;
+    // Who may see all streams of one tenant sees what the store has.
+    let sees_all = identity.labels.is_none() && identity.read_together.is_none();
+    let store = state.events.clone().filter(|_| sees_all);
     let answer = move |source: &dyn LogSource, cancellation: Cancellation| {
-        let request = conditions.request(tenant, cancellation);
-        let wanted = PageRequest { sort_by, descending, offset, rows_max: page_size, bytes_max };
-        let found = read_page(source, &request, wanted, |row| conditions.accept(row))?;
+        let rows_max = page_size;
+        let request = EventPageRequest {
+            tenant,
+            conditions,
+            order,
+            descending,
+            offset,
+            rows_max,
+            bytes_max,
+            cancellation,
+        };
+        let found = page_of(source, store.as_ref(), &request)?;
         shared.metrics.count_replaced_utf8(replaced_values(&found.rows));
         let pages = found.total.div_ceil(page_size as u64);
         let mut body = format!(
@@ -69,6 +82,25 @@ pub async fn filter(
         Ok(body)
     };
     state.read(&identity, answer).await.map(json_text)
+}
+
+/// A page of what a store of events has, where it has all of it; else of what the source has.
+fn page_of(
+    source: &dyn LogSource,
+    store: Option<&Events>,
+    request: &EventPageRequest,
+) -> Result<EventPage, ReadError> {
+    let scan = event_conditions::scan_request(request);
+    let accepts = |row: RowRef<'_>| event_conditions::accept(&request.conditions, row);
+    if let Some(Events { store, others }) = store {
+        let counted = EventPageRequest { offset: 0, rows_max: 0, ..request.clone() };
+        let has_none = others.estimate(&scan)?.streams == 0
+            || read_page(&**others, &scan, &counted, accepts)?.total == 0;
+        if has_none {
+            return Ok(store.page(request)?);
+        }
+    }
+    read_page(source, &scan, request, accepts)
 }
 
 /// The newest events.
@@ -162,13 +194,13 @@ fn positive(form: &Form, name: &str, default: usize, largest: usize) -> Result<u
     }
 }
 
-fn order(form: &Form) -> Result<(SortBy, bool), ErrorResponse> {
+fn order(form: &Form) -> Result<(EventOrder, bool), ErrorResponse> {
     let sort_by = match present(form, "sort_by") {
-        None => SortBy::CreatedAt,
+        None => EventOrder::CreatedAt,
         Some(name) => {
-            let known = SortBy::NAMES.iter().find(|(known, _)| *known == name);
-            known.map(|(_, sort_by)| *sort_by).ok_or_else(|| {
-                let names = SortBy::NAMES.map(|(name, _)| name).join(", ");
+            let known = EventOrder::NAMES.iter().find(|(known, _)| *known == name);
+            known.map(|(_, order)| *order).ok_or_else(|| {
+                let names = EventOrder::NAMES.map(|(name, _)| name).join(", ");
                 ErrorResponse::bad_request("invalid_sort_by", format!("sort_by must be one of {names}"))
             })?
         }
@@ -179,69 +211,6 @@ fn order(form: &Form) -> Result<(SortBy, bool), ErrorResponse> {
         return Err(ErrorResponse::bad_request("invalid_sort_order", "sort_order must be ASC or DESC"));
     }
     Ok((sort_by, descending))
-}
-
-/// What events must be.
-struct Conditions {
-    range: TimeRange,
-    event_type: Option<&'static str>,
-    priority: Option<&'static str>,
-    event_name: Option<String>,
-    fields: Vec<(&'static str, String)>,
-    provider_name: Option<String>,
-}
-
-impl Conditions {
-    fn read(form: &Form) -> Result<Self, ErrorResponse> {
-        let owned = |name: &str| present(form, name).map(str::to_owned);
-        Ok(Self {
-            event_type: one_of(form, "event_type", &EVENT_TYPES)?,
-            range: inclusive_range(time(form, "start_time")?, time(form, "end_time")?),
-            priority: one_of(form, "priority", &PRIORITIES)?,
-            event_name: owned("event_name"),
-            fields: ["user_id", "session_id", "app_version"]
-                .into_iter()
-                .filter_map(|name| Some((name, owned(name)?)))
-                .collect(),
-            provider_name: owned("provider_name"),
-        })
-    }
-
-    fn request(&self, tenant: TenantId, cancellation: Cancellation) -> ScanRequest {
-        ScanRequest { cancellation, matchers: self.matchers(), ..ScanRequest::all(tenant, self.range) }
-    }
-
-    /// What the labels of a stream must be for it to have events that pass: not one of the other words. A
-    /// stream without the label may have rows of other systems.
-    fn matchers(&self) -> Vec<LabelMatcher> {
-        let others = |name: &str, wanted: Option<&'static str>, known: &[&'static str]| {
-            let others: Vec<&str> = known.iter().copied().filter(|word| Some(*word) != wanted).collect();
-            let test = ValueTest::NotMatches(Pattern::whole(&others.join("|")).ok()?);
-            wanted.map(|_| LabelMatcher { name: name.into(), test })
-        };
-        let event_type = others("event_type", self.event_type, &EVENT_TYPES);
-        let priority = others("priority", self.priority, &PRIORITIES);
-        event_type.into_iter().chain(priority).collect()
-    }
-
-    fn accept(&self, row: RowRef<'_>) -> bool {
-        let event = Event::new(row);
-        self.event_type.is_none_or(|wanted| event.event_type() == wanted)
-            && self.priority.is_none_or(|wanted| event.priority() == wanted)
-            && self.event_name.as_deref().is_none_or(|wanted| event.event_name() == wanted)
-            && self.fields.iter().all(|(name, wanted)| event.field(name).as_deref() == Some(wanted))
-            && self.provider_name.as_deref().is_none_or(|wanted| event.has_property("provider_name", wanted))
-    }
-}
-
-fn one_of(form: &Form, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, ErrorResponse> {
-    let Some(text) = present(form, name) else { return Ok(None) };
-    let word = words.iter().find(|word| **word == text).copied();
-    if word.is_none() {
-        let message = format!("{name} must be one of {}", words.join(", "));
-        return Err(ErrorResponse::bad_request(format!("invalid_{name}"), message));
-    }
-    Ok(word)
 }
 
 /// Counts over what is stored.

@@ -2,6 +2,7 @@
 
 pub mod build_info;
 mod context_lines;
+mod event_conditions;
 mod event_page;
 pub mod events;
 pub mod explain;

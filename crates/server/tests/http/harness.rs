@@ -113,6 +113,7 @@ impl TestServer {
             intake: Arc::new(Intake::new(broker, Arc::clone(&tail_hub), 64 << 20)),
             tail_hub,
             source,
+            events: None,
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
             deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
             keys: Arc::new(keys),
