@@ -60,6 +60,7 @@ mod otlp_value;
 pub mod prometheus_text;
 pub mod protobuf;
 pub mod query_cursor;
+pub mod raw_lines;
 pub mod received_record;
 mod record_batch;
 mod record_fields;

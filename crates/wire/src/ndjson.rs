@@ -43,6 +43,25 @@ pub fn decode(
     Ok(Decoded { batch: batch.finish(), rejected })
 }
 
+/// Decodes a body that is one object, on as many lines as it likes.
+///
+/// # Errors
+/// The body is no object, or the record that it stands for is refused.
+pub fn decode_object(
+    body: &[u8],
+    mapping: &FieldMapping,
+    context: &DecodeContext<'_>,
+) -> Result<Decoded, DecodeError> {
+    let mut batch = RecordBatch::new(context.tenant, context);
+    let mut rejected = Rejections::default();
+    match take_object(body, &mut ObjectReader::new(mapping), context, &mut batch) {
+        Ok(()) => {}
+        Err(Refusal::Malformed(error)) => return Err(error),
+        Err(Refusal::Other(reason)) => rejected.add(0, || reason),
+    }
+    Ok(Decoded { batch: batch.finish(), rejected })
+}
+
 /// Why one line is not taken.
 enum Refusal {
     Malformed(DecodeError),
@@ -135,6 +154,16 @@ mod tests {
                 (4, "line 6: label `app` is an array, not text"),
             ]
         );
+    }
+
+    #[test]
+    fn one_object_may_have_many_lines() {
+        let test = TestContext::new();
+        let one = |body: &str| decode_object(body.as_bytes(), &FieldMapping::default(), &test.context());
+        let decoded = one("{\n \"msg\": \"1\"\n}\n").expect("an object");
+        assert_eq!(decoded.batch.rows.get(0).line(), b"1");
+        assert!(one("{\"msg\":1}{}").is_err() && one("").is_err());
+        assert_eq!(one("{\"msg\":\"1\",\"ts\":\"soon\"}").expect("an object").rejected.count, 1);
     }
 
     #[test]

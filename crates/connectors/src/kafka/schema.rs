@@ -13,6 +13,7 @@ use timberyard_model::{LogBatch, TenantId};
 use timberyard_wire::log_entry::LogEntry;
 use timberyard_wire::service_name::{SERVICE_NAME, UNKNOWN_SERVICE};
 use timberyard_wire::{batch_record, logstream};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::settings::MessageFormat;
 
@@ -20,6 +21,8 @@ use super::settings::MessageFormat;
 pub const FORMAT_HEADER: &str = "timberyard-format";
 /// The header that names the tenant whose rows a message holds.
 pub const TENANT_HEADER: &str = "timberyard-tenant";
+/// The header that tells messages apart: the same in a message that is sent again, another in any other message.
+pub const ID_HEADER: &str = "timberyard-id";
 /// The form of a message that is a batch record.
 pub const FORMAT_BATCH: &str = "batch";
 /// The form of a message that is LogStream's JSON.
@@ -42,6 +45,14 @@ pub struct Message {
     pub key: Box<str>,
     /// The rows.
     pub payload: Vec<u8>,
+    /// What tells it apart: a hash of the rows, with the time they were received at, and the message's number in its batch.
+    pub id: Box<str>,
+}
+
+impl Message {
+    fn new(service: &str, payload: Vec<u8>) -> Self {
+        Self { key: service.into(), payload, id: Box::default() }
+    }
 }
 
 /// The messages of a batch, those of one service in the order of its rows. None is longer than the limit.
@@ -53,10 +64,17 @@ pub fn messages(
     format: MessageFormat,
     bytes_max: usize,
 ) -> Result<Vec<Message>, SinkError> {
-    match format {
-        MessageFormat::Batch => batch_messages(batch, bytes_max),
-        MessageFormat::Logstream => batch.rows.iter().map(|row| log_message(row, bytes_max)).collect(),
+    let mut messages = match format {
+        MessageFormat::Batch => batch_messages(batch, bytes_max)?,
+        MessageFormat::Logstream => {
+            batch.rows.iter().map(|row| log_message(row, bytes_max)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let received_at = batch.received_at.as_nanos() as u64;
+    for (number, message) in messages.iter_mut().enumerate() {
+        message.id = format!("{:032x}-{number}", xxh3_128_with_seed(&message.payload, received_at)).into();
     }
+    Ok(messages)
 }
 
 fn service_of(row: RowRef<'_>) -> &str {
@@ -74,7 +92,7 @@ fn log_message(row: RowRef<'_>, bytes_max: usize) -> Result<Message, SinkError> 
     logstream::write_message(&mut payload, &LogEntry::new(row));
     match payload.len() {
         0.. if payload.len() > bytes_max => Err(too_large(payload.len(), bytes_max)),
-        _ => Ok(Message { key: service_of(row).into(), payload }),
+        _ => Ok(Message::new(service_of(row), payload)),
     }
 }
 
@@ -84,7 +102,7 @@ fn batch_messages(batch: &LogBatch, bytes_max: usize) -> Result<Vec<Message>, Si
         if rows.len() == batch.rows.len() && batch.rows.bytes() < bytes_max {
             let payload = batch_record::encode_uncompressed(batch);
             if payload.len() <= bytes_max {
-                messages.push(Message { key: service.into(), payload });
+                messages.push(Message::new(service, payload));
                 continue;
             }
         }
@@ -131,7 +149,7 @@ fn write_parts(
     if line_bytes <= bytes_max {
         let payload = batch_record::encode_uncompressed(&part_of(batch, rows));
         if payload.len() <= bytes_max {
-            messages.push(Message { key: service.into(), payload });
+            messages.push(Message::new(service, payload));
             return Ok(());
         }
         if rows.len() < 2 {
@@ -161,9 +179,13 @@ pub(super) fn part_of(batch: &LogBatch, rows: &[u32]) -> LogBatch {
     }
 }
 
-/// The headers of messages of a tenant.
-pub(super) fn headers(format: MessageFormat, tenant: &TenantId) -> [(&'static str, &str); 2] {
-    [(FORMAT_HEADER, format.header()), (TENANT_HEADER, tenant.as_str())]
+/// The headers of a message of a tenant.
+pub(super) fn headers<'m>(
+    format: MessageFormat,
+    tenant: &'m TenantId,
+    message: &'m Message,
+) -> [(&'static str, &'m str); 3] {
+    [(FORMAT_HEADER, format.header()), (TENANT_HEADER, tenant.as_str()), (ID_HEADER, &message.id)]
 }
 
 #[cfg(test)]

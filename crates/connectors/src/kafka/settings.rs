@@ -69,6 +69,17 @@ pub enum Partitioner {
     Fnv1a,
 }
 
+impl Partitioner {
+    /// What the client library calls it, where it knows it.
+    pub(super) fn librdkafka_name(self) -> Option<&'static str> {
+        match self {
+            Self::Murmur2Random => Some("murmur2_random"),
+            Self::Consistent => Some("consistent"),
+            Self::Fnv1a => None,
+        }
+    }
+}
+
 /// How messages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

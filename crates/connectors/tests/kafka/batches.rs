@@ -9,6 +9,9 @@ use timberyard_model::batch::EqualEntries;
 use timberyard_model::limits::RecordLimits;
 use timberyard_model::{BatchBuilder, IngestRecord, Labels, TenantId, Timestamp};
 
+/// How long anything may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A batch of a tenant; each row is a service and a line.
 pub(crate) fn record(tenant: &str, rows: &[(&str, &str)]) -> IngestRecord {
     let tenant = TenantId::new(tenant).expect("valid");
@@ -23,7 +26,6 @@ pub(crate) fn record(tenant: &str, rows: &[(&str, &str)]) -> IngestRecord {
 
 /// So many messages of a topic from its beginning, in the order of their partitions and offsets.
 pub(crate) fn arrived(brokers: &str, topic: &str, count: usize) -> Vec<OwnedMessage> {
-    const PATIENCE: Duration = Duration::from_secs(30);
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("group.id", "reader")

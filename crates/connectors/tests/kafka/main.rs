@@ -2,4 +2,7 @@
 //! the real Apache Kafka.
 
 mod batches;
+mod broker;
+mod input;
+mod shared_store;
 mod sink;
