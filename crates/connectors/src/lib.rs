@@ -13,5 +13,7 @@
 pub mod kafka;
 mod password;
 pub mod postgres;
+mod quantity;
 
 pub use password::Password;
+pub use quantity::{ByteSize, Seconds};

@@ -23,6 +23,7 @@ pub mod matcher;
 pub mod origin;
 pub mod pattern;
 pub mod prehashed;
+pub mod quantity;
 pub mod required_literals;
 pub mod row_condition;
 pub mod row_selector;

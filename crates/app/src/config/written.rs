@@ -1,5 +1,7 @@
 //! A value as it was written, and how it becomes a number, a size, a time span, a switch or a list.
 
+use timberyard_model::quantity;
+
 /// A value before its key has looked at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
@@ -12,24 +14,6 @@ pub(crate) enum Written {
     /// A mapping in a list, or in another one.
     Fields(Vec<(String, Written)>),
 }
-
-/// Bytes in the units that a size may be written in, longest suffix first.
-const SIZE_UNITS: [(&str, u64); 10] = [
-    ("kib", 1 << 10),
-    ("mib", 1 << 20),
-    ("gib", 1 << 30),
-    ("tib", 1 << 40),
-    ("kb", 1_000),
-    ("mb", 1_000_000),
-    ("gb", 1_000_000_000),
-    ("tb", 1_000_000_000_000),
-    ("b", 1),
-    ("", 1),
-];
-
-/// Seconds in the units that a time span may be written in.
-const SPAN_UNITS: [(&str, u64); 7] =
-    [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800), ("y", 31_536_000), ("", 1)];
 
 impl Written {
     /// The text, of text or a bare scalar.
@@ -81,16 +65,12 @@ impl Written {
 
     /// A size in bytes: `1048576`, `16MiB`, `2 GB`.
     pub(crate) fn bytes(&self) -> Result<u64, String> {
-        let text = self.scalar()?;
-        scaled(text, &SIZE_UNITS)
-            .ok_or_else(|| format!("must be a size such as 1048576, 16MiB or 2GB, not `{text}`"))
+        quantity::parse_bytes(self.scalar()?)
     }
 
     /// A time span in seconds: `30`, `30s`, `5m`, `1h`, `7d`.
     pub(crate) fn seconds(&self) -> Result<u64, String> {
-        let text = self.scalar()?;
-        scaled(text, &SPAN_UNITS)
-            .ok_or_else(|| format!("must be a time span such as 30, 30s, 5m or 1h, not `{text}`"))
+        quantity::parse_seconds(self.scalar()?)
     }
 
     /// Whether nothing is written: an empty variable, or YAML's `""`, `[]` or null.
@@ -103,34 +83,12 @@ impl Written {
     }
 }
 
-/// A whole number with one of the units, multiplied out; `None` when it is neither or overflows.
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let unit = unit.trim_start().to_ascii_lowercase();
-    let scale = units.iter().find(|(name, _)| *name == unit)?.1;
-    number.parse::<u64>().ok()?.checked_mul(scale)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn text(text: &str) -> Written {
         Written::Text(text.to_owned())
-    }
-
-    #[test]
-    fn sizes_and_spans_have_units() {
-        for (written, bytes) in [("7", 7), ("16MiB", 16 << 20), ("2 GB", 2_000_000_000), ("1b", 1)] {
-            assert_eq!(text(written).bytes(), Ok(bytes), "{written}");
-        }
-        for (written, seconds) in [("30", 30), ("30s", 30), ("5m", 300), ("7d", 604_800)] {
-            assert_eq!(text(written).seconds(), Ok(seconds), "{written}");
-        }
-        for bad in ["", "MiB", "-1", "1.5GB", "16 parsecs", "99999999999TB"] {
-            assert!(text(bad).bytes().is_err(), "{bad}");
-        }
     }
 
     #[test]
