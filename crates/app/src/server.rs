@@ -97,7 +97,7 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
 
     // Requests are answered with 503 while the store opens.
     let (failed, opening_failed) = oneshot::channel();
-    let opening = tokio::spawn(open(settings.clone(), address, Arc::clone(&wiring.slot), failed));
+    let opening = tokio::spawn(open(settings.clone(), address, wiring.slot.clone(), failed));
     let has_failed = Cell::new(false);
     let stop = async {
         tokio::select! {
@@ -112,11 +112,11 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     upkeep.await.map_err(|error| Failure::new(format!("the upkeep of keys failed: {error}")))?;
     timberyard_server::auth::upkeep::finish(&wiring.state).await;
     wiring.intake.close().await;
-    let Some(store) = wiring.slot.store().cloned() else {
+    let Some(store) = wiring.slot.as_ref().and_then(|slot| slot.store()).cloned() else {
         // The store did not open; or the server was told to stop during replay, which is not waited for.
         return if has_failed.get() { finished(opening.await).map(drop) } else { Ok(()) };
     };
-    let maintenance = finished(opening.await)?;
+    let Some(maintenance) = finished(opening.await)? else { return Ok(()) };
     let closed = tokio::task::spawn_blocking(move || {
         maintenance.stop();
         store.close()
@@ -127,13 +127,18 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     served.map_err(|error| Failure::new(format!("cannot serve: {error}")))
 }
 
-/// Opens the store, fills its slot, starts its maintenance and says that the server is ready.
+/// Opens the store, fills its slot, starts its maintenance and says that the server is ready; without a store it is ready at
+/// once.
 async fn open(
     settings: Settings,
     address: SocketAddr,
-    slot: Arc<store_slot::StoreSlot>,
+    slot: Option<Arc<store_slot::StoreSlot>>,
     failed: oneshot::Sender<()>,
-) -> Result<Maintenance, Failure> {
+) -> Result<Option<Maintenance>, Failure> {
+    let Some(slot) = slot else {
+        greet(&settings, address);
+        return Ok(None);
+    };
     let opened = tokio::task::spawn_blocking({
         let settings = settings.clone();
         move || -> Result<(Arc<Store>, Maintenance), Failure> {
@@ -153,7 +158,7 @@ async fn open(
         Ok((store, maintenance)) => {
             slot.fill(store);
             greet(&settings, address);
-            Ok(maintenance)
+            Ok(Some(maintenance))
         }
         Err(failure) => {
             // The other end waits for exactly this as long as the server runs.

@@ -21,6 +21,8 @@ pub(crate) struct SettingsSource {
     at_start: Vec<(String, String)>,
     /// What its store keeps: what is older than that is refused until the next start, whatever is written now.
     kept: (Retention, BTreeMap<String, Retention>),
+    /// What its rules can route to.
+    destinations: Vec<String>,
     /// Whether it speaks TLS.
     has_tls: bool,
 }
@@ -30,7 +32,8 @@ impl SettingsSource {
     pub(crate) fn new(arguments: SettingsArguments, started: &Configuration) -> Arc<Self> {
         let has_tls = started.settings.tls.files().is_some();
         let kept = (started.settings.retention.clone(), started.settings.tenants.clone());
-        Arc::new(Self { arguments, at_start: fixed(started), kept, has_tls })
+        let destinations = started.settings.destinations();
+        Arc::new(Self { arguments, at_start: fixed(started), kept, destinations, has_tls })
     }
 
     fn load(&self) -> Result<Configuration, String> {
@@ -52,7 +55,7 @@ impl Reload for SettingsSource {
         (configuration.settings.retention, configuration.settings.tenants) = self.kept.clone();
         let settings = server_settings(&configuration.settings);
         Ok(Reloaded {
-            processing: compile_processing(&configuration.settings.processing)
+            processing: compile_processing(&configuration.settings.processing, &self.destinations)
                 .map_err(|error| error.to_string())?,
             limits: TenantLimits::new(settings.limits, settings.tenant_limits),
             tls,

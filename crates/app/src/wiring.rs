@@ -9,7 +9,7 @@ use rustls::ServerConfig;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_model::{Limits, TenantId};
-use timberyard_pipeline::{Broker, DemotedLabelsSource, Intake, LabelDemotion, TailHub};
+use timberyard_pipeline::{DemotedLabelsSource, Intake, LabelDemotion, TailHub};
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
 use timberyard_server::reload::Reload;
 use timberyard_server::state::Parts;
@@ -17,11 +17,13 @@ use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, Shar
 use timberyard_store::{Retention, StoreOptions, StreamRetention};
 use timberyard_wire::LabelAttributes;
 
-use crate::config::{SINKS, Settings, compile_processing, with_tenant_limits};
+use crate::config::{Settings, compile_processing, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
 use crate::key_text_folder::KeyTextFolder;
+use crate::no_store::NoStore;
+use crate::sinks::Sinks;
 use crate::store_slot::StoreSlot;
 use crate::time_argument::now;
 
@@ -29,8 +31,8 @@ const SECONDS_PER_DAY: u64 = 86_400;
 
 /// A server that is built and does not listen yet.
 pub(crate) struct Wiring {
-    /// Where the store goes when it is open.
-    pub(crate) slot: Arc<StoreSlot>,
+    /// Where the embedded store goes when it is open, where there is one.
+    pub(crate) slot: Option<Arc<StoreSlot>>,
     /// The one door in.
     pub(crate) intake: Arc<Intake>,
     /// What handlers share.
@@ -47,18 +49,23 @@ impl Wiring {
         let keys = key_ring(settings)
             .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
         let provider = settings.auth.oidc.client()?;
-        let slot = Arc::new(StoreSlot::default());
+        let slot = settings.keeps_logs.then(|| Arc::new(StoreSlot::default()));
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
-        let broker = Broker::default().require(Arc::clone(&slot) as Arc<dyn Sink>);
-        let mut intake = Intake::new(broker, Arc::clone(&tail_hub), settings.queue_bytes_max());
-        let mut source = Arc::clone(&slot) as Arc<dyn LogSource>;
+        let sinks = Sinks::connect(settings, slot.clone().map(|slot| slot as Arc<dyn Sink>))?;
+        let mut intake = Intake::new(sinks.broker, Arc::clone(&tail_hub), settings.queue_bytes_max());
+        let (store, operations, deletions) = of_store(slot.as_ref());
+        let mut source = match &settings.query_source {
+            None => store,
+            // `config::check` has refused a name that none has.
+            Some(name) => sinks.sources.get(name).map_or(store, Arc::clone),
+        };
         if settings.limits.record.label_values_max > 0 {
             let demotion = Arc::new(label_demotion(settings));
             intake = intake.with_demotion(Arc::clone(&demotion));
             source = Arc::new(DemotedLabelsSource::new(source, demotion));
         }
-        debug_assert_eq!(intake.destinations(), SINKS);
-        let rules = compile_processing(&settings.processing);
+        debug_assert_eq!(intake.destinations(), settings.destinations());
+        let rules = compile_processing(&settings.processing, &intake.destinations());
         intake.processing().replace(rules.map_err(|error| Failure::usage(error.to_string()))?);
         let intake = Arc::new(intake);
         let state = ServerState::new(Parts {
@@ -66,8 +73,9 @@ impl Wiring {
             tail_hub,
             source,
             events: None,
-            operations: Arc::clone(&slot) as Arc<dyn Operations>,
-            deletions: Arc::clone(&slot) as Arc<dyn Deletions>,
+            subscribers: sinks.subscribers,
+            operations,
+            deletions,
             keys: Arc::new(keys),
             provider,
             reload,
@@ -76,6 +84,14 @@ impl Wiring {
             settings: server_settings(settings),
         });
         Ok(Self { slot, intake, state })
+    }
+}
+
+/// The embedded store as a source and something to operate, or what stands in its place.
+fn of_store(slot: Option<&Arc<StoreSlot>>) -> (Arc<dyn LogSource>, Arc<dyn Operations>, Arc<dyn Deletions>) {
+    match slot {
+        Some(slot) => (Arc::clone(slot) as _, Arc::clone(slot) as _, Arc::clone(slot) as _),
+        None => (Arc::new(NoStore), Arc::new(NoStore), Arc::new(NoStore)),
     }
 }
 

@@ -14,6 +14,11 @@ pub trait Sink: Send + Sync {
     /// Its name in settings, metrics and errors.
     fn name(&self) -> &str;
 
+    /// How many batches it takes at the same time to be fast; they may be stored in another order than they came.
+    fn writes_at_once(&self) -> usize {
+        1
+    }
+
     /// Makes the batch durable, all of it or nothing; `Ok` is a promise that outlives a crash.
     fn write(&self, record: IngestRecord) -> SinkFuture<'_>;
 }

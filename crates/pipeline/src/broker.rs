@@ -6,29 +6,53 @@
 use std::sync::Arc;
 
 use timberyard_model::sink::{Sink, SinkError};
-use timberyard_model::{IngestRecord, LogBatch};
+use timberyard_model::{IngestRecord, LogBatch, Surface};
 
 use crate::sink_driver::SinkDriver;
+
+/// Which batches a sink gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Taken {
+    /// All.
+    #[default]
+    Everything,
+    /// What came by these ways in; nothing of the server's own.
+    Only(Vec<Surface>),
+    /// What came by others, and the server's own.
+    AllBut(Vec<Surface>),
+}
+
+impl Taken {
+    /// Whether a batch that came that way is among them; the server's own came by none.
+    pub fn takes(&self, surface: Option<Surface>) -> bool {
+        let named = |surfaces: &[Surface]| surface.is_some_and(|surface| surfaces.contains(&surface));
+        match self {
+            Self::Everything => true,
+            Self::Only(surfaces) => named(surfaces),
+            Self::AllBut(surfaces) => !named(surfaces),
+        }
+    }
+}
 
 /// All destinations of a server.
 #[derive(Default)]
 pub struct Broker {
-    required: Vec<Arc<dyn Sink>>,
-    best_effort: Vec<SinkDriver>,
+    required: Vec<(Arc<dyn Sink>, Taken)>,
+    best_effort: Vec<(SinkDriver, Taken)>,
 }
 
 impl Broker {
-    /// Adds a sink that must have a batch before it is acknowledged.
+    /// Adds a sink that must have what it takes before that is acknowledged.
     #[must_use]
-    pub fn require(mut self, sink: Arc<dyn Sink>) -> Self {
-        self.required.push(sink);
+    pub fn require(mut self, sink: Arc<dyn Sink>, taken: Taken) -> Self {
+        self.required.push((sink, taken));
         self
     }
 
     /// Adds a sink that gets what it can keep up with.
     #[must_use]
-    pub fn offer(mut self, driver: SinkDriver) -> Self {
-        self.best_effort.push(driver);
+    pub fn offer(mut self, driver: SinkDriver, taken: Taken) -> Self {
+        self.best_effort.push((driver, taken));
         self
     }
 
@@ -37,10 +61,13 @@ impl Broker {
     /// it, by its number; nothing when that is empty.
     pub async fn write_required(
         &self,
+        surface: Option<Surface>,
         part: impl Fn(usize) -> Option<IngestRecord>,
     ) -> Result<(), SinkError> {
-        for (number, sink) in self.required.iter().enumerate() {
-            if let Some(record) = part(number) {
+        for (number, (sink, taken)) in self.required.iter().enumerate() {
+            if taken.takes(surface)
+                && let Some(record) = part(number)
+            {
                 sink.write(record).await?;
             }
         }
@@ -48,9 +75,11 @@ impl Broker {
     }
 
     /// Queues for the best-effort sinks what `part` has for each, by its number.
-    pub fn write_best_effort(&self, part: impl Fn(usize) -> Option<Arc<LogBatch>>) {
-        for (number, driver) in self.best_effort.iter().enumerate() {
-            if let Some(batch) = part(number) {
+    pub fn write_best_effort(&self, surface: Option<Surface>, part: impl Fn(usize) -> Option<Arc<LogBatch>>) {
+        for (number, (driver, taken)) in self.best_effort.iter().enumerate() {
+            if taken.takes(surface)
+                && let Some(batch) = part(number)
+            {
                 driver.offer(&batch);
             }
         }
@@ -58,8 +87,8 @@ impl Broker {
 
     /// The names of the sinks: the required ones, then the others.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let required = self.required.iter().map(|sink| sink.name());
-        required.chain(self.best_effort.iter().map(SinkDriver::name))
+        let required = self.required.iter().map(|(sink, _)| sink.name());
+        required.chain(self.best_effort().map(SinkDriver::name))
     }
 
     /// How many sinks must have a batch before it is acknowledged.
@@ -68,13 +97,13 @@ impl Broker {
     }
 
     /// The best-effort sinks, for metrics.
-    pub fn best_effort(&self) -> &[SinkDriver] {
-        &self.best_effort
+    pub fn best_effort(&self) -> impl Iterator<Item = &SinkDriver> {
+        self.best_effort.iter().map(|(driver, _)| driver)
     }
 
     /// Lets the best-effort sinks finish what is queued, then stops them.
     pub async fn close(&self) {
-        for driver in &self.best_effort {
+        for driver in self.best_effort() {
             driver.close().await;
         }
     }

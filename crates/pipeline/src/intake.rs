@@ -95,15 +95,15 @@ impl Intake {
     ) -> Result<Receipt, IntakeError> {
         let record = record.into();
         let receipt = Receipt::of(&record.batch);
-        let patience = way_in.patience;
+        let (patience, surface) = (way_in.patience, Some(way_in.surface));
         let Some(processed) = self.process(way_in, &record).await? else {
-            self.store(record, &Routes::default(), receipt, patience).await?;
+            self.store(record, surface, &Routes::default(), receipt, patience).await?;
             return Ok(receipt);
         };
         let Processed { batch, routes, rows_dropped } = processed;
         // The body as it came does not stand for the batch any more.
         let left = IngestRecord { batch: Arc::new(batch), received: None };
-        self.store(left, &routes, receipt, patience).await?;
+        self.store(left, surface, &routes, receipt, patience).await?;
         self.counters.rows_dropped.add(rows_dropped);
         Ok(receipt)
     }
@@ -112,7 +112,7 @@ impl Intake {
     pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, IntakeError> {
         let record = record.into();
         let receipt = Receipt::of(&record.batch);
-        self.store(record, &Routes::default(), receipt, Duration::ZERO).await?;
+        self.store(record, None, &Routes::default(), receipt, Duration::ZERO).await?;
         Ok(receipt)
     }
 
@@ -138,6 +138,7 @@ impl Intake {
     async fn store(
         &self,
         sent: IngestRecord,
+        surface: Option<Surface>,
         routes: &Routes,
         receipt: Receipt,
         patience: Duration,
@@ -150,7 +151,7 @@ impl Intake {
                 Ok(None) => {}
                 Err(full) => return Err(SinkError::Unavailable(full.to_string())),
             }
-            if let Err(error) = self.write_required(&record, routes, patience).await {
+            if let Err(error) = self.write_required(&record, surface, routes, patience).await {
                 self.counters.rows_refused.add(receipt.rows);
                 return Err(error);
             }
@@ -158,7 +159,8 @@ impl Intake {
                 self.tail_hub.publish(&shown);
             }
             let best_effort = FIRST_SINK_NUMBER + self.broker.required_count();
-            self.broker.write_best_effort(|number| routes.part(&record.batch, best_effort + number));
+            let part = |number: usize| routes.part(&record.batch, best_effort + number);
+            self.broker.write_best_effort(surface, part);
             let required = FIRST_SINK_NUMBER..best_effort;
             let past = required.map(|number| routes.missing(number)).max().unwrap_or_default();
             self.counters.rows_routed_past.add(past);
@@ -172,6 +174,7 @@ impl Intake {
     async fn write_required(
         &self,
         record: &IngestRecord,
+        surface: Option<Surface>,
         routes: &Routes,
         patience: Duration,
     ) -> Result<(), IntakeError> {
@@ -180,7 +183,7 @@ impl Intake {
             let batch = routes.part(&record.batch, FIRST_SINK_NUMBER + number)?;
             Some(IngestRecord { batch, ..record.clone() })
         };
-        let stored = self.broker.write_required(part).await;
+        let stored = self.broker.write_required(surface, part).await;
         if stored.is_err() {
             permit.give_up();
         }
@@ -238,8 +241,17 @@ mod tests {
     use timberyard_model::sink::{Sink, SinkFuture};
     use timberyard_model::{BatchBuilder, Labels, LogBatch, TenantId, Timestamp};
 
+    use std::path::Path;
+
     use super::*;
+    use crate::broker::Taken;
     use crate::sink_driver::SinkDriver;
+    use crate::spool::Spool;
+    use crate::spool::tests::Texts;
+
+    fn driver(sink: Arc<dyn Sink>, folder: &Path) -> SinkDriver {
+        SinkDriver::start(sink, 1 << 20, Spool::open(folder, 1 << 20).expect("opened"), Arc::new(Texts))
+    }
 
     #[derive(Default)]
     struct Recorder {
@@ -274,10 +286,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_required_sink_refuses_is_shown_to_nobody() {
+        let folder = tempfile::tempdir().expect("a folder");
         let extra = Arc::new(Recorder::default());
         let broker = Broker::default()
-            .require(Arc::new(Recorder { refuse: true, ..Recorder::default() }))
-            .offer(SinkDriver::start(Arc::clone(&extra) as Arc<dyn Sink>, 1 << 20));
+            .require(Arc::new(Recorder { refuse: true, ..Recorder::default() }), Taken::Everything)
+            .offer(driver(Arc::clone(&extra) as Arc<dyn Sink>, folder.path()), Taken::Everything);
         let hub = TailHub::new(1);
         let mut tail = hub.subscribe(TenantId::default(), Vec::new(), 9).expect("first");
         let intake = Intake::new(broker, hub, 1 << 20);
@@ -290,11 +303,12 @@ mod tests {
 
     #[tokio::test]
     async fn stored_rows_reach_tails_and_best_effort_sinks() {
+        let folder = tempfile::tempdir().expect("a folder");
         let store = Arc::new(Recorder::default());
         let slow = Arc::new(Recorder::default());
         let broker = Broker::default()
-            .require(Arc::clone(&store) as Arc<dyn Sink>)
-            .offer(SinkDriver::start(Arc::clone(&slow) as Arc<dyn Sink>, 1 << 20));
+            .require(Arc::clone(&store) as Arc<dyn Sink>, Taken::Everything)
+            .offer(driver(Arc::clone(&slow) as Arc<dyn Sink>, folder.path()), Taken::Everything);
         let hub = TailHub::new(1);
         let mut tail = hub.subscribe(TenantId::default(), Vec::new(), 9).expect("first");
         let intake = Intake::new(broker, hub, 1 << 20);
@@ -304,6 +318,6 @@ mod tests {
         intake.close().await;
         assert_eq!(*store.rows.lock().expect("not poisoned"), 1);
         assert_eq!(*slow.rows.lock().expect("not poisoned"), 1);
-        assert_eq!(intake.broker().best_effort()[0].counters().rows_written.get(), 1);
+        assert_eq!(intake.broker().best_effort().next().expect("one").counters().rows_written.get(), 1);
     }
 }

@@ -14,9 +14,10 @@ mod joined_source;
 pub mod process;
 pub mod processing;
 pub mod sink_driver;
+pub mod spool;
 pub mod tail_hub;
 
-pub use broker::Broker;
+pub use broker::{Broker, Taken};
 pub use demoted_labels_source::DemotedLabelsSource;
 pub use drain::{DrainGauge, Entered};
 pub use intake::{Intake, IntakeError, Receipt, WayIn};

@@ -1,61 +1,74 @@
-//! Feeds one best-effort sink from a queue bounded in bytes, retrying with exponential backoff.
+//! Feeds one best-effort sink: through a queue bounded in bytes and a spool on disk.
 //!
-//! What the queue has no room for is dropped and counted; the sink's slowness stays its own.
+//! What came is written to the spool, unsynced, and delivered from there, so that it outlives the sink's absence and the end of
+//! the process. What neither has room for is dropped and counted; the sink's slowness stays its own.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use timberyard_model::sink::{Sink, SinkError};
-use timberyard_model::{IngestRecord, LogBatch};
+use timberyard_model::LogBatch;
+use timberyard_model::sink::Sink;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::counters::Counter;
+use crate::spool::{BatchCodec, Delivery, DeliveryCounters, Spool, SpoolError, now_seconds};
 
-/// The first pause before a failed write is tried again; each further one is twice as long.
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-/// The longest pause between two tries.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-
-/// Counters of one best-effort sink.
+/// Rows that a best-effort sink will never see, by reason.
 #[derive(Debug, Default)]
-pub struct SinkCounters {
-    /// Rows the sink has.
-    pub rows_written: Counter,
-    /// Rows dropped because the queue was full or the sink refused them for good.
-    pub rows_dropped: Counter,
-    /// Writes that failed and were tried again.
-    pub retries: Counter,
+pub struct DroppedRows {
+    /// The queue to the spool was full: the disk is slower than what comes in.
+    pub queue_full: Counter,
+    /// The spool was full: the sink is slower, or away.
+    pub spool_full: Counter,
+    /// The spool could not be written.
+    pub spool_failed: Counter,
 }
 
-/// The queue of a sink and the task that empties it.
+/// The queue of a sink, its spool, and the tasks that empty them.
 pub struct SinkDriver {
     name: String,
     queue: Mutex<Option<mpsc::UnboundedSender<Arc<LogBatch>>>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    spooling: Mutex<Option<JoinHandle<()>>>,
     queued_bytes: Arc<AtomicUsize>,
     queued_bytes_max: usize,
-    counters: Arc<SinkCounters>,
+    spool: Arc<Spool>,
+    delivery: Arc<Delivery>,
+    dropped: Arc<DroppedRows>,
 }
 
 impl SinkDriver {
-    /// Starts the task on the current tokio runtime. The queue holds at most `queued_bytes_max` bytes.
-    pub fn start(sink: Arc<dyn Sink>, queued_bytes_max: usize) -> Self {
+    /// Starts the tasks on the current tokio runtime. The queue holds at most `queued_bytes_max` bytes.
+    pub fn start(
+        sink: Arc<dyn Sink>,
+        queued_bytes_max: usize,
+        spool: Spool,
+        codec: Arc<dyn BatchCodec>,
+    ) -> Self {
         // The channel itself is unbounded; `queued_bytes` is the bound.
         let (sender, receiver) = mpsc::unbounded_channel();
         let queued_bytes = Arc::new(AtomicUsize::new(0));
-        let counters = Arc::new(SinkCounters::default());
+        let dropped = Arc::new(DroppedRows::default());
+        let spool = Arc::new(spool);
         let name = sink.name().to_owned();
-        let task = tokio::spawn(drain(sink, receiver, Arc::clone(&queued_bytes), Arc::clone(&counters)));
+        let delivery = Arc::new(Delivery::start(sink, Arc::clone(&spool), Arc::clone(&codec)));
+        let spooling = Spooling {
+            name: name.clone(),
+            spool: Arc::clone(&spool),
+            codec,
+            delivery: Arc::clone(&delivery),
+            queued_bytes: Arc::clone(&queued_bytes),
+            dropped: Arc::clone(&dropped),
+        };
         Self {
             name,
             queue: Mutex::new(Some(sender)),
-            task: Mutex::new(Some(task)),
+            spooling: Mutex::new(Some(tokio::spawn(spooling.run(receiver)))),
             queued_bytes,
             queued_bytes_max,
-            counters,
+            spool,
+            delivery,
+            dropped,
         }
     }
 
@@ -66,14 +79,14 @@ impl SinkDriver {
             (now + bytes <= self.queued_bytes_max).then_some(now + bytes)
         });
         let sent = room.is_ok() && {
-            let queue = self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             queue.as_ref().is_some_and(|sender| sender.send(Arc::clone(batch)).is_ok())
         };
         if !sent {
             if room.is_ok() {
                 self.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
             }
-            self.counters.rows_dropped.add(batch.rows.len() as u64);
+            self.dropped.queue_full.add(batch.rows.len() as u64);
         }
     }
 
@@ -82,65 +95,71 @@ impl SinkDriver {
         &self.name
     }
 
-    /// Bytes waiting in the queue.
-    pub fn queued_bytes(&self) -> usize {
-        self.queued_bytes.load(Ordering::Relaxed)
+    /// Bytes waiting, in memory and on disk.
+    pub fn queued_bytes(&self) -> u64 {
+        let spooled = if self.spool.is_empty() { 0 } else { self.spool.held_bytes() };
+        spooled + self.queued_bytes.load(Ordering::Relaxed) as u64
     }
 
-    /// The sink's counters.
-    pub fn counters(&self) -> &SinkCounters {
-        &self.counters
+    /// What the sink took and refused.
+    pub fn counters(&self) -> &DeliveryCounters {
+        self.delivery.counters()
     }
 
-    /// Takes nothing more, and waits until what is queued has been written or refused.
+    /// What it will never see.
+    pub fn dropped(&self) -> &DroppedRows {
+        &self.dropped
+    }
+
+    /// Rows that the sink does not have and never will.
+    pub fn rows_dropped(&self) -> u64 {
+        let dropped = &self.dropped;
+        let lost = [&dropped.queue_full, &dropped.spool_full, &dropped.spool_failed];
+        lost.into_iter().chain([&self.counters().rows_refused]).map(Counter::get).sum()
+    }
+
+    /// Takes nothing more, writes what is queued to the spool, and delivers while the sink takes it.
     pub async fn close(&self) {
-        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(task) = task
-            && let Err(error) = task.await
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let spooling = self.spooling.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(spooling) = spooling
+            && let Err(error) = spooling.await
         {
-            tracing::error!(sink = self.name, %error, "sink task ended badly");
+            tracing::error!(sink = self.name, %error, "spooling ended badly");
         }
+        self.delivery.close().await;
     }
 }
 
-async fn drain(
-    sink: Arc<dyn Sink>,
-    mut queue: mpsc::UnboundedReceiver<Arc<LogBatch>>,
+/// What writes the queue to the spool.
+struct Spooling {
+    name: String,
+    spool: Arc<Spool>,
+    codec: Arc<dyn BatchCodec>,
+    delivery: Arc<Delivery>,
     queued_bytes: Arc<AtomicUsize>,
-    counters: Arc<SinkCounters>,
-) {
-    while let Some(batch) = queue.recv().await {
-        let rows = batch.rows.len() as u64;
-        let bytes = batch.rows.bytes();
-        match write_until_settled(&*sink, &batch, &queue, &counters).await {
-            Ok(()) => counters.rows_written.add(rows),
-            Err(error) => {
-                counters.rows_dropped.add(rows);
-                tracing::warn!(sink = sink.name(), rows, %error, "sink refused rows");
-            }
-        }
-        queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
-    }
+    dropped: Arc<DroppedRows>,
 }
 
-/// Retries while the sink is merely unwell; gives up when it refuses for good or the driver is closed.
-async fn write_until_settled(
-    sink: &dyn Sink,
-    batch: &Arc<LogBatch>,
-    queue: &mpsc::UnboundedReceiver<Arc<LogBatch>>,
-    counters: &SinkCounters,
-) -> Result<(), SinkError> {
-    let mut pause = BACKOFF_FIRST;
-    loop {
-        let record = IngestRecord { batch: Arc::clone(batch), received: None };
-        match sink.write(record).await {
-            Ok(()) => return Ok(()),
-            Err(error @ (SinkError::Duplicate { .. } | SinkError::AlreadyStored(_))) => return Err(error),
-            Err(error) if queue.is_closed() => return Err(error),
-            Err(_) => counters.retries.add(1),
+impl Spooling {
+    async fn run(self, mut queue: mpsc::UnboundedReceiver<Arc<LogBatch>>) {
+        while let Some(batch) = queue.recv().await {
+            let rows = batch.rows.len() as u64;
+            let bytes = batch.rows.bytes();
+            let (spool, codec) = (Arc::clone(&self.spool), Arc::clone(&self.codec));
+            let append = move || spool.append(&codec.encode(&batch), now_seconds(), false);
+            match tokio::task::spawn_blocking(append).await {
+                Ok(Ok(())) => self.delivery.wake(),
+                Ok(Err(SpoolError::Full { .. })) => self.dropped.spool_full.add(rows),
+                Ok(Err(error)) => self.failed(rows, &error),
+                Err(error) => self.failed(rows, &error),
+            }
+            self.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(BACKOFF_MAX);
+    }
+
+    fn failed(&self, rows: u64, error: &dyn std::fmt::Display) {
+        self.dropped.spool_failed.add(rows);
+        tracing::error!(sink = self.name, rows, %error, "rows for the sink are lost: they cannot be spooled");
     }
 }

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::reload::Reload;
 use crate::settings::ServerSettings;
+use crate::subscribers::Subscribers;
 
 /// The state, as handlers get it.
 pub type SharedState = Arc<ServerState>;
@@ -46,6 +47,8 @@ pub struct Parts {
     pub source: Arc<dyn LogSource>,
     /// Where pages of events are found, where a store does that by itself.
     pub events: Option<Events>,
+    /// Stores that can be asked besides.
+    pub subscribers: Subscribers,
     /// The store as an operator sees it.
     pub operations: Arc<dyn Operations>,
     /// Deletions in the store.
@@ -74,6 +77,8 @@ pub struct ServerState {
     pub source: Arc<dyn LogSource>,
     /// Where pages of events are found, where a store does that by itself.
     pub events: Option<Events>,
+    /// Stores that can be asked besides.
+    pub subscribers: Subscribers,
     /// The store as an operator sees it.
     pub operations: Arc<dyn Operations>,
     /// Deletions in the store.
@@ -133,6 +138,7 @@ impl ServerState {
             tail_hub,
             source,
             events,
+            subscribers,
             operations,
             deletions,
             keys,
@@ -173,6 +179,7 @@ impl ServerState {
             tail_hub,
             source,
             events,
+            subscribers,
             operations,
             deletions,
             settings,
@@ -215,7 +222,21 @@ impl ServerState {
         T: Send + 'static,
         W: FnOnce(&dyn LogSource, Cancellation) -> Result<T, ErrorResponse> + Send + 'static,
     {
-        let source = identity.visible(&self.source);
+        self.read_from(&self.source, identity, work).await
+    }
+
+    /// The same from another source than the one that answers queries.
+    pub async fn read_from<T, W>(
+        &self,
+        source: &Arc<dyn LogSource>,
+        identity: &Identity,
+        work: W,
+    ) -> Result<T, ErrorResponse>
+    where
+        T: Send + 'static,
+        W: FnOnce(&dyn LogSource, Cancellation) -> Result<T, ErrorResponse> + Send + 'static,
+    {
+        let source = identity.visible(source);
         let timeout_seconds = identity.limits.query.timeout_seconds;
         self.query_gate
             .run(&identity.tenant, timeout_seconds, move |cancellation| work(&*source, cancellation))

@@ -15,6 +15,7 @@ pub mod datadog;
 pub mod elasticsearch;
 pub mod error;
 pub mod field_mapping;
+pub mod file_line;
 pub mod firehose;
 pub mod fluent;
 pub mod fluent_handshake;

@@ -9,6 +9,7 @@ use super::keys::{Place, Unit};
 use super::lookup::Found;
 use super::processing;
 use super::settings::{Settings, TenantLimit};
+use super::sinks::{self, SinkDescriptions};
 use super::stream_retention::StreamRetention;
 use super::written::Written;
 
@@ -25,6 +26,8 @@ pub(crate) enum Shown {
     List(Vec<String>),
     /// Rules for streams.
     StreamRetentions(Vec<StreamRetention>),
+    /// Sinks by name.
+    Sinks(SinkDescriptions),
     /// Rules of processing.
     Processing(Vec<RuleDescription>),
 }
@@ -86,6 +89,7 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
             *at(settings) = (value != 0).then_some(value);
         }
         Place::StreamRetentions(at) => at(settings).streams = stream_retentions(written)?,
+        Place::Sinks(at) => *at(settings) = sinks::read(&structured(written)?)?,
         Place::Processing(at) => *at(settings) = processing::read(&structured(written)?)?,
         Place::StreamRetentionsOfTenant => {
             let tenant = found.tenant.as_deref().unwrap_or_default();
@@ -126,6 +130,7 @@ pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
         Place::I64(_, at) => bare(at(settings)),
         Place::OptionalUsize(_, at) => optional(at(settings).map(|value| value.to_string())),
         Place::OptionalU64(_, at) => optional(at(settings).map(|value| value.to_string())),
+        Place::Sinks(at) => Shown::Sinks(at(settings).clone()),
         Place::Processing(at) => Shown::Processing(at(settings).clone()),
         Place::StreamRetentions(at) => Shown::StreamRetentions(at(settings).streams.clone()),
         Place::StreamRetentionsOfTenant => {

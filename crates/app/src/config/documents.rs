@@ -53,9 +53,11 @@ fn the_guide_says_what_every_key_means_and_its_default() {
             // They depend on the machine.
             _ if key.path == "query.workers" => "twice the cores".to_owned(),
             _ if key.path == "query.read_threads" => "one less than cores".to_owned(),
-            Shown::Nothing | Shown::List(_) | Shown::StreamRetentions(_) | Shown::Processing(_) => {
-                "none".to_owned()
-            }
+            Shown::Sinks(_)
+            | Shown::Nothing
+            | Shown::List(_)
+            | Shown::StreamRetentions(_)
+            | Shown::Processing(_) => "none".to_owned(),
             Shown::Text(text) | Shown::Bare(text) => format!("`{text}`"),
         };
         assert!(row.contains(&format!(" | {default} | ")), "{} is {default}: {row}", key.path);

@@ -31,6 +31,8 @@ pub(crate) enum Meaning {
     Asks(&'static str),
     /// A part that this build does not have, asked for by `true`.
     Switches(&'static str),
+    /// A detail of a sink, or what switches one on: `sinks_of_environment` reads it.
+    OfSink,
     /// A detail of such a part, or of a client: says nothing to a server.
     Describes,
 }
@@ -39,8 +41,8 @@ pub(crate) enum Meaning {
 pub(crate) const FOREIGN: [(&str, Meaning); 35] = [
     ("PORT", Meaning::Sets("port")),
     ("AUTH_SECRET", Meaning::Sets("auth.secret")),
-    ("ENABLE_FILE_LOGGING", Meaning::Switches("file logging")),
-    ("FILE_LOG_DIR", Meaning::Describes),
+    ("ENABLE_FILE_LOGGING", Meaning::OfSink),
+    ("FILE_LOG_DIR", Meaning::OfSink),
     ("ENABLE_CLICKHOUSE", Meaning::Switches("ClickHouse")),
     ("CLICKHOUSE_DB", Meaning::Describes),
     ("CLICKHOUSE_USER", Meaning::Describes),
@@ -217,7 +219,7 @@ fn apply_meaning(meaning: Meaning, variable: &Variable) -> Result<Option<Assignm
             Ok(true) => Err(missing(part)),
             Err(reason) => Err(bad(reason)),
         },
-        Meaning::Describes => Ok(None),
+        Meaning::OfSink | Meaning::Describes => Ok(None),
     }
 }
 
@@ -314,7 +316,6 @@ mod tests {
     #[test]
     fn each_variable_that_asks_for_an_absent_part_is_refused_by_name() {
         for (variable, value, part) in [
-            ("ENABLE_FILE_LOGGING", "true", "file logging"),
             ("ENABLE_CLICKHOUSE", "true", "ClickHouse"),
             ("CLICKHOUSE_HOST", "ch", "ClickHouse"),
             ("KAFKA_BROKER", "k:9092", "Kafka"),

@@ -10,6 +10,7 @@ use timberyard_model::TenantId;
 use timberyard_pipeline::process::description::RuleDescription;
 
 use super::settings::{Retention, Settings};
+use super::sinks::SinkDescriptions;
 
 /// One setting.
 pub(crate) struct Key {
@@ -75,6 +76,8 @@ pub(crate) enum Place {
     StreamRetentions(At<Retention>),
     /// The same for the tenant in the key.
     StreamRetentionsOfTenant,
+    /// Sinks by name.
+    Sinks(At<SinkDescriptions>),
     /// Rules of processing.
     Processing(At<Vec<RuleDescription>>),
     /// A number, or nothing, for the tenant in the key.
@@ -105,7 +108,8 @@ macro_rules! key {
 
 use Place::{
     Choice, I64, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path, Port,
-    Processing, StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize, UsizeOrZero,
+    Processing, Sinks, StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize,
+    UsizeOrZero,
 };
 use Unit::{Bytes, Count, Seconds};
 
@@ -297,6 +301,17 @@ pub(crate) const KEYS: &[Key] = &[
         processing,
         Processing,
         "what is done to logs before they are stored: rules with tenants, sources and steps"
+    ),
+    key!(
+        store.embedded at keeps_logs,
+        Switch,
+        "whether logs are kept in data_dir; when not, at least one sink is required"
+    ),
+    key!(sinks, Sinks, "where logs go besides: a mapping of names to engines with their settings"),
+    key!(
+        query.source at query_source,
+        OptionalText,
+        "the sink that answers queries, by its name; the embedded store when none is written"
     ),
     key!(query.workers at load.queries_max, Usize(Count), "queries that run at the same time"),
     key!(

@@ -20,6 +20,8 @@ mod origin;
 mod print;
 mod processing;
 mod settings;
+mod sinks;
+mod sinks_of_environment;
 mod stream_retention;
 mod written;
 mod yaml;
@@ -30,11 +32,13 @@ use std::path::PathBuf;
 pub(crate) use apply::with_tenant_limits;
 pub(crate) use error::{ConfigError, ConfigErrors};
 pub(crate) use origin::Origin;
-pub(crate) use processing::{SINKS, compile as compile_processing};
+pub(crate) use processing::compile as compile_processing;
 pub(crate) use settings::{Retention, Settings};
+pub(crate) use sinks::{Engine, SinkDescription};
 pub(crate) use stream_retention::StreamRetention;
 
 use apply::Also;
+use sinks_of_environment::SwitchedSink;
 use written::Written;
 use yaml::Assignment;
 
@@ -98,7 +102,12 @@ impl Configuration {
         for layer in [file, environment.assignments, flags.collect()] {
             configuration.apply(layer, &mut errors);
         }
+        match sinks_of_environment::switched(&variables) {
+            Ok(switched) => configuration.switch_on(switched),
+            Err(error) => errors.push(error),
+        }
         check::derive(&mut configuration);
+        errors.extend(configuration.refused_processing());
         errors.extend(check::refusals(&configuration.settings));
         if errors.is_empty() { Ok(configuration) } else { Err(ConfigErrors(errors)) }
     }
@@ -106,6 +115,21 @@ impl Configuration {
     /// Where the value of a key came from.
     pub(crate) fn origin(&self, path: &str) -> Origin {
         self.origins.get(path).cloned().unwrap_or(Origin::Default)
+    }
+
+    /// Adds the sinks that variables ask for and the file does not describe.
+    fn switch_on(&mut self, switched: Vec<SwitchedSink>) {
+        for SwitchedSink { name, description, origin } in switched {
+            self.settings.sinks.entry(name.to_owned()).or_insert(description);
+            self.origins.entry("sinks".to_owned()).or_insert(origin);
+        }
+    }
+
+    /// What is wrong with the rules of processing, which name sinks.
+    fn refused_processing(&self) -> Option<ConfigError> {
+        let reason = processing::refusal(&self.settings)?;
+        let key = "processing".to_owned();
+        Some(ConfigError::BadValue { origin: self.origin(&key), key, reason })
     }
 
     /// Applies one source, in the order of the keys: an address before the port that replaces its port.

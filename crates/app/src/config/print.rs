@@ -127,7 +127,9 @@ fn render_level(out: &mut String, lines: &[&PrintedSetting], depth: usize) {
 
 fn mask(shown: &Shown) -> Shown {
     match shown {
-        Shown::Nothing | Shown::StreamRetentions(_) | Shown::Processing(_) => Shown::Nothing,
+        Shown::Nothing | Shown::StreamRetentions(_) | Shown::Processing(_) | Shown::Sinks(_) => {
+            Shown::Nothing
+        }
         Shown::Text(_) | Shown::Bare(_) => Shown::Text(MASK.to_owned()),
         Shown::List(items) => Shown::List(items.iter().map(|_| MASK.to_owned()).collect()),
     }
@@ -141,7 +143,8 @@ fn text(shown: &Shown) -> String {
         Shown::StreamRetentions(rules) => {
             format!("[{}]", rules.iter().map(rule).collect::<Vec<_>>().join(", "))
         }
-        // Its strings and numbers make JSON, which is YAML too.
+        // Their strings and numbers make JSON, which is YAML too; passwords mask themselves.
+        Shown::Sinks(sinks) => serde_json::json!(sinks).to_string(),
         Shown::Processing(rules) => serde_json::json!(rules).to_string(),
         Shown::List(items) => {
             format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))

@@ -9,26 +9,27 @@ use timberyard_model::matcher::LabelMatcher;
 use timberyard_pipeline::process::description::{RuleDescription, StepDescription};
 use timberyard_pipeline::process::rules::{ProcessingError, Rules};
 
+use super::settings::Settings;
 use super::written::Written;
 
-/// The sinks that a server of this build has, by their numbers.
-pub(crate) const SINKS: [&str; 2] = ["tail", "store"];
-
-/// Reads the rules, and tries whether they can be made ready: an error names the rule and step.
+/// Reads the rules: an error names the rule and step.
 pub(super) fn read(written: &Written) -> Result<Vec<RuleDescription>, String> {
     let rules = match value(written) {
         Value::Array(rules) => rules,
         rule => vec![rule],
     };
     let read = rules.into_iter().enumerate().map(|(number, rule)| read_rule(number + 1, rule));
-    let rules: Vec<RuleDescription> = read.collect::<Result<_, _>>()?;
-    compile(&rules).map_err(|error| format!("has a {error}"))?;
-    Ok(rules)
+    read.collect()
 }
 
-/// Makes rules ready for a server with [`SINKS`].
-pub(crate) fn compile(rules: &[RuleDescription]) -> Result<Rules, ProcessingError> {
-    Rules::new(rules, &SINKS.map(str::to_owned), &selector)
+/// Why the rules cannot be made ready for a server with these settings, if so.
+pub(super) fn refusal(settings: &Settings) -> Option<String> {
+    compile(&settings.processing, &settings.destinations()).err().map(|error| format!("has a {error}"))
+}
+
+/// Makes rules ready for a server with these destinations.
+pub(crate) fn compile(rules: &[RuleDescription], destinations: &[String]) -> Result<Rules, ProcessingError> {
+    Rules::new(rules, destinations, &selector)
 }
 
 fn selector(text: &str) -> Result<Vec<LabelMatcher>, String> {
@@ -53,7 +54,7 @@ fn described<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, String
 }
 
 /// The same as JSON has it.
-fn value(written: &Written) -> Value {
+pub(super) fn value(written: &Written) -> Value {
     match written {
         Written::Text(text) => Value::from(text.as_str()),
         Written::Bare(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str())),
@@ -70,7 +71,9 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> Result<Vec<RuleDescription>, String> {
-        read(&parse_value(text).expect("YAML"))
+        let processing = read(&parse_value(text).expect("YAML"))?;
+        let settings = Settings { processing, ..Settings::default() };
+        refusal(&settings).map_or(Ok(settings.processing), Err)
     }
 
     #[test]

@@ -12,6 +12,7 @@ use timberyard_server::tls::TlsFiles;
 use timberyard_store::StoreOptions;
 
 use super::oidc::OidcSettings;
+use super::sinks::{STORE, SinkDescriptions, TAIL};
 use super::stream_retention::StreamRetention;
 use super::written::Written;
 
@@ -50,6 +51,12 @@ pub(crate) struct Settings {
     pub(crate) ingest: IngestSettings,
     /// What is done to logs before they are stored.
     pub(crate) processing: Vec<RuleDescription>,
+    /// Where logs go besides the embedded store.
+    pub(crate) sinks: SinkDescriptions,
+    /// Whether logs are kept in the data directory.
+    pub(crate) keeps_logs: bool,
+    /// The sink that answers queries; the embedded store when `None`.
+    pub(crate) query_source: Option<String>,
     /// What Loki's push adds to entries.
     pub(crate) loki: LokiSettings,
     /// What becomes of OTLP.
@@ -283,6 +290,9 @@ impl Default for Settings {
             tenants: BTreeMap::new(),
             ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },
             processing: Vec::new(),
+            sinks: SinkDescriptions::new(),
+            keeps_logs: true,
+            query_source: None,
             loki: LokiSettings { discover_service_name: true, detect_level: true },
             otlp: OtlpSettings::default(),
             limits: Limits::default(),
@@ -297,6 +307,18 @@ impl Settings {
     /// Address and port to listen on.
     pub(crate) fn listen(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
+    }
+
+    /// What rules can route to, by number: live tails, the required sinks in the order in which they are written, and the
+    /// others.
+    pub(crate) fn destinations(&self) -> Vec<String> {
+        let named = |required: bool| {
+            let sinks = self.sinks.iter().filter(move |(_, sink)| sink.required == required);
+            sinks.map(|(name, _)| name.clone())
+        };
+        let store = self.keeps_logs.then(|| STORE.to_owned());
+        let first = std::iter::once(TAIL.to_owned()).chain(named(true));
+        first.chain(store).chain(named(false)).collect()
     }
 
     /// Every configured key that is not written as an administrator's.

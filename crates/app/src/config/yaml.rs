@@ -11,6 +11,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use super::error::ConfigError;
+use super::keys::{Key, Place};
 use super::lookup::{Found, Lookup, lookup};
 use super::origin::Origin;
 use super::written::Written;
@@ -81,7 +82,7 @@ impl Reading<'_> {
         let origin = Origin::File { path: self.path.to_owned(), line };
         let name = self.segments.join(".");
         match (lookup(&self.segments), node) {
-            (Lookup::Leaf(found), node) => match node.into_written() {
+            (Lookup::Leaf(found), node) => match node.into_value(found.key()) {
                 Ok(written) => self.assignments.push(Assignment { found, written, origin }),
                 Err(reason) => self.errors.push(ConfigError::BadValue { origin, key: name, reason }),
             },
@@ -108,6 +109,14 @@ enum Node {
 }
 
 impl Node {
+    /// The value of a key: a section only where its settings are not keys of their own.
+    fn into_value(self, key: &Key) -> Result<Written, String> {
+        match key.place {
+            Place::Sinks(_) => self.into_item(),
+            _ => self.into_written(),
+        }
+    }
+
     fn into_written(self) -> Result<Written, String> {
         match self {
             Self::Null => Ok(Written::Text(String::new())),

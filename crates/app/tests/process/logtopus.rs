@@ -1,6 +1,7 @@
 //! System A, Logtopus: signed keys, arrays of entries in, filtered entries out.
 
 use serde_json::{Value, json};
+use timberyard_testkit::eventually::eventually;
 use timberyard_testkit::http::{Answer, Request};
 use timberyard_testkit::server_process::ServerProcess;
 
@@ -330,7 +331,6 @@ fn status_counts_what_was_ingested() {
 #[test]
 fn a_part_that_this_build_does_not_have_stops_the_start_and_is_named() {
     for (variable, value, name) in [
-        ("ENABLE_FILE_LOGGING", "true", "ENABLE_FILE_LOGGING"),
         ("ENABLE_CLICKHOUSE", "true", "ENABLE_CLICKHOUSE"),
         ("KAFKA_BROKER", "localhost:9092", "KAFKA_BROKER"),
         ("CLICKHOUSE_HOST", "localhost", "CLICKHOUSE_HOST"),
@@ -340,4 +340,76 @@ fn a_part_that_this_build_does_not_have_stops_the_start_and_is_named() {
         let (status, said) = settings().env(variable, value).start_refused("127.0.0.1:0");
         assert!(!status.success() && said.contains(name), "{variable}: {said}");
     }
+}
+
+#[test]
+fn file_logging_writes_a_file_for_each_session_which_is_read_with_context() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logs = folder.path().join("logs");
+    let dir = logs.to_str().expect("text");
+    let server = server_with(&[("ENABLE_FILE_LOGGING", "true"), ("FILE_LOG_DIR", dir)]);
+    let start = now() - 60 * SECOND;
+    let entries: Vec<Value> = (0..6)
+        .map(|number| {
+            let session = if number % 2 == 0 { "even" } else { "../odd" };
+            let level = if number == 2 { "SEVERE" } else { "INFO" };
+            json!({
+                "message": format!("entry {number}"), "session_id": session, "level": level,
+                "time": rfc3339(start + number * SECOND),
+            })
+        })
+        .collect();
+    post(&server, &json!(entries)).expect_status(202);
+    // The sink is best effort: it follows behind.
+    let file = logs.join("default/even.ndjson");
+    eventually("the lines of the file", || {
+        std::fs::read_to_string(&file).ok().filter(|text| text.lines().count() == 3)
+    });
+    let text = std::fs::read_to_string(&file).expect("a file");
+    let first: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(first["message"], "entry 0");
+    assert!(!folder.path().join("odd.ndjson").exists());
+    let other = logs.join("default/%2e.%2fodd.ndjson");
+    eventually("the file of the other session", || other.exists().then_some(()));
+
+    let expected = ["entry 4", "entry 2", "entry 0"];
+    let even = [("session_id", "even"), ("subscriber_type", "file")];
+    assert_eq!(messages(&server, &even), expected);
+    let around = [
+        ("session_id", "even"),
+        ("subscriber_type", "file"),
+        ("level", "severe"),
+        ("before_context", "1"),
+        ("after_context", "1"),
+    ];
+    assert_eq!(messages(&server, &around), expected);
+    read(&server, &[("subscriber_type", "clickhouse")]).expect_status(503);
+    eventually("the rows counted", || {
+        let metrics = server.get("/metrics").send().expect_status(200).text();
+        metrics.contains("timberyard_sink_rows_written_total{sink=\"files\"} 6\n").then_some(())
+    });
+}
+
+#[test]
+fn a_required_sink_has_what_is_acknowledged_and_answers_for_a_server_without_a_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("logs");
+    let sinks = format!("{{sessions: {{required: true, files: {{dir: '{}'}}}}}}", dir.display());
+    let server = server_with(&[
+        ("TIMBERYARD_SINKS", &sinks),
+        ("TIMBERYARD_STORE_EMBEDDED", "false"),
+        ("TIMBERYARD_QUERY_SOURCE", "sessions"),
+    ]);
+    post(&server, &json!([{"message": "kept in a file", "session_id": "s"}])).expect_status(202);
+    let text =
+        std::fs::read_to_string(dir.join("default/s.ndjson")).expect("is there when it is acknowledged");
+    assert!(text.contains("kept in a file"), "{text}");
+    assert_eq!(messages(&server, &[]), ["kept in a file"]);
+    server.post("/flush").send().expect_status(204);
+    let found = server
+        .get("/loki/api/v1/query_range")
+        .query("query", r#"count_over_time({service_name=~".+"} |= "kept"[1h])"#)
+        .send()
+        .expect_status(200);
+    assert!(found.text().contains(r#""1""#), "{}", found.text());
 }

@@ -7,7 +7,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use timberyard_pipeline::process::counters::StepCounters;
 
@@ -33,6 +33,12 @@ pub async fn get(State(state): State<SharedState>) -> Response {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct SinkLabels {
     sink: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DroppedLabels {
+    sink: String,
+    reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -138,7 +144,7 @@ impl Page {
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) {
-        self.0.register(name, help, ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)));
+        self.0.register(name, help, ConstGauge::new(gauge_value(value)));
     }
 
     fn gauge_float(&mut self, name: &str, help: &str, value: f64) {
@@ -148,14 +154,44 @@ impl Page {
     /// The best-effort sinks; their names come from the settings.
     fn sinks(&mut self, state: &ServerState) {
         let written = Family::<SinkLabels, Counter>::default();
-        let dropped = Family::<SinkLabels, Counter>::default();
+        let retries = Family::<SinkLabels, Counter>::default();
+        let dropped = Family::<DroppedLabels, Counter>::default();
+        let queued = Family::<SinkLabels, Gauge>::default();
+        let oldest = Family::<SinkLabels, Gauge>::default();
         for driver in state.intake.broker().best_effort() {
             let labels = SinkLabels { sink: driver.name().to_owned() };
-            written.get_or_create(&labels).inc_by(driver.counters().rows_written.get());
-            dropped.get_or_create(&labels).inc_by(driver.counters().rows_dropped.get());
+            let (counters, drops) = (driver.counters(), driver.dropped());
+            written.get_or_create(&labels).inc_by(counters.rows_written.get());
+            retries.get_or_create(&labels).inc_by(counters.retries.get());
+            queued.get_or_create(&labels).set(gauge_value(driver.queued_bytes()));
+            oldest.get_or_create(&labels).set(gauge_value(counters.oldest_age_seconds()));
+            for (reason, rows) in [
+                ("queue_full", &drops.queue_full),
+                ("spool_full", &drops.spool_full),
+                ("spool_failed", &drops.spool_failed),
+                ("refused", &counters.rows_refused),
+            ] {
+                let labels = DroppedLabels { sink: labels.sink.clone(), reason };
+                dropped.get_or_create(&labels).inc_by(rows.get());
+            }
         }
         self.0.register("timberyard_sink_rows_written", "Rows that a best-effort sink has", written);
-        self.0.register("timberyard_sink_rows_dropped", "Rows that a best-effort sink did not take", dropped);
+        self.0.register(
+            "timberyard_sink_rows_dropped",
+            "Rows that a best-effort sink will never have, by reason",
+            dropped,
+        );
+        self.0.register(
+            "timberyard_sink_retries",
+            "Writes to a best-effort sink that were tried again",
+            retries,
+        );
+        self.0.register("timberyard_sink_queue_bytes", "Bytes that wait for a best-effort sink", queued);
+        self.0.register(
+            "timberyard_sink_oldest_age_seconds",
+            "How long the oldest rows have waited for a best-effort sink",
+            oldest,
+        );
     }
 
     /// The steps of processing; their names come from the settings.
@@ -173,4 +209,8 @@ impl Page {
         let failed = "Rows with which a step of processing could not do all that it is for";
         count("failed", failed, &|step| step.rows_failed.get());
     }
+}
+
+fn gauge_value(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

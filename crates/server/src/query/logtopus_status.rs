@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
+use timberyard_pipeline::sink_driver::SinkDriver;
 
 use crate::admin::health::uptime_text;
 use crate::state::SharedState;
@@ -10,8 +11,7 @@ use crate::state::SharedState;
 /// Counts since start.
 pub async fn get(State(state): State<SharedState>) -> Json<Value> {
     let uptime_seconds = state.uptime_nanos() / 1_000_000_000;
-    let dropped: u64 =
-        state.intake.broker().best_effort().iter().map(|sink| sink.counters().rows_dropped.get()).sum();
+    let dropped: u64 = state.intake.broker().best_effort().map(SinkDriver::rows_dropped).sum();
     Json(json!({
         "status": "ok",
         "uptime": uptime_text(uptime_seconds),

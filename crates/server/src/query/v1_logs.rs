@@ -1,6 +1,8 @@
 //! `GET /v1/logs`: the newest entries, as Logtopus' and log-go's clients ask for them. Each entry has the
 //! fields of both.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -32,7 +34,7 @@ pub async fn get(
     identity: Identity,
     form: Form,
 ) -> Result<Response, ErrorResponse> {
-    check_subscriber(present(&form, "subscriber_type"))?;
+    let source = asked_store(&state, present(&form, "subscriber_type"))?;
     let question = Question::read(&form)?;
     let (shared, tenant) = (SharedState::clone(&state), identity.tenant.clone());
     let bytes_max = identity.limits.query.memory_bytes_max;
@@ -42,22 +44,26 @@ pub async fn get(
         shared.metrics.count_replaced_utf8(replaced_values(&rows));
         Ok(array_of(&rows, |out, row| v1_logs::write_entry(out, &LogEntry::new(row))))
     };
-    state.read(&identity, answer).await.map(json_text)
+    state.read_from(&source, &identity, answer).await.map(json_text)
 }
 
-/// Which store is asked: only the embedded one is there yet.
-fn check_subscriber(kind: Option<&str>) -> Result<(), ErrorResponse> {
-    match kind {
-        None => Ok(()),
-        Some(kind @ ("file" | "clickhouse")) => {
-            let message = format!("subscriber_type `{kind}` is not enabled on this server");
-            Err(ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "subscriber_not_enabled", message))
+/// The store that is asked: the one that answers queries, or one of a kind of subscriber.
+fn asked_store(state: &SharedState, kind: Option<&str>) -> Result<Arc<dyn LogSource>, ErrorResponse> {
+    let (kind, source) = match kind {
+        None => return Ok(Arc::clone(&state.source)),
+        Some(kind @ "file") => (kind, &state.subscribers.file),
+        Some(kind @ "clickhouse") => (kind, &state.subscribers.clickhouse),
+        Some(_) => {
+            return Err(ErrorResponse::bad_request(
+                "invalid_subscriber_type",
+                "subscriber_type must be file, clickhouse, or empty for the default store",
+            ));
         }
-        Some(_) => Err(ErrorResponse::bad_request(
-            "invalid_subscriber_type",
-            "subscriber_type must be file, clickhouse, or empty for the default store",
-        )),
-    }
+    };
+    source.clone().ok_or_else(|| {
+        let message = format!("subscriber_type `{kind}` is not enabled on this server");
+        ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "subscriber_not_enabled", message)
+    })
 }
 
 /// What is asked for.

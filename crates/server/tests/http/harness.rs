@@ -11,12 +11,12 @@ use serde_json::Value;
 use timberyard_model::Timestamp;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
-use timberyard_pipeline::{Broker, Intake, TailHub};
+use timberyard_pipeline::{Broker, Intake, TailHub, Taken};
 use timberyard_server::auth::{KeyRing, MemoryKeyFile};
 use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
 use timberyard_server::router::router;
 use timberyard_server::state::{Parts, ServerState};
-use timberyard_server::{Deletions, Operations, ServerSettings, SharedState};
+use timberyard_server::{Deletions, Operations, ServerSettings, SharedState, Subscribers};
 use timberyard_testkit::memory_source::MemorySource;
 use tower::ServiceExt;
 
@@ -108,12 +108,13 @@ impl TestServer {
         let deletions = Arc::new(TestDeletions::default());
         let keys = KeyRing::open(Box::new(MemoryKeyFile::default()), None).expect("in memory");
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
-        let broker = Broker::default().require(Arc::clone(&store) as Arc<dyn Sink>);
+        let broker = Broker::default().require(Arc::clone(&store) as Arc<dyn Sink>, Taken::Everything);
         let state = ServerState::new(Parts {
             intake: Arc::new(Intake::new(broker, Arc::clone(&tail_hub), 64 << 20)),
             tail_hub,
             source,
             events: None,
+            subscribers: Subscribers::default(),
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
             deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
             keys: Arc::new(keys),

@@ -20,23 +20,24 @@ use crate::msgpack::{MsgpackReader, ValueEnd};
 use crate::splunk_hec::EventSource;
 use crate::syslog_stream::SyslogStream;
 use crate::{
-    alertmanager, batch_record, change66, datadog, elasticsearch, firehose, fluent, fluent_handshake, gelf,
-    grpc_frame, json_text, label_text, log_record, loggo, logpulse, logstream, logtopus, loki_push_json,
-    loki_push_proto, metadata_name, ndjson, origin_header, otlp_json, otlp_proto, received_record,
-    splunk_hec, timberyard_push, v1_logs,
+    alertmanager, batch_record, change66, datadog, elasticsearch, file_line, firehose, fluent,
+    fluent_handshake, gelf, grpc_frame, json_text, label_text, log_record, loggo, logpulse, logstream,
+    logtopus, loki_push_json, loki_push_proto, metadata_name, ndjson, origin_header, otlp_json, otlp_proto,
+    received_record, splunk_hec, timberyard_push, v1_logs,
 };
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; the corpus of each is the folder of that name under `corpus`.
-pub const ALL: [(&str, Target); 31] = [
+pub const ALL: [(&str, Target); 32] = [
     ("alertmanager", fuzz_alertmanager),
     ("batch_record", fuzz_batch_record),
     ("change66", fuzz_change66),
     ("compression", fuzz_compression),
     ("datadog", fuzz_datadog),
     ("elasticsearch", fuzz_elasticsearch),
+    ("file_line", file_line::fuzz),
     ("firehose", fuzz_firehose),
     ("fluent", fuzz_fluent),
     ("fluent_handshake", fuzz_fluent_handshake),

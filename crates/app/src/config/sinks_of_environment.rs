@@ -1,0 +1,96 @@
+//! Sinks that variables of the five systems switch on. Each is named after its engine; one of that name in the settings
+//! file counts instead.
+
+use std::path::PathBuf;
+
+use timberyard_connectors::files::FilesSettings;
+
+use super::environment::Variable;
+use super::error::ConfigError;
+use super::origin::Origin;
+use super::sinks::SinkDescription;
+use super::written::Written;
+
+/// Where Logtopus' file subscriber writes when nothing is said.
+const FILE_LOG_DIR_DEFAULT: &str = "./logs";
+
+/// A sink that a variable asks for.
+pub(super) struct SwitchedSink {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// What it is.
+    pub(super) description: SinkDescription,
+    /// The variable.
+    pub(super) origin: Origin,
+}
+
+/// All of them.
+///
+/// # Errors
+/// Variables with values that cannot be.
+pub(super) fn switched(variables: &[Variable]) -> Result<Vec<SwitchedSink>, ConfigError> {
+    let variables = Variables(variables);
+    Ok(variables.files()?.into_iter().collect())
+}
+
+struct Variables<'a>(&'a [Variable]);
+
+impl<'a> Variables<'a> {
+    /// A variable that says something.
+    fn get(&self, name: &str) -> Option<&'a Variable> {
+        self.0.iter().find(|variable| variable.name == name && !variable.value.trim().is_empty())
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(|variable| variable.value.trim().to_owned())
+    }
+
+    /// The variable, when it says `true`.
+    fn switch(&self, name: &str) -> Result<Option<&'a Variable>, ConfigError> {
+        let Some(variable) = self.get(name) else { return Ok(None) };
+        match Written::Text(variable.value.clone()).switch() {
+            Ok(is_on) => Ok(is_on.then_some(variable)),
+            Err(reason) => Err(ConfigError::BadValue {
+                origin: variable.origin.clone(),
+                key: variable.name.clone(),
+                reason,
+            }),
+        }
+    }
+
+    fn files(&self) -> Result<Option<SwitchedSink>, ConfigError> {
+        let Some(variable) = self.switch("ENABLE_FILE_LOGGING")? else { return Ok(None) };
+        let dir = self.text("FILE_LOG_DIR").unwrap_or_else(|| FILE_LOG_DIR_DEFAULT.to_owned());
+        let files = FilesSettings { dir: PathBuf::from(dir), ..FilesSettings::default() };
+        let description = SinkDescription { files: Some(files), ..SinkDescription::default() };
+        Ok(Some(SwitchedSink { name: "files", description, origin: variable.origin.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn switched_by(variables: &[(&str, &str)]) -> Result<Vec<SwitchedSink>, String> {
+        let variable = |(name, value): &(&str, &str)| Variable {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            origin: Origin::Environment { name: (*name).to_owned() },
+        };
+        let variables: Vec<Variable> = variables.iter().map(variable).collect();
+        switched(&variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn logtopus_switches_files_on() {
+        let sinks = switched_by(&[("ENABLE_FILE_LOGGING", "true"), ("FILE_LOG_DIR", "/sessions")]);
+        let sinks = sinks.expect("valid");
+        assert_eq!(sinks[0].name, "files");
+        assert_eq!(sinks[0].description.files.as_ref().expect("files").dir, PathBuf::from("/sessions"));
+        assert!(!sinks[0].description.required);
+        assert!(switched_by(&[("ENABLE_FILE_LOGGING", "false")]).expect("valid").is_empty());
+        assert!(switched_by(&[("FILE_LOG_DIR", "/sessions")]).expect("valid").is_empty());
+        let refused = switched_by(&[("ENABLE_FILE_LOGGING", "maybe")]).err().expect("no switch");
+        assert!(refused.contains("ENABLE_FILE_LOGGING"), "{refused}");
+    }
+}

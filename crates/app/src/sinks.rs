@@ -1,0 +1,107 @@
+//! Connects the engines that the settings name: as sinks of the pipeline, and as sources where they can be read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use timberyard_connectors::files::{FilesSink, FilesSource};
+use timberyard_model::LogBatch;
+use timberyard_model::scan::LogSource;
+use timberyard_model::sink::Sink;
+use timberyard_pipeline::sink_driver::SinkDriver;
+use timberyard_pipeline::spool::{BatchCodec, Spool};
+use timberyard_pipeline::{Broker, Taken};
+use timberyard_server::Subscribers;
+use timberyard_wire::batch_record;
+
+use crate::config::{Engine, Settings, SinkDescription};
+use crate::failure::Failure;
+
+/// Where spools are, in the data directory, each in a folder of its sink's name.
+const SPOOLS: &str = "spool";
+/// The most that waits in memory for the spool of a best-effort sink, in bytes.
+const QUEUE_BYTES_MAX: usize = 16 << 20;
+
+/// The engines of a server.
+pub(crate) struct Sinks {
+    /// Those that must have a batch, and the others.
+    pub(crate) broker: Broker,
+    /// Those that can be read, by the names of their sinks.
+    pub(crate) sources: BTreeMap<String, Arc<dyn LogSource>>,
+    /// Those that can be asked by kind.
+    pub(crate) subscribers: Subscribers,
+}
+
+/// One of them.
+struct Connected {
+    sink: Arc<dyn Sink>,
+    source: Option<Arc<dyn LogSource>>,
+}
+
+impl Sinks {
+    /// Makes all of them ready, the embedded store among the required ones, where there is one. Nothing is connected yet.
+    /// Must be called on a tokio runtime.
+    pub(crate) fn connect(settings: &Settings, store: Option<Arc<dyn Sink>>) -> Result<Self, Failure> {
+        let mut sinks =
+            Self { broker: Broker::default(), sources: BTreeMap::new(), subscribers: Subscribers::default() };
+        // The store comes last: what another one refuses is in none of them.
+        let described = |required: bool| {
+            settings.sinks.iter().filter(move |(_, description)| description.required == required)
+        };
+        for (name, description) in described(true) {
+            let connected = sinks.connected(name, description)?;
+            sinks.broker = sinks.broker.require(connected.sink, taken(description));
+        }
+        if let Some(store) = store {
+            let elsewhere = described(true).filter(|(_, description)| description.exclusive);
+            let elsewhere: Vec<_> = elsewhere.flat_map(|(_, description)| description.surfaces()).collect();
+            let taken = if elsewhere.is_empty() { Taken::Everything } else { Taken::AllBut(elsewhere) };
+            sinks.broker = sinks.broker.require(store, taken);
+        }
+        for (name, description) in described(false) {
+            let connected = sinks.connected(name, description)?;
+            let spool =
+                Spool::open(&settings.data_dir.join(SPOOLS).join(name), description.spool_bytes_max.0)
+                    .map_err(|error| Failure::new(format!("sink `{name}`: {error}")))?;
+            let driver = SinkDriver::start(connected.sink, QUEUE_BYTES_MAX, spool, Arc::new(BatchRecords));
+            sinks.broker = sinks.broker.offer(driver, taken(description));
+        }
+        Ok(sinks)
+    }
+
+    fn connected(&mut self, name: &str, description: &SinkDescription) -> Result<Connected, Failure> {
+        let failed = |reason: String| Failure::new(format!("sink `{name}`: {reason}"));
+        let engine = description.engine().ok_or_else(|| failed("has no engine".to_owned()))?;
+        let connected = match engine {
+            Engine::Files(files) => {
+                let source: Arc<dyn LogSource> = Arc::new(FilesSource::new(&files.dir));
+                self.subscribers.file.get_or_insert_with(|| Arc::clone(&source));
+                let sink = FilesSink::start(name, files.clone()).map_err(failed)?;
+                Connected { sink: Arc::new(sink), source: Some(source) }
+            }
+        };
+        if let Some(source) = &connected.source {
+            self.sources.insert(name.to_owned(), Arc::clone(source));
+        }
+        Ok(connected)
+    }
+}
+
+fn taken(description: &SinkDescription) -> Taken {
+    match description.surfaces() {
+        surfaces if surfaces.is_empty() => Taken::Everything,
+        surfaces => Taken::Only(surfaces),
+    }
+}
+
+/// The records of spools.
+struct BatchRecords;
+
+impl BatchCodec for BatchRecords {
+    fn encode(&self, batch: &LogBatch) -> Vec<u8> {
+        batch_record::encode(batch)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<LogBatch, String> {
+        batch_record::decode(bytes).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,125 @@
+//! Writes rows to the files of their sessions.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::{IngestRecord, LogBatch, TenantId};
+use timberyard_wire::file_line;
+use timberyard_wire::log_entry::LogEntry;
+
+use super::folder::Folder;
+use super::name;
+use super::settings::FilesSettings;
+
+/// How often it is looked for files that are too old.
+const TIDY_EVERY: Duration = Duration::from_secs(30);
+
+/// The structured metadata that says which session a row belongs to.
+const SESSION: &str = "session_id";
+
+/// A folder of files as a sink.
+pub struct FilesSink {
+    name: String,
+    files: Arc<Files>,
+}
+
+struct Files {
+    settings: FilesSettings,
+    folders: Mutex<HashMap<TenantId, Folder>>,
+}
+
+impl FilesSink {
+    /// Makes the folder where it is not there, and looks after old files on the current tokio runtime for as long as
+    /// the sink is there.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written to.
+    pub fn start(name: &str, settings: FilesSettings) -> Result<Self, String> {
+        let failed = |error: io::Error| format!("{}: {error}", settings.dir.display());
+        std::fs::create_dir_all(&settings.dir).map_err(failed)?;
+        let probe = settings.dir.join(".timberyard");
+        std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
+        let files = Arc::new(Files { settings, folders: Mutex::default() });
+        files.open_all().map_err(|error| format!("{}: {error}", files.settings.dir.display()))?;
+        tokio::spawn(tidy(Arc::downgrade(&files)));
+        Ok(Self { name: name.to_owned(), files })
+    }
+}
+
+impl Sink for FilesSink {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn write(&self, record: IngestRecord) -> SinkFuture<'_> {
+        let files = Arc::clone(&self.files);
+        Box::pin(async move {
+            let written = tokio::task::spawn_blocking(move || files.write(&record.batch)).await;
+            match written {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull => {
+                    Err(SinkError::Full(format!("files of {}: {error}", self.name)))
+                }
+                Ok(Err(error)) => Err(SinkError::Unavailable(format!("files of {}: {error}", self.name))),
+                Err(error) => Err(SinkError::Unavailable(format!("files of {}: {error}", self.name))),
+            }
+        })
+    }
+}
+
+impl Files {
+    /// Folders that are there from before, so that their files are looked after too.
+    fn open_all(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.settings.dir)? {
+            let entry = entry?;
+            let tenant = entry.file_name().to_str().and_then(|name| TenantId::new(name).ok());
+            if let (Some(tenant), true) = (tenant, entry.file_type()?.is_dir()) {
+                let folder = Folder::open(entry.path())?;
+                self.folders.lock().unwrap_or_else(PoisonError::into_inner).insert(tenant, folder);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, batch: &LogBatch) -> io::Result<()> {
+        let mut parts: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for row in batch.rows.iter() {
+            let entry = LogEntry::new(row);
+            file_line::write(parts.entry(name::stem(entry.field(SESSION))).or_default(), &entry);
+        }
+        let parts: Vec<(String, Vec<u8>)> = parts.into_iter().collect();
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if !folders.contains_key(&batch.tenant) {
+            let path = self.settings.dir.join(batch.tenant.as_str());
+            folders.insert(batch.tenant.clone(), Folder::open(path)?);
+        }
+        match folders.get_mut(&batch.tenant) {
+            Some(folder) => folder.append(&parts, &self.settings),
+            None => Err(io::Error::other("it was opened just now")),
+        }
+    }
+
+    fn tidy(&self) {
+        let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        for (tenant, folder) in folders.iter_mut() {
+            if let Err(error) = folder.tidy(&self.settings, SystemTime::now()) {
+                tracing::warn!(%tenant, %error, "old files of logs are not taken away");
+            }
+        }
+    }
+}
+
+async fn tidy(files: Weak<Files>) {
+    let mut ticks = tokio::time::interval(TIDY_EVERY);
+    loop {
+        ticks.tick().await;
+        let Some(files) = files.upgrade() else { return };
+        if let Err(error) = tokio::task::spawn_blocking(move || files.tidy()).await {
+            tracing::error!(%error, "looking after files of logs ended badly");
+            return;
+        }
+    }
+}
