@@ -62,5 +62,8 @@ test-coverage: coverage
 lint: check
 format:
 	$(CARGO) fmt --all
-migrate-up migrate-down migrate-create:
-	@echo "$@: nothing to migrate; this build keeps everything in its embedded store."
+migrate-up migrate-down: build
+	@exec $(BINARY) migrate $(@:migrate-%=%)
+migrate-create: build
+	@test -n "$(name)" || { echo "usage: make migrate-create name=what_it_does"; exit 2; }
+	@exec $(BINARY) migrate new "$(name)"

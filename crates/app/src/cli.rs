@@ -34,6 +34,9 @@ pub(crate) enum Command {
     /// Check settings, or show them with where each came from.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Change the tables of databases that sinks write to.
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Look at what retention does.
     #[command(subcommand)]
     Retention(RetentionCommand),
@@ -69,6 +72,41 @@ pub(crate) struct SettingsArguments {
     /// Keep all data in this folder [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
+}
+
+/// The commands of `migrate`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// Apply what is not applied yet.
+    Up(MigrateArguments),
+    /// Take back what was applied last.
+    Down {
+        /// How many.
+        #[arg(long, default_value_t = 1, value_name = "COUNT")]
+        steps: usize,
+        #[command(flatten)]
+        arguments: MigrateArguments,
+    },
+    /// Say what is applied, and since when.
+    Status(MigrateArguments),
+    /// Write the two files of a new migration, for `migrations_dir`.
+    New {
+        /// What it does, in a word.
+        name: String,
+        /// The folder for them; made when it is not there.
+        #[arg(long, default_value = "./migrations")]
+        dir: PathBuf,
+    },
+}
+
+/// Which databases.
+#[derive(Args, Debug)]
+pub(crate) struct MigrateArguments {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArguments,
+    /// The sink of that name alone.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sink: Option<String>,
 }
 
 /// Flags of `server`.

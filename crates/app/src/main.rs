@@ -19,6 +19,7 @@ mod keys;
 mod listeners;
 mod loadgen;
 mod maintenance;
+mod migrate;
 mod no_store;
 mod progress;
 mod push;
@@ -31,6 +32,7 @@ mod shutdown;
 mod sinks;
 mod store_deletions;
 mod store_slot;
+mod store_with_sinks;
 mod tail;
 mod telemetry;
 mod time_argument;
@@ -68,6 +70,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(command),
         Command::Loadgen(arguments) => loadgen::run(arguments),
         Command::Config(command) => config_command::run(command),
+        Command::Migrate(command) => migrate::run(command),
         Command::Retention(RetentionCommand::Preview(arguments)) => retention_preview::run(arguments),
         Command::Verify { data_dir } => data::run_verify(data_dir),
         Command::Snapshot(arguments) => data::run_snapshot(arguments),

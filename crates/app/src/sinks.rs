@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use timberyard_connectors::files::{FilesSink, FilesSource};
+use timberyard_connectors::postgres::{PostgresPool, PostgresSink, PostgresSource, PostgresUpkeep};
 use timberyard_model::LogBatch;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
@@ -12,9 +13,11 @@ use timberyard_pipeline::spool::{BatchCodec, Spool};
 use timberyard_pipeline::{Broker, Taken};
 use timberyard_server::Subscribers;
 use timberyard_wire::batch_record;
+use tokio::runtime::Handle;
 
 use crate::config::{Engine, Settings, SinkDescription};
 use crate::failure::Failure;
+use crate::time_argument::now;
 
 /// Where spools are, in the data directory, each in a folder of its sink's name.
 const SPOOLS: &str = "spool";
@@ -29,6 +32,20 @@ pub(crate) struct Sinks {
     pub(crate) sources: BTreeMap<String, Arc<dyn LogSource>>,
     /// Those that can be asked by kind.
     pub(crate) subscribers: Subscribers,
+    /// The one that has events which the embedded store does not have.
+    pub(crate) events: Option<Arc<PostgresSource>>,
+    /// Those that are looked after while the server runs.
+    pub(crate) watched: Vec<WatchedSink>,
+}
+
+/// A sink that is looked after.
+pub(crate) struct WatchedSink {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether the server is of no use without it.
+    pub(crate) required: bool,
+    /// Looks after it until it is dropped.
+    pub(crate) upkeep: PostgresUpkeep,
 }
 
 /// One of them.
@@ -41,8 +58,13 @@ impl Sinks {
     /// Makes all of them ready, the embedded store among the required ones, where there is one. Nothing is connected yet.
     /// Must be called on a tokio runtime.
     pub(crate) fn connect(settings: &Settings, store: Option<Arc<dyn Sink>>) -> Result<Self, Failure> {
-        let mut sinks =
-            Self { broker: Broker::default(), sources: BTreeMap::new(), subscribers: Subscribers::default() };
+        let mut sinks = Self {
+            broker: Broker::default(),
+            sources: BTreeMap::new(),
+            subscribers: Subscribers::default(),
+            events: None,
+            watched: Vec::new(),
+        };
         // The store comes last: what another one refuses is in none of them.
         let described = |required: bool| {
             settings.sinks.iter().filter(move |(_, description)| description.required == required)
@@ -77,6 +99,19 @@ impl Sinks {
                 self.subscribers.file.get_or_insert_with(|| Arc::clone(&source));
                 let sink = FilesSink::start(name, files.clone()).map_err(failed)?;
                 Connected { sink: Arc::new(sink), source: Some(source) }
+            }
+            Engine::Postgres(postgres) => {
+                let pool = PostgresPool::new(postgres.clone()).map_err(failed)?;
+                let source = Arc::new(PostgresSource::new(pool.clone(), Handle::current()));
+                if description.exclusive {
+                    self.events.get_or_insert_with(|| Arc::clone(&source));
+                }
+                self.watched.push(WatchedSink {
+                    name: name.to_owned(),
+                    required: description.required,
+                    upkeep: PostgresUpkeep::start(pool.clone(), now),
+                });
+                Connected { sink: Arc::new(PostgresSink::new(name, pool)), source: Some(source) }
             }
         };
         if let Some(source) = &connected.source {

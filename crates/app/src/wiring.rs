@@ -9,11 +9,11 @@ use rustls::ServerConfig;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_model::{Limits, TenantId};
-use timberyard_pipeline::{DemotedLabelsSource, Intake, LabelDemotion, TailHub};
+use timberyard_pipeline::{DemotedLabelsSource, Intake, JoinedSource, LabelDemotion, TailHub};
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
 use timberyard_server::reload::Reload;
 use timberyard_server::state::Parts;
-use timberyard_server::{Deletions, Operations, ServerSettings, ServerState, SharedState};
+use timberyard_server::{Deletions, Events, Operations, ServerSettings, ServerState, SharedState};
 use timberyard_store::{Retention, StoreOptions, StreamRetention};
 use timberyard_wire::LabelAttributes;
 
@@ -25,6 +25,7 @@ use crate::key_text_folder::KeyTextFolder;
 use crate::no_store::NoStore;
 use crate::sinks::Sinks;
 use crate::store_slot::StoreSlot;
+use crate::store_with_sinks::StoreWithSinks;
 use crate::time_argument::now;
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -54,10 +55,19 @@ impl Wiring {
         let sinks = Sinks::connect(settings, slot.clone().map(|slot| slot as Arc<dyn Sink>))?;
         let mut intake = Intake::new(sinks.broker, Arc::clone(&tail_hub), settings.queue_bytes_max());
         let (store, operations, deletions) = of_store(slot.as_ref());
+        let operations: Arc<dyn Operations> = match sinks.watched.is_empty() {
+            true => operations,
+            false => Arc::new(StoreWithSinks { store: operations, sinks: sinks.watched }),
+        };
         let mut source = match &settings.query_source {
-            None => store,
+            None => match &sinks.events {
+                Some(events) => {
+                    Arc::new(JoinedSource::new(vec![Arc::clone(&store), Arc::clone(events) as _]))
+                }
+                None => Arc::clone(&store),
+            },
             // `config::check` has refused a name that none has.
-            Some(name) => sinks.sources.get(name).map_or(store, Arc::clone),
+            Some(name) => Arc::clone(sinks.sources.get(name).unwrap_or(&store)),
         };
         if settings.limits.record.label_values_max > 0 {
             let demotion = Arc::new(label_demotion(settings));
@@ -72,7 +82,7 @@ impl Wiring {
             intake: Arc::clone(&intake),
             tail_hub,
             source,
-            events: None,
+            events: sinks.events.map(|events| Events { store: events, others: store }),
             subscribers: sinks.subscribers,
             operations,
             deletions,

@@ -54,11 +54,11 @@ pub(crate) const FOREIGN: [(&str, Meaning); 35] = [
     ("LOGPULSE_API_KEY", Meaning::Sets("auth.api_key")),
     ("LOGPULSE_SERVER_URL", Meaning::Describes),
     ("KAFKA_BROKER", Meaning::Asks("Kafka")),
-    ("DB_HOST", Meaning::Asks("PostgreSQL")),
-    ("DB_PORT", Meaning::Describes),
-    ("DB_NAME", Meaning::Describes),
-    ("DB_USER", Meaning::Describes),
-    ("DB_PASSWORD", Meaning::Asks("PostgreSQL")),
+    ("DB_HOST", Meaning::OfSink),
+    ("DB_PORT", Meaning::OfSink),
+    ("DB_NAME", Meaning::OfSink),
+    ("DB_USER", Meaning::OfSink),
+    ("DB_PASSWORD", Meaning::OfSink),
     ("API_KEYS", Meaning::Sets("auth.api_keys")),
     ("RATE_LIMIT_REQUESTS_PER_MINUTE", Meaning::Sets("limits.rate.requests_per_minute")),
     ("RATE_LIMIT_BURST", Meaning::Sets("limits.rate.burst")),
@@ -319,8 +319,6 @@ mod tests {
             ("ENABLE_CLICKHOUSE", "true", "ClickHouse"),
             ("CLICKHOUSE_HOST", "ch", "ClickHouse"),
             ("KAFKA_BROKER", "k:9092", "Kafka"),
-            ("DB_HOST", "db", "PostgreSQL"),
-            ("DB_PASSWORD", "p", "PostgreSQL"),
         ] {
             let expected = format!(
                 "env {variable}: `{variable}` asks for {part}, which this build does not have; remove it or leave it empty\n"

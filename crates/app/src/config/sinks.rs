@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use timberyard_connectors::ByteSize;
 use timberyard_connectors::files::FilesSettings;
+use timberyard_connectors::postgres::PostgresSettings;
 use timberyard_model::Surface;
 
 use super::processing::value;
@@ -38,6 +39,9 @@ pub(crate) struct SinkDescription {
     /// Files of lines of JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) files: Option<FilesSettings>,
+    /// Events in PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) postgres: Option<PostgresSettings>,
 }
 
 impl Default for SinkDescription {
@@ -48,6 +52,7 @@ impl Default for SinkDescription {
             exclusive: false,
             spool_bytes_max: ByteSize(1 << 30),
             files: None,
+            postgres: None,
         }
     }
 }
@@ -57,6 +62,8 @@ impl Default for SinkDescription {
 pub(crate) enum Engine<'a> {
     /// Files of lines of JSON.
     Files(&'a FilesSettings),
+    /// Events in PostgreSQL.
+    Postgres(&'a PostgresSettings),
 }
 
 impl SinkDescription {
@@ -66,7 +73,8 @@ impl SinkDescription {
     }
 
     fn engines(&self) -> impl Iterator<Item = Engine<'_>> {
-        self.files.iter().map(Engine::Files)
+        let files = self.files.iter().map(Engine::Files);
+        files.chain(self.postgres.iter().map(Engine::Postgres))
     }
 
     /// The ways in of what it gets; all when there are none.
@@ -77,7 +85,7 @@ impl SinkDescription {
 
     fn check(&self) -> Result<(), String> {
         let mut engines = self.engines();
-        let engine = engines.next().ok_or("has no engine: write one of files")?;
+        let engine = engines.next().ok_or("has no engine: write one of files, postgres")?;
         if engines.next().is_some() {
             return Err("has more than one engine: give each a name of its own".to_owned());
         }
@@ -89,6 +97,10 @@ impl SinkDescription {
         }
         match engine {
             Engine::Files(files) => files.check().map_err(|reason| format!("files: {reason}")),
+            Engine::Postgres(_) if self.surfaces() != [Surface::Change66] => {
+                Err("surfaces: PostgreSQL takes events alone: write `surfaces: [change66]`".to_owned())
+            }
+            Engine::Postgres(postgres) => postgres.check().map_err(|reason| format!("postgres: {reason}")),
         }
     }
 }
@@ -168,6 +180,9 @@ mod tests {
             ("{a: {files: {dir: /x, dri: 1}}}", "unknown field `dri`"),
             ("{a: {files: {dir: /x}, surfaces: [lokki]}}", "`lokki`"),
             ("{a: {files: {dir: /x}, exclusive: true}}", "exclusive: is for a required sink"),
+            ("{a: {postgres: {host: db}}}", "PostgreSQL takes events alone"),
+            ("{a: {postgres: {port: 0}, surfaces: [change66]}}", "postgres: port: must be"),
+            ("{a: {files: {dir: /x}, postgres: {}}}", "more than one engine"),
         ] {
             let refused = read_text(text).expect_err(text);
             assert!(refused.contains(named), "{text}: {refused}");

@@ -3,7 +3,10 @@
 
 use std::path::PathBuf;
 
+use timberyard_connectors::Password;
 use timberyard_connectors::files::FilesSettings;
+use timberyard_connectors::postgres::PostgresSettings;
+use timberyard_model::Surface;
 
 use super::environment::Variable;
 use super::error::ConfigError;
@@ -30,7 +33,7 @@ pub(super) struct SwitchedSink {
 /// Variables with values that cannot be.
 pub(super) fn switched(variables: &[Variable]) -> Result<Vec<SwitchedSink>, ConfigError> {
     let variables = Variables(variables);
-    Ok(variables.files()?.into_iter().collect())
+    Ok(variables.files()?.into_iter().chain(variables.postgres()?).collect())
 }
 
 struct Variables<'a>(&'a [Variable]);
@@ -65,6 +68,41 @@ impl<'a> Variables<'a> {
         let description = SinkDescription { files: Some(files), ..SinkDescription::default() };
         Ok(Some(SwitchedSink { name: "files", description, origin: variable.origin.clone() }))
     }
+
+    /// The database of Change66: its events go there, and nowhere else.
+    fn postgres(&self) -> Result<Option<SwitchedSink>, ConfigError> {
+        let Some(variable) = self.get("DB_HOST").or_else(|| self.get("DB_PASSWORD")) else { return Ok(None) };
+        let mut postgres = PostgresSettings::default();
+        for (name, setting) in [
+            ("DB_HOST", &mut postgres.host),
+            ("DB_NAME", &mut postgres.database),
+            ("DB_USER", &mut postgres.user),
+        ] {
+            *setting = self.text(name).unwrap_or_else(|| std::mem::take(setting));
+        }
+        // A password may begin or end with a blank.
+        if let Some(password) = self.get("DB_PASSWORD") {
+            postgres.password = Password::new(&*password.value);
+        }
+        let bad = |variable: &Variable, reason: String| ConfigError::BadValue {
+            origin: variable.origin.clone(),
+            key: variable.name.clone(),
+            reason,
+        };
+        if let Some(port) = self.get("DB_PORT") {
+            let number = port.value.trim().parse();
+            postgres.port = number.map_err(|_| bad(port, "must be a port, 1 to 65535".to_owned()))?;
+        }
+        postgres.check().map_err(|reason| bad(variable, reason))?;
+        let description = SinkDescription {
+            required: true,
+            surfaces: vec![Surface::Change66.to_string()],
+            exclusive: true,
+            postgres: Some(postgres),
+            ..SinkDescription::default()
+        };
+        Ok(Some(SwitchedSink { name: "postgres", description, origin: variable.origin.clone() }))
+    }
 }
 
 #[cfg(test)]
@@ -92,5 +130,25 @@ mod tests {
         assert!(switched_by(&[("FILE_LOG_DIR", "/sessions")]).expect("valid").is_empty());
         let refused = switched_by(&[("ENABLE_FILE_LOGGING", "maybe")]).err().expect("no switch");
         assert!(refused.contains("ENABLE_FILE_LOGGING"), "{refused}");
+    }
+
+    #[test]
+    fn change66_switches_its_database_on() {
+        let sinks = switched_by(&[
+            ("DB_HOST", "db"),
+            ("DB_PORT", "5433"),
+            ("DB_PASSWORD", " hush "),
+            ("DB_NAME", "logs"),
+        ]);
+        let sinks = sinks.expect("valid");
+        let description = &sinks[0].description;
+        assert_eq!((sinks[0].name, description.required, description.exclusive), ("postgres", true, true));
+        assert_eq!(description.surfaces(), [Surface::Change66]);
+        let postgres = description.postgres.as_ref().expect("a database");
+        assert_eq!(postgres.address(), "db:5433/logs");
+        assert_eq!(postgres.password.reveal(), " hush ");
+        assert!(switched_by(&[("DB_NAME", "logs"), ("DB_PORT", "x")]).expect("no database").is_empty());
+        let refused = switched_by(&[("DB_HOST", "db"), ("DB_PORT", "x")]).err().expect("no port");
+        assert!(refused.contains("DB_PORT"), "{refused}");
     }
 }

@@ -37,6 +37,7 @@ mod long_answers;
 mod metrics;
 mod page;
 mod people;
+mod postgres;
 mod processing;
 mod reload;
 mod retention;

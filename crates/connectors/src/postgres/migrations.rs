@@ -181,7 +181,7 @@ struct Lock(Option<Object>);
 
 impl Lock {
     async fn take(pool: &PostgresPool) -> Result<Self, MigrationError> {
-        let connection = pool.get().await?;
+        let connection = pool.connect().await?;
         let (schema, lock) = (&pool.settings().schema, LOCK_KEY);
         connection
             .batch_execute(&format!("SET lock_timeout = {LOCK_TIMEOUT_MS}; SELECT pg_advisory_lock({lock})"))

@@ -20,11 +20,13 @@ mod source;
 mod stored_row;
 mod streams;
 mod transaction;
+mod upkeep;
 
 pub use failure::PostgresError;
 pub use migrations::{Migration, MigrationError, MigrationState, Migrations, write_new};
 pub use pool::PostgresPool;
-pub use schema::{drop_expired, prepare};
+pub use schema::drop_expired;
 pub use settings::{PostgresSettings, PostgresTls};
 pub use sink::{PostgresSink, PostgresStatistics};
 pub use source::PostgresSource;
+pub use upkeep::PostgresUpkeep;

@@ -16,6 +16,7 @@ use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::PostgresError;
+use super::schema::prepare;
 use super::settings::{PostgresSettings, PostgresTls};
 
 /// The oldest server that has what the statements use, as `server_version_num` says it.
@@ -30,6 +31,8 @@ pub struct PostgresPool {
     tls: Option<MakeRustlsConnect>,
     /// The server was looked at, and will do.
     checked: Arc<OnceCell<()>>,
+    /// The tables are what the statements are written for.
+    prepared: Arc<OnceCell<()>>,
 }
 
 impl PostgresPool {
@@ -71,7 +74,13 @@ impl PostgresPool {
             .recycle_timeout(Some(settings.connect_timeout()))
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { settings: Arc::new(settings), pool, tls, checked: Arc::default() })
+        Ok(Self {
+            settings: Arc::new(settings),
+            pool,
+            tls,
+            checked: Arc::default(),
+            prepared: Arc::default(),
+        })
     }
 
     /// What was written about it.
@@ -79,11 +88,18 @@ impl PostgresPool {
         &self.settings
     }
 
-    /// A connection to a server that will do.
+    /// A connection to a server that will do. The first time, migrations that are missing are applied, where the settings
+    /// ask for that.
     ///
     /// # Errors
     /// That there is none, in words of who can help.
     pub async fn get(&self) -> Result<Object, PostgresError> {
+        self.prepared.get_or_try_init(|| prepare(self)).await?;
+        self.connect().await
+    }
+
+    /// A connection to a server whose tables may be missing.
+    pub(super) async fn connect(&self) -> Result<Object, PostgresError> {
         let connection = self.pool.get().await.map_err(|error| self.pool_error(error))?;
         self.checked.get_or_try_init(|| check_server(&connection)).await?;
         Ok(connection)

@@ -15,7 +15,7 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 const SCHEMA_BYTES_MAX: usize = 63;
 
 /// A PostgreSQL, 13 or later, with encoding UTF8.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PostgresSettings {
     /// A name or an address, or the folder of a Unix socket.
