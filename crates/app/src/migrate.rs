@@ -15,15 +15,15 @@ use crate::server::load;
 /// Does what was asked for, and says what changed.
 pub(crate) fn run(command: &MigrateCommand) -> Result<(), Failure> {
     match command {
-        MigrateCommand::Up(arguments) => of_each(arguments, async |migrations, pool| {
+        MigrateCommand::Up(arguments) => of_each(arguments, &async |migrations, pool| {
             let applied = migrations.up(pool).await?;
             Ok(said(&applied, "applied", "nothing to apply"))
         }),
-        MigrateCommand::Down { steps, arguments } => of_each(arguments, async |migrations, pool| {
+        MigrateCommand::Down { steps, arguments } => of_each(arguments, &async |migrations, pool| {
             let taken_back = migrations.down(pool, *steps).await?;
             Ok(said(&taken_back, "taken back", "nothing to take back"))
         }),
-        MigrateCommand::Status(arguments) => of_each(arguments, async |migrations, pool| {
+        MigrateCommand::Status(arguments) => of_each(arguments, &async |migrations, pool| {
             Ok(migrations.status(pool).await?.iter().map(status_line).collect())
         }),
         MigrateCommand::New { name, dir } => new(name, dir),
@@ -31,7 +31,7 @@ pub(crate) fn run(command: &MigrateCommand) -> Result<(), Failure> {
 }
 
 /// Runs something on every database of the settings, or on the one that was named.
-fn of_each<W>(arguments: &MigrateArguments, work: W) -> Result<(), Failure>
+fn of_each<W>(arguments: &MigrateArguments, work: &W) -> Result<(), Failure>
 where
     W: AsyncFn(
         &Migrations,
