@@ -10,6 +10,7 @@
 //! A connector is built from its settings without a connection; it connects when it is first used and again when a
 //! connection was lost. It spells nothing of the wire protocols that logs come in by: that is `timberyard_wire`.
 
+pub mod clickhouse;
 pub mod files;
 pub mod kafka;
 mod password;

@@ -45,6 +45,8 @@ pub struct PlannedScan {
     pub columns: Columns,
     /// Labels that the store is asked to find in lines, instead of handing over the lines.
     pub fields: Vec<String>,
+    /// What the source asks another engine for it, where it is one that does.
+    pub statement: Option<String>,
     /// What it would read at most.
     pub estimate: ScanEstimate,
 }
@@ -91,6 +93,7 @@ fn planned(
         stages,
         columns: scan.columns,
         fields: fields.map(|label| label.to_string()).collect(),
+        statement: source.statement(scan),
         estimate: source.estimate(scan)?,
     })
 }

@@ -85,6 +85,11 @@ impl Pattern {
         required
     }
 
+    /// Whether a byte that is no UTF-8 can take part in a match, as the character that it counts as.
+    pub fn accepts_any_character(&self) -> bool {
+        self.accepts_any_character
+    }
+
     /// The compiled expression, for captures and replacement.
     pub fn regex(&self) -> &Regex {
         &self.regex

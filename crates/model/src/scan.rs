@@ -58,7 +58,8 @@ pub struct ScanRequest {
     /// Fields of the line that it will look at. A source may ignore this.
     pub fields: Option<FieldRequest>,
     /// Set by a consumer that only counts rows of equal metadata, as far as it looks at metadata, between cuts: the
-    /// source may hand over numbers instead of rows. A source ignores this where line filters or fields are asked for.
+    /// source may hand over numbers instead of rows. A source that cannot count what passes the line filters ignores it
+    /// where there are some, and every source does where fields are asked for.
     pub counting: Option<Cuts>,
     /// Memory that may be taken by what a source reads before the consumer asks for it, in bytes, roughly; with 0 it
     /// reads nothing ahead.
@@ -288,6 +289,12 @@ pub trait LogSource: Send + Sync {
 
     /// What such a scan would read at most. Cheap: reads indexes, no rows.
     fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError>;
+
+    /// What such a scan first asks of another engine, in that engine's language, for people; nothing of a source that asks
+    /// none.
+    fn statement(&self, _request: &ScanRequest) -> Option<String> {
+        None
+    }
 
     /// The label sets of streams, sorted; at the granularity of the store's index, so a
     /// stream with rows near the range may be included.

@@ -71,6 +71,13 @@ impl LogSource for DemotedLabelsSource {
         }
     }
 
+    fn statement(&self, request: &ScanRequest) -> Option<String> {
+        match self.widened(request) {
+            Some((wider, _)) => self.source.statement(&wider),
+            None => self.source.statement(request),
+        }
+    }
+
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
         self.source.series(request)
     }

@@ -8,6 +8,7 @@ pub mod memory_source;
 pub mod naive_logql;
 pub mod oidc_provider;
 pub mod parts;
+pub mod random_logql;
 pub mod server_process;
 pub mod stored_source;
 pub mod websocket;

@@ -37,6 +37,9 @@ pub(super) fn plan_text(body: &[u8]) -> Result<String, String> {
         if list("fields") != "nothing" {
             let _ = writeln!(out, "  fields         {}", list("fields"));
         }
+        if let Some(statement) = scan.get("statement").and_then(Value::as_str) {
+            let _ = writeln!(out, "  statement      {statement}");
+        }
         let _ = write!(
             out,
             "  segments       {} of {}\n  blocks         {} with {} rows, {} bytes; {} passed over\n  in memory      {} \
@@ -62,10 +65,11 @@ mod tests {
     fn a_plan_is_shown_scan_by_scan() {
         let body = br#"{"data":{"kind":"logs","query":"{a=\"b\"}","scans":[{"part":"{a=\"b\"}","selector":"{a=\"b\"}",
             "start":"s","end":"e","direction":"backward","pushedDown":["|= \"x\""],"stages":[],"columns":["line"],
-            "fields":[],"atMost":{"streams":2,"blocks":3}}]}}"#;
+            "fields":[],"statement":"SELECT 1","atMost":{"streams":2,"blocks":3}}]}}"#;
         let text = plan_text(body).expect("a plan");
         assert!(text.starts_with("logs query: {a=\"b\"}\n"), "{text}");
         assert!(text.contains("  by the store   |= \"x\"\n  afterwards     nothing\n"), "{text}");
+        assert!(text.contains("  statement      SELECT 1\n"), "{text}");
         assert!(text.contains("  blocks         3 with 0 rows"), "{text}");
         assert!(plan_text(b"{}").is_err());
     }

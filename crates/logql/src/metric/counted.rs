@@ -14,8 +14,8 @@ use crate::error::QueryError;
 use crate::stage::{Pipeline, Verdict, WorkingRow};
 use crate::syntax::ast::{LabelFormatSource, PipelineStage, RangeAggregation, RangeOperation};
 
-/// Whether the aggregation only adds up entries or bytes that no stage looks at.
-pub(super) fn only_counts(aggregation: &RangeAggregation) -> bool {
+/// Whether the aggregation only adds up entries or bytes, and none of the stages that the source leaves over looks at lines.
+pub(super) fn only_counts(aggregation: &RangeAggregation, stages: &[PipelineStage]) -> bool {
     let RangeAggregation { operation, range, .. } = aggregation;
     let adds_up = matches!(
         operation,
@@ -25,7 +25,7 @@ pub(super) fn only_counts(aggregation: &RangeAggregation) -> bool {
             | RangeOperation::BytesRate
             | RangeOperation::Absent
     );
-    adds_up && range.unwrap.is_none() && range.logs.stages.iter().all(leaves_line_alone)
+    adds_up && range.unwrap.is_none() && stages.iter().all(leaves_line_alone)
 }
 
 fn leaves_line_alone(stage: &PipelineStage) -> bool {

@@ -169,7 +169,7 @@ impl<'a> RowReader<'a> {
             columns,
             metadata_names: None,
             fields: tests_of_lines(&self.plan.stages),
-            counting: only_counts(self.aggregation).then(|| self.windows.cuts()),
+            counting: only_counts(self.aggregation, &self.plan.stages).then(|| self.windows.cuts()),
             read_ahead_bytes_max: evaluation.budget.read_ahead_bytes_max(),
             cancellation: evaluation.request.cancellation.clone(),
         };

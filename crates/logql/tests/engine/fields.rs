@@ -9,9 +9,9 @@ use timberyard_model::scan::Direction;
 use timberyard_model::{TenantId, Timestamp};
 use timberyard_testkit::memory_source::Entry;
 use timberyard_testkit::naive_logql;
+use timberyard_testkit::random_logql::same;
 use timberyard_testkit::stored_source::StoredSource;
 
-use crate::differential::same;
 use crate::run::{labels, range_request, shown_entry};
 use crate::watched_source::Watched;
 

@@ -1,22 +1,10 @@
 //! Rows and queries as text, and answers as text to compare.
 
-use timberyard_logql::syntax;
-use timberyard_logql::{Engine, QueryError, QueryExtras, QueryRequest, QueryResult, QueryValue};
-use timberyard_model::cancellation::Cancellation;
+use timberyard_logql::{Engine, QueryError, QueryRequest, QueryResult, QueryValue};
+use timberyard_model::Timestamp;
 use timberyard_model::limits::QueryLimits;
-use timberyard_model::scan::Direction;
-use timberyard_model::{Labels, TenantId, Timestamp};
 use timberyard_testkit::memory_source::{Entry, MemorySource};
-
-/// Labels from `app=a env=x`.
-pub(crate) fn labels(text: &str) -> Labels {
-    Labels::from_pairs(text.split_whitespace().map(|pair| pair.split_once('=').expect("name=value")))
-}
-
-/// The time of a second after the epoch.
-pub(crate) fn second(seconds: i64) -> Timestamp {
-    Timestamp::from_nanos(seconds * 1_000_000_000)
-}
+pub(crate) use timberyard_testkit::random_logql::{labels, range_request, request, second};
 
 /// Rows of the form `10 app=a env=x | the line | trace=t1`, metadata being optional.
 pub(crate) fn source(rows: &[&str]) -> MemorySource {
@@ -35,29 +23,6 @@ pub(crate) fn source(rows: &[&str]) -> MemorySource {
         source.push(&labels(stream), second(seconds.parse().expect("a number")), line.as_bytes(), &metadata);
     }
     source
-}
-
-/// A query for lines in seconds 0 to 1000, first come first.
-pub(crate) fn request(query: &str) -> QueryRequest {
-    QueryRequest {
-        tenant: TenantId::default(),
-        expression: syntax::parse(query, &QueryLimits::default()).expect(query),
-        start: second(0),
-        end: second(1000),
-        step_ns: 1_000_000_000,
-        interval_ns: 0,
-        limit: 100,
-        direction: Direction::Forward,
-        extras: QueryExtras::default(),
-        now: second(1000),
-        cancellation: Cancellation::default(),
-    }
-}
-
-/// The same at steps from `start` to `end`, all in seconds.
-pub(crate) fn range_request(query: &str, start: i64, end: i64, step: i64) -> QueryRequest {
-    let step_ns = step * 1_000_000_000;
-    QueryRequest { start: second(start), end: second(end), step_ns, ..request(query) }
 }
 
 pub(crate) fn run(source: &MemorySource, request: &QueryRequest) -> Result<QueryResult, QueryError> {

@@ -34,7 +34,7 @@ fn scan_json(scan: &PlannedScan) -> Value {
     let columns = [("line", scan.columns.line), ("metadata", scan.columns.metadata)];
     let columns: Vec<&str> = columns.iter().filter(|(_, read)| *read).map(|(name, _)| *name).collect();
     let estimate = &scan.estimate;
-    json!({
+    let mut shown = json!({
         "part": scan.part,
         "selector": scan.selector,
         "start": scan.range.start.to_string(),
@@ -55,5 +55,9 @@ fn scan_json(scan: &PlannedScan) -> Value {
             "memoryBytes": estimate.memory_bytes,
             "memoryRows": estimate.memory_rows,
         },
-    })
+    });
+    if let (Some(statement), Some(shown)) = (&scan.statement, shown.as_object_mut()) {
+        shown.insert("statement".to_owned(), json!(statement));
+    }
+    shown
 }

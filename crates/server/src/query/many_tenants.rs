@@ -100,6 +100,13 @@ impl LogSource for ManyTenants {
         Ok(all)
     }
 
+    fn statement(&self, request: &ScanRequest) -> Option<String> {
+        let scans = self.scans(request);
+        let statements: Vec<String> =
+            scans.iter().filter_map(|request| self.source.statement(request)).collect();
+        (!statements.is_empty()).then(|| statements.join("\n"))
+    }
+
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
         let mut all = Vec::new();
         for request in self.questions(request) {

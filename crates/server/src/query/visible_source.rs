@@ -47,19 +47,25 @@ impl LabelledSource {
         let narrowed = |selector: &Vec<LabelMatcher>| selector.iter().chain(own).cloned().collect();
         SeriesRequest { selectors: selectors.iter().map(narrowed).collect(), ..request.clone() }
     }
+
+    fn narrowed_scan(&self, request: &ScanRequest) -> ScanRequest {
+        let mut request = request.clone();
+        request.matchers.extend(self.labels.matchers().iter().cloned());
+        request
+    }
 }
 
 impl LogSource for LabelledSource {
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
-        let mut request = request.clone();
-        request.matchers.extend(self.labels.matchers().iter().cloned());
-        self.source.scan(&request)
+        self.source.scan(&self.narrowed_scan(request))
     }
 
     fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
-        let mut request = request.clone();
-        request.matchers.extend(self.labels.matchers().iter().cloned());
-        self.source.estimate(&request)
+        self.source.estimate(&self.narrowed_scan(request))
+    }
+
+    fn statement(&self, request: &ScanRequest) -> Option<String> {
+        self.source.statement(&self.narrowed_scan(request))
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {

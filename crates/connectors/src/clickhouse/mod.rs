@@ -1,0 +1,31 @@
+//! ClickHouse as a sink of batches and a source of rows.
+//!
+//! Rows lie in one table that people can query by hand (`docs/format/clickhouse.md`); a second one, filled by the engine itself,
+//! has the label sets of each day. Small requests become large inserts, whose answers they wait for. Queries are SQL where it
+//! means exactly what LogQL means; what it cannot say is done on the rows that it returns. What comes from outside is a bound
+//! parameter, never part of the SQL.
+
+mod conditions;
+mod connection;
+mod count_scan;
+mod ledger;
+mod recent_batches;
+mod relation;
+mod row_binary;
+mod row_encoding;
+mod row_scan;
+mod scan;
+mod schema;
+mod server;
+mod settings;
+mod sink;
+mod source;
+mod statement;
+mod stream_labels;
+
+pub use connection::ClickHouseError;
+pub use schema::{Schema, SchemaStep};
+pub use server::ClickHouseServer;
+pub use settings::{ClickHouseSettings, Layout};
+pub use sink::{ClickHouseSink, ClickHouseSinkCounters};
+pub use source::ClickHouseSource;

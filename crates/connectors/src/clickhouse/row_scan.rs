@@ -1,0 +1,308 @@
+//! Rows of a scan, page by page in the order asked for.
+//!
+//! A scan does not know how many rows its consumer will take, and ClickHouse sorts what it is asked for. So time is gone
+//! through in windows that grow while they hold little, and a window in pages that grow while they are full; what a page
+//! has shown of how dense rows lie decides how long the next window is. A row is handed over once, whatever is stored meanwhile: each page
+//! begins behind the last row of the one before.
+
+use std::collections::HashMap;
+
+use timberyard_model::Labels;
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::scan::{Direction, RowBlock, ScanError, ScanRequest, ScanStatistics};
+use timberyard_model::time::{TimeRange, Timestamp};
+
+use super::conditions::{LineConditions, StreamConditions};
+use super::connection::AnswerStream;
+use super::row_binary::{RowReadError, RowReader};
+use super::source::{Asking, READ_SETTINGS};
+use super::statement::Statement;
+use super::stream_labels::unreadable;
+
+/// Rows of the first page.
+const PAGE_ROWS_FIRST: u64 = 2_000;
+/// Rows of a page at most: what the server sorts and holds.
+const PAGE_ROWS_MAX: u64 = 200_000;
+/// The first window, in nanoseconds.
+const WINDOW_FIRST_NS: i64 = 15 * 60 * 1_000_000_000;
+/// By how much windows and pages grow.
+const GROWTH: i64 = 4;
+/// A block is handed over once it holds so many bytes.
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// A row's place in the order of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    time: i64,
+    sequence: u64,
+    entry: u64,
+}
+
+/// What is left of a scan.
+pub(super) struct RowScan {
+    request: ScanRequest,
+    streams: StreamConditions,
+    lines: LineConditions,
+    /// Asked of every row besides: nothing, or that SQL alone cannot judge its line.
+    besides: Option<&'static str>,
+    /// What no window has covered yet.
+    left: TimeRange,
+    window_ns: i64,
+    page_rows: u64,
+    page: Option<Page>,
+}
+
+/// An answer that is being read.
+struct Page {
+    answer: AnswerStream,
+    window: TimeRange,
+    /// Bytes that hold no whole row yet.
+    bytes: Vec<u8>,
+    rows: u64,
+    rows_max: u64,
+    first: Option<Place>,
+    last: Option<Place>,
+}
+
+/// Rows of one block as they come.
+struct RowParts {
+    place: Place,
+    stream: u64,
+    line: Vec<u8>,
+    metadata: Vec<(Box<str>, Vec<u8>)>,
+}
+
+impl RowScan {
+    /// The rows of a request, within a range that holds all of them.
+    pub(super) fn new(request: &ScanRequest, range: TimeRange, besides: Option<&'static str>) -> Self {
+        Self {
+            streams: StreamConditions::new(&request.matchers),
+            lines: LineConditions::new(&request.line_filters),
+            request: request.clone(),
+            besides,
+            left: range,
+            window_ns: WINDOW_FIRST_NS,
+            page_rows: PAGE_ROWS_FIRST,
+            page: None,
+        }
+    }
+
+    /// The statement of the first page, for people.
+    pub(super) fn first_statement(&self, asking: &Asking<'_>) -> Statement {
+        self.statement(asking, self.next_window(), None)
+    }
+
+    fn wants_line(&self) -> bool {
+        self.request.columns.line || !self.lines.are_exact()
+    }
+
+    fn next_window(&self) -> TimeRange {
+        let TimeRange { start, end } = self.left;
+        match self.request.direction {
+            Direction::Forward => TimeRange::new(start, start.saturating_add_nanos(self.window_ns).min(end)),
+            Direction::Backward => TimeRange::new(end.saturating_add_nanos(-self.window_ns).max(start), end),
+        }
+    }
+
+    fn statement(&self, asking: &Asking<'_>, window: TimeRange, behind: Option<Place>) -> Statement {
+        let line = if self.wants_line() { "line" } else { "''" };
+        let mut metadata = Statement::default();
+        match (&self.request.metadata_names, self.request.columns.metadata) {
+            (_, false) => metadata.push("CAST(map(), 'Map(String, String)')"),
+            (None, true) => metadata.push("metadata"),
+            (Some(names), true) => {
+                metadata.push("mapFilter((name, value) -> has(");
+                metadata.texts(names.iter().map(|name| &**name)).push(", name), metadata)")
+            }
+        };
+        let mut statement = Statement::new("SELECT toUnixTimestamp64Nano(time), sequence, entry, stream, ");
+        statement.push(line).push(", ").append(&metadata);
+        statement.push(&format!(" FROM {}", asking.relation.rows));
+        let selector = std::slice::from_ref(&self.streams);
+        statement.append(&asking.relation.rows_where(&self.request.tenant, window, selector));
+        let (order, compared) = match self.request.direction {
+            Direction::Forward => ("ASC", ">"),
+            Direction::Backward => ("DESC", "<"),
+        };
+        if let Some(behind) = behind {
+            // The first condition alone is what the table's index understands.
+            statement.push(" AND time ").push(compared).push("= ").time(behind.time);
+            statement.push(" AND (time, sequence, entry) ").push(compared).push(" (").time(behind.time);
+            statement.push(", ").uint(behind.sequence).push(", ").uint(behind.entry).push(")");
+        }
+        for condition in &self.lines.sql {
+            statement.push(" AND ").append(condition);
+        }
+        if let Some(besides) = self.besides {
+            statement.push(" AND ").push(besides);
+        }
+        statement.push(&format!(
+            " ORDER BY time {order}, sequence {order}, entry {order} LIMIT {}",
+            self.page_rows
+        ));
+        statement
+    }
+
+    /// Rows that came, or at least how far the scan has come; nothing at the end.
+    pub(super) fn next_block(
+        &mut self,
+        asking: &Asking<'_>,
+        statistics: &mut ScanStatistics,
+    ) -> Result<Option<RowBlock>, ScanError> {
+        let mut page = match self.page.take() {
+            Some(page) => page,
+            None if self.left.is_empty() => return Ok(None),
+            None => self.open(asking, self.next_window(), None)?,
+        };
+        let mut parts = Vec::new();
+        let mut size = 0;
+        let is_over = loop {
+            let Some(bytes) = asking.wait(page.answer.next(), &self.request.cancellation)? else {
+                break true;
+            };
+            page.bytes.extend_from_slice(&bytes);
+            size += page.take_rows(&mut parts)?;
+            if size >= BLOCK_BYTES {
+                break false;
+            }
+        };
+        let frontier_of_rows = parts.last().map(|row: &RowParts| row.place);
+        let matched = self.rows_of(parts, asking, statistics)?;
+        let mut frontier = frontier_of_rows.map(|place| Timestamp::from_nanos(place.time));
+        if is_over {
+            if !page.bytes.is_empty() {
+                return Err(unreadable(RowReadError::Incomplete));
+            }
+            statistics.compressed_bytes += page.answer.received_bytes();
+            statistics.decompressed_bytes += page.answer.decoded_bytes();
+            self.close(&page, asking, &mut frontier)?;
+        } else {
+            self.page = Some(page);
+        }
+        let frontier = frontier.unwrap_or(match self.request.direction {
+            Direction::Forward => self.left.start,
+            Direction::Backward => self.left.end,
+        });
+        Ok(Some(RowBlock { rows: matched, counted: Vec::new(), frontier }))
+    }
+
+    fn open(&self, asking: &Asking<'_>, window: TimeRange, behind: Option<Place>) -> Result<Page, ScanError> {
+        let statement = self.statement(asking, window, behind);
+        let answer = asking.stream(&statement, &READ_SETTINGS)?;
+        let rows_max = self.page_rows;
+        Ok(Page { answer, window, bytes: Vec::new(), rows: 0, rows_max, first: None, last: None })
+    }
+
+    /// A page is read to its end: decides about the next one.
+    fn close(
+        &mut self,
+        page: &Page,
+        asking: &Asking<'_>,
+        frontier: &mut Option<Timestamp>,
+    ) -> Result<(), ScanError> {
+        if page.rows < page.rows_max {
+            // The window holds nothing more.
+            let border = match self.request.direction {
+                Direction::Forward => {
+                    self.left.start = page.window.end;
+                    page.window.end
+                }
+                Direction::Backward => {
+                    self.left.end = page.window.start;
+                    page.window.start
+                }
+            };
+            *frontier = Some(border);
+            if page.rows < page.rows_max / GROWTH as u64 {
+                self.window_ns = self.window_ns.saturating_mul(GROWTH);
+            }
+            return Ok(());
+        }
+        let (Some(first), Some(last)) = (page.first, page.last) else { return Ok(()) };
+        // As much time again for every page's worth of rows, so that little of a window is looked at twice.
+        let span = last.time.abs_diff(first.time).clamp(1_000_000, i64::MAX as u64 / 8) as i64;
+        self.page_rows = (self.page_rows * GROWTH as u64).min(PAGE_ROWS_MAX);
+        self.window_ns = span.saturating_mul(GROWTH);
+        let here = Timestamp::from_nanos(last.time);
+        let window = match self.request.direction {
+            Direction::Forward => {
+                self.left.start = here;
+                TimeRange::new(here, here.saturating_add_nanos(self.window_ns).min(self.left.end))
+            }
+            Direction::Backward => {
+                let end = here.saturating_add_nanos(1).min(self.left.end);
+                self.left.end = end;
+                TimeRange::new(end.saturating_add_nanos(-self.window_ns).max(self.left.start), end)
+            }
+        };
+        self.page = Some(self.open(asking, window, Some(last))?);
+        Ok(())
+    }
+
+    /// The rows of which nothing says that they are not wanted, in the order in which they were stored.
+    fn rows_of(
+        &self,
+        mut parts: Vec<RowParts>,
+        asking: &Asking<'_>,
+        statistics: &mut ScanStatistics,
+    ) -> Result<timberyard_model::Rows, ScanError> {
+        statistics.rows_scanned += parts.len() as u64;
+        let mut streams: Vec<u64> = parts.iter().map(|row| row.stream).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        let labels: HashMap<u64, Labels> = asking.labels_of(&self.request.tenant, &streams)?;
+        if self.request.direction == Direction::Backward {
+            parts.reverse();
+        }
+        let mut builder = RowsBuilder::default();
+        for row in parts {
+            let Some(labels) = labels.get(&row.stream) else { continue };
+            if !(self.streams.accepts(labels) && self.lines.accepts(&row.line)) {
+                continue;
+            }
+            let stream = builder.stream(labels);
+            let line: &[u8] = if self.request.columns.line { &row.line } else { b"" };
+            let metadata = row.metadata.iter().map(|(name, value)| (&**name, value.as_slice()));
+            builder
+                .push(stream, Timestamp::from_nanos(row.place.time), line, metadata)
+                .map_err(|full| ScanError::Failed(full.to_string()))?;
+        }
+        statistics.rows_decoded += builder.len() as u64;
+        statistics.rows_matched += builder.len() as u64;
+        Ok(builder.finish())
+    }
+}
+
+impl Page {
+    /// Takes the whole rows from the bytes that came, and gives how many bytes those were.
+    fn take_rows(&mut self, parts: &mut Vec<RowParts>) -> Result<usize, ScanError> {
+        let mut reader = RowReader::new(&self.bytes);
+        let mut metadata = Vec::new();
+        let mut end = 0;
+        while !reader.is_at_end() {
+            let row = match read_row(&mut reader, &mut metadata) {
+                Ok(row) => row,
+                Err(RowReadError::Incomplete) => break,
+                Err(error) => return Err(unreadable(error)),
+            };
+            end = reader.position();
+            self.rows += 1;
+            self.first.get_or_insert(row.place);
+            self.last = Some(row.place);
+            parts.push(row);
+        }
+        self.bytes.drain(..end);
+        Ok(end)
+    }
+}
+
+fn read_row<'b>(
+    reader: &mut RowReader<'b>,
+    metadata: &mut Vec<(&'b str, &'b [u8])>,
+) -> Result<RowParts, RowReadError> {
+    let place = Place { time: reader.i64()?, sequence: reader.u64()?, entry: reader.u64()? };
+    let (stream, line) = (reader.u64()?, reader.text()?.to_vec());
+    reader.map_into(metadata)?;
+    let metadata = metadata.iter().map(|(name, value)| (Box::from(*name), value.to_vec())).collect();
+    Ok(RowParts { place, stream, line, metadata })
+}

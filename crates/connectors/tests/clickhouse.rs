@@ -1,0 +1,222 @@
+//! The ClickHouse connector against the real engine.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use timberyard_connectors::clickhouse::{
+    ClickHouseServer, ClickHouseSettings, ClickHouseSink, ClickHouseSource,
+};
+use timberyard_logql::QueryRequest;
+use timberyard_model::batch::{EqualEntries, LogBatch, UniqueKey};
+use timberyard_model::origin::OriginRange;
+use timberyard_model::rows::RowsBuilder;
+use timberyard_model::scan::{Direction, LogSource, ScanRequest};
+use timberyard_model::sink::{Sink, SinkError};
+use timberyard_model::time::TimeRange;
+use timberyard_model::{IngestRecord, TenantId, Timestamp};
+use timberyard_testkit::memory_source::Entry;
+use timberyard_testkit::parts::clickhouse::ClickHouse;
+use timberyard_testkit::random_logql::{
+    check_all, compare, entry, labels, log_query, metric_query, range_request, rows,
+};
+use tokio::runtime::Runtime;
+
+/// One engine and one table for all tests that do not break it; each has tenants of its own. It ends with its standard input.
+static SHARED: LazyLock<Table> = LazyLock::new(|| Table::new(ClickHouse::start(), |_| ()));
+static TENANTS: AtomicU32 = AtomicU32::new(0);
+
+struct Table {
+    engine: ClickHouse,
+    runtime: Runtime,
+    sink: ClickHouseSink,
+    source: ClickHouseSource,
+}
+
+impl Table {
+    fn new(engine: ClickHouse, change: impl FnOnce(&mut ClickHouseSettings)) -> Self {
+        let mut settings = ClickHouseSettings {
+            url: engine.url(),
+            database: "test".to_owned(),
+            batch_age_ms: 1,
+            ..ClickHouseSettings::default()
+        };
+        change(&mut settings);
+        let runtime = Runtime::new().expect("a runtime");
+        let server = ClickHouseServer::new(settings).expect("valid settings");
+        let sink = ClickHouseSink::new("clickhouse", Arc::clone(&server));
+        let source = ClickHouseSource::new(server, runtime.handle().clone());
+        Self { engine, runtime, sink, source }
+    }
+
+    fn write(&self, batch: LogBatch) -> Result<(), SinkError> {
+        self.runtime.block_on(self.sink.write(IngestRecord::from(batch)))
+    }
+
+    fn entries(&self, tenant: &TenantId, direction: Direction) -> Vec<Entry> {
+        let request = ScanRequest { direction, ..ScanRequest::all(tenant.clone(), TimeRange::ALL) };
+        let mut scan = self.source.scan(&request).expect("a scan");
+        let mut entries = Vec::new();
+        while let Some(block) = scan.next_block().expect("a block") {
+            entries.extend(block.rows.iter().map(|row| Entry {
+                tenant: tenant.clone(),
+                labels: row.labels().clone(),
+                timestamp: row.timestamp(),
+                line: row.line().to_vec(),
+                metadata: row.metadata().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
+                merges: false,
+            }));
+        }
+        entries
+    }
+}
+
+fn tenant() -> TenantId {
+    TenantId::new(&format!("t{}", TENANTS.fetch_add(1, Ordering::Relaxed))).expect("a tenant")
+}
+
+fn batch(tenant: &TenantId, entries: &[Entry], equal_entries: EqualEntries) -> LogBatch {
+    static RECEIVED: AtomicU32 = AtomicU32::new(0);
+    let mut rows = RowsBuilder::default();
+    for entry in entries {
+        let stream = rows.stream(&entry.labels);
+        let metadata = entry.metadata.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        rows.push(stream, entry.timestamp, &entry.line, metadata).expect("fits");
+    }
+    let received = i64::from(RECEIVED.fetch_add(1, Ordering::Relaxed)) * 1_000_000;
+    LogBatch {
+        tenant: tenant.clone(),
+        received_at: Timestamp::from_nanos(1_790_000_000_000_000_000 + received),
+        equal_entries,
+        rows: rows.finish(),
+        unique_keys: Vec::new(),
+        origins: Vec::new(),
+    }
+}
+
+fn line(tenant: &TenantId, nanos: i64, line: &[u8]) -> Entry {
+    Entry {
+        tenant: tenant.clone(),
+        labels: labels("service_name=api env=prod"),
+        timestamp: Timestamp::from_nanos(nanos),
+        line: line.to_vec(),
+        metadata: Vec::new(),
+        merges: false,
+    }
+}
+
+#[test]
+fn what_was_sent_comes_back_as_it_was() {
+    let tenant = tenant();
+    let entries: Vec<Entry> = [
+        (i64::MIN / 2, &b"before 1900"[..], "a=1"),
+        (-1, b"before 1970", "a=1 level=warn"),
+        (0, b"", "service_name=api"),
+        (5, b"\xff\0\r\n\t'\\ no text", "service_name=api"),
+        (5, b"same time, behind", "service_name=api"),
+        (5, b"and behind that", "service_name=api"),
+        (i64::MAX - 1, b"at the end", "b=2"),
+    ]
+    .into_iter()
+    .map(|(nanos, line, stream)| Entry {
+        tenant: tenant.clone(),
+        labels: labels(stream),
+        timestamp: Timestamp::from_nanos(nanos),
+        line: line.to_vec(),
+        metadata: vec![
+            ("trace".to_owned(), b"\xfe".to_vec()),
+            ("empty".to_owned(), Vec::new()),
+            ("trace".to_owned(), b"again".to_vec()),
+        ],
+        merges: false,
+    })
+    .collect();
+    SHARED.write(batch(&tenant, &entries, EqualEntries::Keep)).expect("stored");
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward), entries);
+    let mut backward = SHARED.entries(&tenant, Direction::Backward);
+    backward.sort_by_key(|entry| entry.timestamp);
+    assert_eq!(backward, entries);
+}
+
+#[test]
+fn equal_entries_merge_only_when_both_may() {
+    let tenant = tenant();
+    let entries = [line(&tenant, 1, b"x"), line(&tenant, 1, b"x"), line(&tenant, 1, b"y")];
+    for _ in 0..2 {
+        SHARED.write(batch(&tenant, &entries, EqualEntries::Merge)).expect("stored");
+    }
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward).len(), 2);
+    for _ in 0..2 {
+        SHARED.write(batch(&tenant, &entries, EqualEntries::Keep)).expect("stored");
+    }
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward).len(), 8);
+}
+
+#[test]
+fn a_batch_that_is_written_again_is_there_once() {
+    let tenant = tenant();
+    let batch = batch(&tenant, &[line(&tenant, 1, b"x"), line(&tenant, 1, b"x")], EqualEntries::Keep);
+    let other_process = Table::new(ClickHouse::start(), |_| ());
+    for table in [&*SHARED, &*SHARED, &other_process] {
+        table.write(batch.clone()).expect("stored");
+    }
+    // Two that came in the same nanosecond are two; a process that does not know of the first takes it for the same.
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward).len(), 4);
+    let again = ClickHouseSettings {
+        url: SHARED.engine.url(),
+        database: "test".to_owned(),
+        ..ClickHouseSettings::default()
+    };
+    let sink = ClickHouseSink::new("again", ClickHouseServer::new(again).expect("valid"));
+    SHARED.runtime.block_on(sink.write(IngestRecord::from(batch))).expect("stored");
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward).len(), 4);
+}
+
+#[test]
+fn stretches_of_origins_and_unique_keys_are_stored_once() {
+    let tenant = tenant();
+    let with_origin = |from: u64, to: u64| {
+        let mut batch = batch(&tenant, &[line(&tenant, 1, b"x")], EqualEntries::Keep);
+        OriginRange::add_to(&mut batch.origins, "logs-7/0", from, to).expect("an origin");
+        batch
+    };
+    SHARED.write(with_origin(0, 10)).expect("stored");
+    for (from, to, is_whole) in [(0, 10, true), (5, 12, false)] {
+        match SHARED.write(with_origin(from, to)) {
+            Err(SinkError::AlreadyStored(stored)) => assert_eq!(stored.whole, is_whole),
+            other => panic!("{from} to {to}: {other:?}"),
+        }
+    }
+    SHARED.write(with_origin(10, 12)).expect("stored");
+    let with_key = || {
+        let mut batch = batch(&tenant, &[line(&tenant, 1, b"x")], EqualEntries::Keep);
+        batch.unique_keys.push(UniqueKey { row: 0, key: "e1".into() });
+        batch
+    };
+    SHARED.write(with_key()).expect("stored");
+    assert_eq!(SHARED.write(with_key()), Err(SinkError::Duplicate { key: "e1".into(), row: 0 }));
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward).len(), 3);
+}
+
+#[test]
+fn queries_agree_with_the_naive_engine() {
+    let steps = select(vec![0_i64, 1, 5, 10, 33]);
+    let query = prop_oneof![(metric_query(), steps), (log_query(), Just(1))];
+    let span = (0_i64..100, 0_i64..150, 0_usize..40, any::<bool>());
+    check_all(150, &(rows(), query, span), |(seeds, (query, step), (start, length, limit, forward))| {
+        let tenant = tenant();
+        let entries: Vec<Entry> =
+            seeds.iter().map(|seed| Entry { tenant: tenant.clone(), ..entry(seed) }).collect();
+        if !entries.is_empty() {
+            SHARED.write(batch(&tenant, &entries, EqualEntries::Keep)).expect("stored");
+        }
+        let request = QueryRequest {
+            tenant,
+            limit,
+            direction: if forward { Direction::Forward } else { Direction::Backward },
+            ..range_request(&query, start, start + length, step)
+        };
+        compare(&SHARED.source, &entries, &request)
+    });
+}
