@@ -1,7 +1,9 @@
 //! The PostgreSQL connector against the real PostgreSQL.
 
 mod postgres {
+    mod encryption;
     mod fixture;
+    mod network;
     mod sink;
     mod source;
     mod tables;

@@ -1,6 +1,7 @@
 //! What tests share: oracles that are too simple to be wrong, the real binary as a child process, and clients
 //! that speak its protocols. Never shipped.
 
+pub mod cutting_relay;
 pub mod eventually;
 pub mod http;
 pub mod loki_push;

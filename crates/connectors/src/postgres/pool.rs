@@ -172,6 +172,9 @@ fn tls_config(settings: &PostgresSettings) -> Result<ClientConfig, String> {
                     .add(certificate.map_err(|error| unreadable(&error))?)
                     .map_err(|error| unreadable(&error))?;
             }
+            if roots.is_empty() {
+                return Err(unreadable(&"holds no certificate"));
+            }
         }
         None => {
             let found = rustls_native_certs::load_native_certs();

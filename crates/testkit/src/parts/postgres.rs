@@ -3,8 +3,9 @@
 //! A shell stands between it and the test and reads the test's end of a pipe: when that is closed, for whatever reason,
 //! the server is ended and its folder removed. It refuses to run as root, so root runs it as nobody.
 
+use std::fs::Permissions;
 use std::io::Write as _;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -17,15 +18,17 @@ use crate::server_process::free_address;
 /// Who runs it when the test is run by root: nobody.
 const NOBODY: u32 = 65_534;
 
-/// Starts the server `$1` on the folder `$2` with the port `$3`, and ends it with the pipe: at once, or as a crash when
-/// the word is `kill`.
+/// Starts the server `$1` on the folder `$2` with the port `$3` and further options, and ends it with the pipe, as a crash
+/// does; then removes the folder, unless the word is `kill`.
 const KEEPER: &str = r#"
-"$1/postgres" -D "$2/data" -p "$3" -k "$2" -F -c listen_addresses=127.0.0.1 -c max_connections=200 \
-    -c shared_buffers=32MB -c log_min_messages=fatal -c max_prepared_transactions=4 >>"$2/log" 2>&1 &
+programs=$1 folder=$2 port=$3
+shift 3
+"$programs/postgres" -D "$folder/data" -p "$port" -k "$folder" -F -c listen_addresses=127.0.0.1 -c max_connections=200 \
+    -c shared_buffers=32MB -c log_min_messages=fatal "$@" >>"$folder/log" 2>&1 &
 read -r word
 kill -QUIT $!
 wait $!
-[ "$word" = kill ] || rm -rf "$2"
+[ "$word" = kill ] || rm -rf "$folder"
 "#;
 
 /// A running PostgreSQL with the user `postgres`, who needs no password.
@@ -34,6 +37,8 @@ pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
     port: u16,
+    /// Options besides those that all have.
+    options: Vec<String>,
     keeper: Option<Child>,
 }
 
@@ -46,6 +51,30 @@ impl Postgres {
 
     /// Makes a new one in a folder of its own and waits until it answers.
     pub fn start() -> Self {
+        let mut this = Self::initialized();
+        this.restart();
+        this
+    }
+
+    /// The same with TLS, by a certificate and its key in PEM.
+    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let mut this = Self::initialized();
+        for (name, text) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            let path = this.folder.join(name);
+            std::fs::write(&path, text).expect("written");
+            // It refuses a key that others can read.
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("its owner may");
+            if is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may");
+            }
+            this.options.extend(["-c".to_owned(), format!("{name}={}", path.display())]);
+        }
+        this.options.extend(["-c".to_owned(), "ssl=on".to_owned()]);
+        this.restart();
+        this
+    }
+
+    fn initialized() -> Self {
         let programs = programs();
         let folder = tempfile::tempdir().expect("a temporary folder").keep();
         if is_root() {
@@ -61,9 +90,7 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let address = free_address();
         let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
-        let mut this = Self { programs, folder, port, keeper: None };
-        this.restart();
-        this
+        Self { programs, folder, port, options: Vec::new(), keeper: None }
     }
 
     /// Where it listens on 127.0.0.1.
@@ -106,6 +133,7 @@ impl Postgres {
             .arg(&self.programs)
             .arg(&self.folder)
             .arg(self.port.to_string())
+            .args(&self.options)
             .current_dir(&self.folder)
             .stdin(Stdio::piped());
         self.keeper = Some(keeper.spawn().expect("a shell starts"));
