@@ -12,6 +12,7 @@ use crate::data_directory;
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
+use crate::search_file::DirectorySearchFile;
 use crate::store_slot;
 
 /// Reads everything in a data directory; fails when anything is damaged.
@@ -104,6 +105,7 @@ fn snapshot_stopped(directory: &Path, arguments: &SnapshotArguments) -> Result<(
     store.snapshot(&arguments.dir).map_err(|error| cannot(&error))?;
     DemotedLabelsFile::new(directory).copy_to(&arguments.dir).map_err(|error| cannot(&error))?;
     DirectoryKeyFile::new(directory).copy_to(&arguments.dir).map_err(|error| cannot(&error))?;
+    DirectorySearchFile::new(directory).copy_to(&arguments.dir).map_err(|error| cannot(&error))?;
     writeln!(io::stdout(), "snapshot of {} in {}", directory.display(), arguments.dir.display())
         .map_err(|error| Failure::output(&error))
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use timberyard_model::TenantId;
 use timberyard_model::labels::is_label_name;
 
+use crate::whole_file;
+
 /// Its name in the data directory.
 const NAME: &str = "demoted-labels";
 
@@ -47,10 +49,7 @@ impl DemotedLabelsFile {
 
     /// Copies it beside a copy of the store.
     pub(crate) fn copy_to(&self, data_dir: &Path) -> io::Result<()> {
-        match std::fs::copy(&self.0, data_dir.join(NAME)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        whole_file::copy(&self.0, &data_dir.join(NAME))
     }
 }
 

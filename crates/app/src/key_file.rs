@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use timberyard_server::auth::{FileStamp, KeyChange, KeyError, KeyFile, KeyUse, S
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::key_text_folder::KeyTextFolder;
+use crate::whole_file;
 
 /// The files' names in the data directory.
 const KEYS: &str = "api-keys";
@@ -68,13 +69,7 @@ impl DirectoryKeyFile {
 
     /// Copies the keys beside a copy of the store, so that a server on the copy asks for them too.
     pub(crate) fn copy_to(&self, data_dir: &Path) -> io::Result<()> {
-        for name in [KEYS, USE] {
-            match fs::copy(self.path(name), data_dir.join(name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
+        [KEYS, USE].iter().try_for_each(|name| whole_file::copy(&self.path(name), &data_dir.join(name)))
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -140,7 +135,7 @@ impl DirectoryKeyFile {
             let json = serde_json::to_string(&record).map_err(|error| KeyError::File(error.to_string()))?;
             text.push_str(&format!("{:016x} {json}\n", xxh3_64(json.as_bytes())));
         }
-        replace(&path, text.as_bytes()).map_err(|error| failed(&path, &error))
+        whole_file::replace(&path, text.as_bytes()).map_err(|error| failed(&path, &error))
     }
 }
 
@@ -209,16 +204,6 @@ fn record<T: DeserializeOwned>(line: &str) -> Option<T> {
     let json = json.strip_prefix(' ')?;
     let is_whole = u64::from_str_radix(checksum, 16).ok()? == xxh3_64(json.as_bytes());
     if is_whole { serde_json::from_str(json).ok() } else { None }
-}
-
-/// Writes beside the file, syncs, puts it in the file's place, and syncs the folder.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn failed(path: &Path, error: &io::Error) -> KeyError {

@@ -25,6 +25,7 @@ mod progress;
 mod push;
 mod query;
 mod retention_preview;
+mod search_file;
 mod server;
 mod settings_source;
 mod show;
@@ -36,6 +37,7 @@ mod store_with_sinks;
 mod tail;
 mod telemetry;
 mod time_argument;
+mod whole_file;
 mod wiring;
 
 use std::io::{self, Write};

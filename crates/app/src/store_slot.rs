@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::key_file::DirectoryKeyFile;
 use crate::retention_preview::shown;
+use crate::search_file::DirectorySearchFile;
 use crate::time_argument::now;
 
 /// What is said until the store is open.
@@ -157,6 +158,7 @@ impl Operations for StoreSlot {
             blocking(move || store.snapshot(&target)).await?;
             DemotedLabelsFile::new(&directory).copy_to(&path).map_err(failed)?;
             DirectoryKeyFile::new(&directory).copy_to(&path).map_err(failed)?;
+            DirectorySearchFile::new(&directory).copy_to(&path).map_err(failed)?;
             Ok(path)
         })
     }

@@ -23,10 +23,12 @@ use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
 use crate::key_text_folder::KeyTextFolder;
 use crate::no_store::NoStore;
+use crate::search_file::DirectorySearchFile;
 use crate::sinks::Sinks;
 use crate::store_slot::StoreSlot;
 use crate::store_with_sinks::StoreWithSinks;
 use crate::time_argument::now;
+use timberyard_server::ui::saved_searches::SavedSearches;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -49,6 +51,8 @@ impl Wiring {
     ) -> Result<Self, Failure> {
         let keys = key_ring(settings)
             .map_err(|error| Failure::new(format!("cannot read the stored keys: {error}")))?;
+        let searches = SavedSearches::open(Box::new(DirectorySearchFile::new(&settings.data_dir)))
+            .map_err(|error| Failure::new(error.to_string()))?;
         let provider = settings.auth.oidc.client()?;
         let slot = settings.keeps_logs.then(|| Arc::new(StoreSlot::default()));
         let tail_hub = TailHub::new(settings.limits.query.tails_max);
@@ -87,6 +91,7 @@ impl Wiring {
             operations,
             deletions,
             keys: Arc::new(keys),
+            searches,
             provider,
             reload,
             tls,

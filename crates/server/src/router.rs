@@ -104,6 +104,8 @@ pub fn router(state: SharedState) -> Router {
         .route("/loki/api/v1/format_query", asked(query::format_query::get))
         .route("/timberyard/api/v1/explain", asked(query::explain::get))
         .route("/timberyard/api/v1/whoami", get(ui::about::asker))
+        .route("/timberyard/api/v1/searches", get(ui::searches::list).post(ui::searches::add))
+        .route("/timberyard/api/v1/searches/{id}", axum::routing::delete(ui::searches::remove))
         .route("/v1/logs", get(query::v1_logs::get))
         .route("/status", get(query::logtopus_status::get))
         .route("/query", get(query::logpulse::query))

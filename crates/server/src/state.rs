@@ -30,6 +30,7 @@ use crate::operations::Operations;
 use crate::reload::Reload;
 use crate::settings::ServerSettings;
 use crate::subscribers::Subscribers;
+use crate::ui::saved_searches::SavedSearches;
 
 /// The state, as handlers get it.
 pub type SharedState = Arc<ServerState>;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub deletions: Arc<dyn Deletions>,
     /// The stored keys.
     pub keys: Arc<KeyRing>,
+    /// Searches that people saved.
+    pub searches: SavedSearches,
     /// Talks to the OpenID provider, where one is configured.
     pub provider: Option<Arc<dyn ProviderClient>>,
     /// Where settings are read again; nowhere when `None`.
@@ -91,6 +94,8 @@ pub struct ServerState {
     pub(crate) oidc: Option<Oidc>,
     /// The stored keys.
     pub keys: Arc<KeyRing>,
+    /// Searches that people saved.
+    pub(crate) searches: SavedSearches,
     /// Who used which key, and administered what.
     pub audit: AuditLog,
     /// Tickets for WebSockets.
@@ -142,6 +147,7 @@ impl ServerState {
             operations,
             deletions,
             keys,
+            searches,
             provider,
             reload,
             tls,
@@ -157,6 +163,7 @@ impl ServerState {
             failed_attempts: FailedAttempts::new(auth.failures_per_minute, clock().as_nanos() as u64),
             rate_gate: RateGate::default(),
             keys,
+            searches,
             reload,
             tls: tls.map(ArcSwap::new),
             started: Instant::now(),

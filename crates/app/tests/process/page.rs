@@ -58,6 +58,11 @@ fn the_page_of_an_empty_server_shows_how_logs_come_in() {
 }
 
 #[test]
+fn the_page_saves_searches_for_everybody_and_has_those_of_other_viewers() {
+    in_browser("saved", &server());
+}
+
+#[test]
 fn the_page_asks_for_a_key_where_one_is_wanted() {
     in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
 }

@@ -257,6 +257,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
         .with("query! start end since time limit direction step")
         .taking(Form),
     at(GET, "/timberyard/api/v1/whoami", Read, JSON, "Who asks, and what they may do"),
+    at(GET, "/timberyard/api/v1/searches", Read, JSON, "Saved searches of the tenant"),
+    at(POST, "/timberyard/api/v1/searches", Read, (201, JsonText), "Saves a search").taking(Json("NewSearch")),
+    at(&["delete"], "/timberyard/api/v1/searches/{id}", Read, JSON, "Removes a saved search"),
     at(GET, "/v1/logs", Read, JSON, "Newest entries").of("Logtopus").with(
         "limit start_time end_time level search session_id client_id before_context after_context",
     ),

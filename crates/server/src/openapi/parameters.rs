@@ -49,7 +49,7 @@ const PARAMETERS: &[Parameter] = &[
     ("force", Switch, "also when it has been carried out in part"),
     ("host", Text, "the machine that lines are from"),
     ("hostname", Text, "the machine of logs that name none"),
-    ("id", Text, "the id of a document"),
+    ("id", Text, "the id of a document or of a saved search"),
     ("index", Text, "the name of an index"),
     ("interval", Span, "at most one line in each of these"),
     ("label_fields", Text, "fields that become labels, with commas between them"),

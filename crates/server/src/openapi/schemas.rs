@@ -28,6 +28,15 @@ pub(super) fn schemas() -> Value {
                 "status": {},
             },
         },
+        "NewSearch": {
+            "type": "object",
+            "required": ["name", "place"],
+            "additionalProperties": false,
+            "properties": {
+                "name": { "type": "string", "minLength": 1, "maxLength": 120 },
+                "place": { "type": "string", "pattern": "^/", "maxLength": 8192 },
+            },
+        },
         "LokiPush": {
             "type": "object",
             "required": ["streams"],

@@ -16,6 +16,7 @@ use timberyard_server::auth::{KeyRing, MemoryKeyFile};
 use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
 use timberyard_server::router::router;
 use timberyard_server::state::{Parts, ServerState};
+use timberyard_server::ui::saved_searches::{MemorySavedSearchFile, SavedSearches};
 use timberyard_server::{Deletions, Operations, ServerSettings, SharedState, Subscribers};
 use timberyard_testkit::memory_source::MemorySource;
 use tower::ServiceExt;
@@ -118,6 +119,7 @@ impl TestServer {
             operations: Arc::clone(&operations) as Arc<dyn Operations>,
             deletions: Arc::clone(&deletions) as Arc<dyn Deletions>,
             keys: Arc::new(keys),
+            searches: SavedSearches::open(Box::new(MemorySavedSearchFile::default())).expect("in memory"),
             provider: crate::people::client_of(&settings),
             reload: None,
             tls: None,

@@ -19,6 +19,7 @@ mod otlp;
 mod people;
 mod rates;
 mod rules;
+mod searches;
 mod shippers;
 mod shippers_ask;
 mod stored_keys;

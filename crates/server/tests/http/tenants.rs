@@ -60,6 +60,7 @@ const ASKED: &[(&str, &str)] = &[
     ("/ui/{*file}", ""),
     ("/timberyard/api/v1/about", ""),
     ("/timberyard/api/v1/whoami", ""),
+    ("/timberyard/api/v1/searches", ""),
     ("/", ""),
     ("/_cluster/health", ""),
     ("/_cat/health", ""),
