@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { before, test } from "node:test";
 import { pushShop, push } from "./data.mjs";
 import { place, until, url, visit, withBrowser, write } from "./server.mjs";
@@ -162,5 +163,25 @@ test("everything works with the keyboard", async () => {
     await page.getByRole("complementary", { name: "Line" }).waitFor();
     await page.keyboard.press("Escape");
     await until("closed", () => page.getByRole("complementary", { name: "Line" }).count(), 0);
+  });
+});
+
+test("the whole result is exported as NDJSON, CSV or text", async () => {
+  await visit(place("explore", { query: '{app="checkout"}' }), async (page) => {
+    // The dialog of the system for a place to save belongs to no page.
+    await page.evaluate(() => delete window.showSaveFilePicker);
+    await lines(page).first().waitFor();
+    const total = Number((await page.getByTestId("total").innerText()).replace(/\D/g, ""));
+    await page.getByRole("button", { name: "Export" }).click();
+    for (const [format, ending, rows] of [["NDJSON", ".ndjson", total], ["CSV", ".csv", total + 1], ["Text", ".log", total]]) {
+      const download = page.waitForEvent("download");
+      await page.getByRole("button", { name: format, exact: true }).click();
+      const file = await download;
+      assert.ok(file.suggestedFilename().endsWith(ending));
+      const text = await readFile(await file.path(), "utf8");
+      assert.equal(text.trim().split("\n").length, rows, format);
+      assert.match(text, /order placed/);
+      await page.getByText(/^Done, /).waitFor();
+    }
   });
 });

@@ -138,7 +138,8 @@ pub fn router(state: SharedState) -> Router {
     let admin = Router::new()
         .route("/admin/keys", get(admin::keys::list).post(admin::keys::create))
         .route("/admin/keys/{which}", axum::routing::delete(admin::keys::revoke))
-        .route("/admin/keys/{which}/rotate", post(admin::keys::rotate));
+        .route("/admin/keys/{which}/rotate", post(admin::keys::rotate))
+        .route("/timberyard/api/v1/slow-queries", get(admin::slow_queries::list));
 
     // Need a key that may administer for every tenant.
     let operate = Router::new()

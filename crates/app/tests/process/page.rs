@@ -63,6 +63,16 @@ fn the_page_saves_searches_for_everybody_and_has_those_of_other_viewers() {
 }
 
 #[test]
+fn the_page_shows_events_and_pages_through_them() {
+    in_browser("events", &server());
+}
+
+#[test]
+fn the_page_shows_how_the_server_is_and_makes_keys() {
+    in_browser("system", &server());
+}
+
+#[test]
 fn the_page_asks_for_a_key_where_one_is_wanted() {
     in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
 }

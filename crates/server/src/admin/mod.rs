@@ -7,5 +7,6 @@ pub mod loki_delete;
 pub mod readiness;
 pub mod retention;
 pub mod settings;
+pub mod slow_queries;
 pub mod snapshot;
 pub mod ticket;

@@ -5,11 +5,13 @@
 mod page;
 mod queries;
 mod rate;
+mod slow_queries;
 mod text_format;
 
 pub use page::get;
 pub use queries::QueryMetrics;
 pub use rate::RowRate;
+pub use slow_queries::{SlowQueries, SlowQuery};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +59,8 @@ pub struct Metrics {
     replaced_utf8: Counter,
     /// What queries cost the store.
     pub queries: QueryMetrics,
+    /// Queries that took long.
+    pub slow_queries: SlowQueries,
     row_rate: RowRate,
     answered: AtomicU64,
     answered_nanos: AtomicU64,
@@ -77,6 +81,7 @@ impl Default for Metrics {
             rate_limit_rejections: Counter::default(),
             replaced_utf8: Counter::default(),
             queries: QueryMetrics::default(),
+            slow_queries: SlowQueries::default(),
             row_rate: RowRate::default(),
             answered: AtomicU64::new(0),
             answered_nanos: AtomicU64::new(0),

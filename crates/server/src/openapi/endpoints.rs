@@ -295,6 +295,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     at(&["delete"], "/admin/keys/{which}", Administer, JSON, "Revokes a key"),
     at(POST, "/admin/keys/{which}/rotate", Administer, (201, JsonText), "Makes a key that takes over")
         .taking(Json("Rotation")),
+    at(GET, "/timberyard/api/v1/slow-queries", Administer, JSON, "The newest queries that took half a second or longer"),
     at(GET, "/admin/config", Operate, (200, Yaml), "Settings; secrets are masked"),
     at(POST, "/admin/reload", Operate, JSON, "Reads limits and certificates again"),
     at(POST, "/flush", Operate, (204, NoBody), "Writes what is in memory into segments"),

@@ -2,6 +2,7 @@
 //! nobody waits any longer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use timberyard_logql::explain::{self, Explanation};
 use timberyard_logql::patterns::{self, PatternSeries};
@@ -12,6 +13,7 @@ use timberyard_model::{Cancellation, Labels};
 
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
+use crate::metrics::{SlowQueries, SlowQuery};
 use crate::state::{ServerState, SharedState};
 
 /// Runs a LogQL query. The cancellation of the request is replaced by the one of its place.
@@ -36,10 +38,24 @@ where
 {
     let shared = Arc::clone(state);
     let engine = Engine::new(identity.limits.query.clone());
+    let client = identity.client.clone();
     let run = move |source: &dyn LogSource, cancellation: Cancellation| {
         request.cancellation = cancellation;
+        let started = Instant::now();
         let result = engine.run(source, &request)?;
         shared.metrics.queries.count(&result.statistics.scan);
+        let took = started.elapsed();
+        if SlowQueries::is_slow(took) {
+            shared.metrics.slow_queries.add(SlowQuery {
+                query: request.expression.to_string(),
+                tenant: request.tenant.as_str().to_owned(),
+                client: client.as_deref().map(str::to_owned),
+                at: shared.now().to_string(),
+                seconds: took.as_secs_f64(),
+                bytes: result.statistics.bytes_processed,
+                rows: result.statistics.rows_processed,
+            });
+        }
         Ok(write(&shared, result))
     };
     state.read(identity, run).await

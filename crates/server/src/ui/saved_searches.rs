@@ -220,7 +220,7 @@ mod tests {
         let saved = searches.add(&tenant("acme"), " errors ", "/explore?query=x", Some("ann"), now);
         let saved = saved.expect("kept");
         assert_eq!(saved.name, "errors");
-        assert_eq!(searches.list(&tenant("acme")), [saved.clone()]);
+        assert_eq!(searches.list(&tenant("acme")), std::slice::from_ref(&saved));
         assert!(searches.list(&tenant("bravo")).is_empty());
         let of_others = searches.remove(&tenant("acme"), &saved.id, |_| false);
         assert!(matches!(of_others, Err(SavedSearchError::NotFound(_))));

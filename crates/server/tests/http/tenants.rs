@@ -61,6 +61,7 @@ const ASKED: &[(&str, &str)] = &[
     ("/timberyard/api/v1/about", ""),
     ("/timberyard/api/v1/whoami", ""),
     ("/timberyard/api/v1/searches", ""),
+    ("/timberyard/api/v1/slow-queries", ""),
     ("/", ""),
     ("/_cluster/health", ""),
     ("/_cat/health", ""),
