@@ -28,6 +28,8 @@ impl Listeners {
             udp: udp("syslog", syslog.udp.as_deref()).await?,
             tcp: tcp("syslog over TCP", syslog.tcp.as_deref()).await?,
             tls: tcp("syslog over TLS", syslog.tls.as_deref()).await?,
+            // A certificate says as much as a key.
+            tls_needs_key: settings.is_authenticated() && settings.tls.client_ca_file.is_none(),
             tenant: tenant(&syslog.tenant)?,
         };
         let gelf = GelfListeners {

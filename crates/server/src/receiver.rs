@@ -12,11 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, Request};
 use timberyard_model::{IngestRecord, Limits, LogBatch, Surface, TenantId};
 use timberyard_wire::{DecodeContext, Decoded};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 
+use crate::auth::gate::pusher;
 use crate::auth::{Identity, Scopes, TenantAccess};
 use crate::error_response::ErrorResponse;
 use crate::state::SharedState;
@@ -29,6 +31,8 @@ pub(crate) const READ_BYTES: usize = 64 << 10;
 const CONNECTIONS_PART: usize = 4;
 /// The pause before the store is asked again, where it does not say how long.
 const RETRY_SECONDS: u64 = 1;
+/// What a key is handed to the gate in.
+const API_KEY_HEADER: &str = "x-api-key";
 
 /// One protocol, or one connection of it, and whose logs come in there.
 #[derive(Clone)]
@@ -36,6 +40,8 @@ pub(crate) struct Receiver {
     pub(crate) state: SharedState,
     surface: Surface,
     tenant: TenantId,
+    /// Who sends, where a key has said so.
+    sender: Option<Identity>,
     pub(crate) peer: Option<SocketAddr>,
     places: Arc<Semaphore>,
 }
@@ -45,7 +51,7 @@ impl Receiver {
     pub(crate) fn new(state: &SharedState, surface: Surface, tenant: TenantId) -> Self {
         let places = state.settings.load.connections_max.div_ceil(CONNECTIONS_PART);
         let places = Arc::new(Semaphore::new(places));
-        Self { state: Arc::clone(state), surface, tenant, peer: None, places }
+        Self { state: Arc::clone(state), surface, tenant, sender: None, peer: None, places }
     }
 
     /// Takes connections until the server stops, each to be served on a task of its own.
@@ -119,8 +125,30 @@ impl Receiver {
         decode(&self.state.decode_context(&identity, client_ip.as_deref()))
     }
 
+    /// From now on whoever holds a key sends here, for the tenant that is the key's.
+    ///
+    /// # Errors
+    /// That the key is not good, or may not push.
+    pub(crate) async fn sent_with(&mut self, key: &str) -> Result<(), ErrorResponse> {
+        let refused = |_| ErrorResponse::bad_request("invalid_key", "key is none that a header could carry");
+        let key = HeaderValue::from_str(key).map_err(refused)?;
+        let mut request = Request::new(());
+        request.headers_mut().insert(API_KEY_HEADER, key);
+        let address = self.peer.map(|peer| peer.ip().to_canonical());
+        self.sender = Some(pusher(&self.state, address, &request.into_parts().0).await?);
+        Ok(())
+    }
+
+    /// Whether a key has said who sends.
+    pub(crate) fn has_sender(&self) -> bool {
+        self.sender.is_some()
+    }
+
     /// Whoever sends here.
     pub(crate) fn identity(&self) -> Identity {
+        if let Some(sender) = &self.sender {
+            return sender.clone();
+        }
         let limits: Arc<Limits> = Arc::clone(self.state.limits.load().of(&self.tenant));
         Identity {
             tenant: self.tenant.clone(),

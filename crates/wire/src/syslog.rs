@@ -4,6 +4,9 @@
 //! the process id, the message id and structured data become structured metadata, those of RFC 5424 as
 //! `ID_NAME`. Nothing is refused for its form: what is neither is kept whole, received now.
 //!
+//! A key of this server may stand in structured data, as `[timberyard@NUMBER key="KEY"]` with any enterprise number; it is handed to
+//! the caller and is no metadata.
+//!
 //! A time of RFC 3164 has no year and no zone: it is taken for UTC, in the last year that does not bring it more than a day ahead of
 //! now. Nobody hears of a refusal, so a message whose time is out of bounds is kept under the time it was received.
 
@@ -57,11 +60,19 @@ struct Message<'a> {
     text: &'a [u8],
 }
 
-/// Takes one message into a batch; says why when it breaks a limit.
+/// Whether this is the `ID_NAME` of a key.
+fn is_key(name: &str) -> bool {
+    name.strip_prefix("timberyard@").is_some_and(|rest| {
+        rest.strip_suffix("_key").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
+/// Takes one message into a batch; says why when it breaks a limit. A key in it goes to `key`.
 pub(crate) fn push(
     message: &[u8],
     context: &DecodeContext<'_>,
     batch: &mut RecordBatch,
+    key: &mut Option<String>,
 ) -> Result<(), String> {
     let message = message.strip_suffix(b"\n").unwrap_or(message);
     let message = message.strip_suffix(b"\r").unwrap_or(message);
@@ -83,6 +94,10 @@ pub(crate) fn push(
         }
     }
     for (name, value) in &message.data {
+        if is_key(name) {
+            *key = Some(String::from_utf8_lossy(value).into_owned());
+            continue;
+        }
         let name = metadata_name::sanitized(name).map_err(|error| error.to_string())?;
         metadata.push((name, value));
     }
@@ -248,7 +263,7 @@ mod tests {
         let test = TestContext::new();
         let context = test.context();
         let mut batch = RecordBatch::new(context.tenant, &context);
-        push(message, &context, &mut batch).expect("within limits");
+        push(message, &context, &mut batch, &mut None).expect("within limits");
         rows_of(&batch.finish()).remove(0)
     }
 

@@ -19,6 +19,8 @@ pub struct SyslogStream {
     buffered: Vec<u8>,
     /// Bytes of the message that was cut which are still to come.
     skipping: Skipping,
+    /// The key that the last message with one had.
+    key: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,7 @@ enum Skipping {
 struct Messages<'c> {
     batch: RecordBatch,
     rejected: Rejections,
+    key: Option<String>,
     number: u64,
     context: &'c DecodeContext<'c>,
 }
@@ -43,7 +46,7 @@ impl Messages<'_> {
             return;
         }
         let number = self.number;
-        if let Err(reason) = syslog::push(message, self.context, &mut self.batch) {
+        if let Err(reason) = syslog::push(message, self.context, &mut self.batch, &mut self.key) {
             self.rejected.add(number, || reason);
         }
         self.number += 1;
@@ -52,7 +55,7 @@ impl Messages<'_> {
 
 fn messages<'c>(context: &'c DecodeContext<'c>) -> Messages<'c> {
     let batch = RecordBatch::new(context.tenant, context);
-    Messages { batch, rejected: Rejections::default(), number: 0, context }
+    Messages { batch, rejected: Rejections::default(), key: None, number: 0, context }
 }
 
 /// Each packet is a message.
@@ -76,7 +79,13 @@ impl SyslogStream {
             rest = after;
         }
         self.buffered = rest.to_vec();
+        self.key = messages.key.take().or(self.key.take());
         Decoded { batch: messages.batch.finish(), rejected: messages.rejected }
+    }
+
+    /// The key that came with a message since this was asked last, if one did.
+    pub fn take_key(&mut self) -> Option<String> {
+        self.key.take()
     }
 
     /// The stream has ended: what is left is a message.
@@ -85,7 +94,7 @@ impl SyslogStream {
         if self.skipping == Skipping::Nothing {
             messages.take(&self.buffered);
         }
-        *self = Self::default();
+        *self = Self { key: messages.key.take(), ..Self::default() };
         messages.batch.finish()
     }
 
@@ -187,6 +196,20 @@ mod tests {
         for piece in 1..stream.len() {
             assert_eq!(lines(stream, piece, 10), ["aaaaaa", "bbbbbb", "c"], "pieces of {piece}");
         }
+    }
+
+    #[test]
+    fn a_key_is_handed_over_and_not_kept() {
+        let test = TestContext::new();
+        let mut reader = SyslogStream::default();
+        let stream =
+            b"<14>1 - h shop - - [timberyard@32473 key=\"a.b\"][x@1 y=\"z\"] one\n<14>1 - h shop - - - two\n";
+        let decoded = reader.read(stream, &test.context());
+        assert_eq!(reader.take_key().as_deref(), Some("a.b"));
+        assert_eq!(reader.take_key(), None);
+        let names: Vec<_> = decoded.batch.rows.iter().flat_map(|row| row.metadata()).collect();
+        assert!(names.iter().any(|(name, value)| *name == "x_1_y" && *value == b"z"), "{names:?}");
+        assert!(!names.iter().any(|(_, value)| *value == b"a.b"), "{names:?}");
     }
 
     #[test]

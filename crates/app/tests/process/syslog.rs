@@ -76,23 +76,64 @@ fn rsyslog_sends_everything_however_long_the_server_is_away() {
     });
 }
 
+/// Sends bytes over TLS and waits for the server to end the stream, or ends it in order.
+#[track_caller]
+fn send_over_tls(authority: &Authority, address: &str, bytes: &str) -> Said {
+    let program = "import ssl,socket,sys\n\
+                   c=ssl.create_default_context(cafile=sys.argv[2])\n\
+                   h,p=sys.argv[1].rsplit(':',1)\n\
+                   s=c.wrap_socket(socket.create_connection((h,int(p))),server_hostname='localhost')\n\
+                   s.sendall(sys.argv[3].encode())\n\
+                   s.unwrap().close()";
+    let root = authority.text("root.pem");
+    let output = Command::new("python3").args(["-c", program, address, &root, bytes]).output();
+    Said::from(output.expect("python3 is there"))
+}
+
 #[test]
 fn messages_come_in_over_tls() {
     let authority = Authority::new();
     authority.issue("server");
     let address = free_address();
     let server = authority.server().env("TIMBERYARD_SYSLOG_TLS", &address).start();
-    let program = "import ssl,socket,sys\n\
-                   c=ssl.create_default_context(cafile=sys.argv[2])\n\
-                   h,p=sys.argv[1].rsplit(':',1)\n\
-                   s=c.wrap_socket(socket.create_connection((h,int(p))),server_hostname='localhost')\n\
-                   s.sendall(b'<11>1 - h shop - - - one over tls\\n29 <11>1 - h shop - - - two coun')\n\
-                   s.unwrap().close()";
-    let root = authority.text("root.pem");
-    let output = Command::new("python3").args(["-c", program, &address, &root]).output();
-    Said::from(output.expect("python3 is there")).succeeded();
+    let messages = "<11>1 - h shop - - - one over tls\n29 <11>1 - h shop - - - two coun";
+    send_over_tls(&authority, &address, messages).succeeded();
     let found = found(&server, r#"{app="shop", host="h", level="error"}"#, 2);
     let mut lines: Vec<_> = found.iter().map(|entry| entry.line.as_str()).collect();
     lines.sort_unstable();
     assert_eq!(lines, ["one over tls", "two coun"]);
+}
+
+#[test]
+fn over_tls_a_key_in_structured_data_says_who_sends() {
+    let authority = Authority::new();
+    authority.issue("server");
+    let address = free_address();
+    let server = authority
+        .server()
+        .env("TIMBERYARD_SYSLOG_TLS", &address)
+        .env("TIMBERYARD_AUTH_ADMIN_KEYS", "root-key")
+        .start();
+    let created = server
+        .post("/admin/keys")
+        .header("X-API-Key", "root-key")
+        .json(&serde_json::json!({"name": "router", "tenants": "acme", "scopes": ["push"]}))
+        .send()
+        .expect_status(201)
+        .json();
+    let key = created["key"].as_str().expect("the key, once").to_owned();
+    // What comes without a key, or with one that is not good, is not stored, and the stream is ended.
+    send_over_tls(&authority, &address, "<11>1 - h shop - - - without a key\n");
+    let with = |key: &str| format!("[timberyard@32473 key=\"{key}\"]");
+    send_over_tls(&authority, &address, &format!("<11>1 - h shop - - {} with a bad key\n", with("guess")));
+    let good = format!("<11>1 - h shop - - {} with the key\n<11>1 - h shop - - - behind it\n", with(&key));
+    send_over_tls(&authority, &address, &good).succeeded();
+    let read = |tenant: &str| {
+        let asked = server.get("/loki/api/v1/query_range").query("query", r#"{app="shop"}"#);
+        asked.header("X-API-Key", "root-key").header("X-Scope-OrgID", tenant).send().expect_status(200).text()
+    };
+    let acme = eventually("both messages", || Some(read("acme")).filter(|text| text.contains("behind it")));
+    assert!(acme.contains("with the key") && !acme.contains("key="), "{acme}");
+    assert!(!acme.contains(&key) && !acme.contains("without a key") && !acme.contains("bad key"), "{acme}");
+    assert!(!read("default").contains("shop"), "whose logs they are is the key's to say");
 }
