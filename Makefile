@@ -4,7 +4,7 @@ CARGO ?= cargo
 BINARY := $(or $(CARGO_TARGET_DIR),target)/release/timberyard
 
 .DEFAULT_GOAL := help
-.PHONY: help run build page test check bench conformance torture deps coverage \
+.PHONY: help run build page test check bench conformance torture fuzz deps coverage \
         dev-setup build-prod test-coverage lint format migrate-up migrate-down migrate-create
 
 help: ## list the targets
@@ -45,6 +45,9 @@ conformance: ## compare a fresh server at URL with the recorded answers in DIR
 
 torture: deps ## the tests at full size and for long; figures into target/torture.md
 	scripts/torture
+
+fuzz: ## decoders, LogQL and the store's files under libFuzzer; SECONDS_EACH=60, TARGETS="otlp_proto logql store"
+	@scripts/fuzz
 
 deps: ## set up what the tests need, nothing else
 	@scripts/need rust
