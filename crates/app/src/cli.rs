@@ -72,6 +72,9 @@ pub(crate) struct SettingsArguments {
     /// Keep all data in this folder [default: ./data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<String>,
+    /// What a server of several does [default: all].
+    #[arg(long, value_enum)]
+    pub(crate) role: Option<Role>,
 }
 
 /// The commands of `migrate`.
@@ -114,9 +117,6 @@ pub(crate) struct MigrateArguments {
 pub(crate) struct ServerArguments {
     #[command(flatten)]
     pub(crate) settings: SettingsArguments,
-    /// What this process does.
-    #[arg(long, value_enum, default_value_t = Role::All)]
-    pub(crate) role: Role,
 }
 
 /// Flags of `agent`.
@@ -138,14 +138,21 @@ pub(crate) struct AgentArguments {
 pub(crate) enum Role {
     /// Everything.
     All,
-    /// Takes logs in and hands them on.
+    /// Takes logs in and hands them to Kafka; keeps nothing.
     Ingest,
-    /// Stores what is handed to it.
-    Storage,
-    /// Answers queries.
-    Query,
-    /// Moves logs from a queue into a store.
+    /// Reads Kafka and writes to the other sinks.
     Worker,
+}
+
+impl Role {
+    /// Its name in settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ingest => "ingest",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 /// Which server to talk to, and as whom.

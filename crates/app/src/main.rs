@@ -13,6 +13,7 @@ mod data_directory;
 mod demoted_labels_file;
 mod descriptors;
 mod failure;
+mod inputs;
 mod key_file;
 mod key_text_folder;
 mod keys;

@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &RetentionPreviewArguments) -> Result<(), Failure> 
             env_file: arguments.env_file.clone(),
             listen: None,
             data_dir: arguments.data_dir.clone(),
+            role: None,
         })?;
         let settings = &configuration.settings;
         let directory = &settings.data_dir;

@@ -6,16 +6,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use timberyard_server::inputs::Inputs;
 use timberyard_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::allocator;
-use crate::cli::{Role, ServerArguments, SettingsArguments};
+use crate::cli::{ServerArguments, SettingsArguments};
 use crate::config::{Configuration, Settings, Sources};
 use crate::data_directory;
 use crate::descriptors;
 use crate::failure::Failure;
+use crate::inputs::RunningInputs;
 use crate::listeners::Listeners;
 use crate::maintenance::Maintenance;
 use crate::settings_source::{SettingsSource, reload_on, reload_signal};
@@ -27,11 +29,6 @@ use crate::wiring::{Wiring, store_options};
 /// Runs the server until a signal ends it.
 pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Failure> {
     allocator::keep_arenas_few();
-    if arguments.role != Role::All {
-        return Err(Failure::usage(
-            "--role: this build has only `all`; other roles need storage nodes, Kafka or ClickHouse",
-        ));
-    }
     let configuration = load(&arguments.settings)?;
     telemetry::start(&configuration)?;
     for warning in &configuration.warnings {
@@ -52,6 +49,7 @@ pub(crate) fn run(arguments: &ServerArguments) -> Result<(), Failure> {
 
 /// The settings that flags, files and the process's environment give.
 pub(crate) fn load(arguments: &SettingsArguments) -> Result<Configuration, Failure> {
+    let role = arguments.role.iter().map(|role| ("--role", "role", role.name().to_owned()));
     let listen = arguments.listen.iter().map(|value| ("--listen", "listen", value.clone()));
     let data_dir = arguments.data_dir.iter().map(|value| ("--data-dir", "data_dir", value.clone()));
     Configuration::load(Sources {
@@ -61,7 +59,7 @@ pub(crate) fn load(arguments: &SettingsArguments) -> Result<Configuration, Failu
         environment: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
-        flags: listen.chain(data_dir).collect(),
+        flags: listen.chain(data_dir).chain(role).collect(),
     })
     .map_err(|errors| Failure::usage(errors.to_string()))
 }
@@ -93,6 +91,10 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     let wiring = Wiring::new(settings, Some(source), tls)?;
     listeners.listen(&wiring.state);
     tokio::spawn(reload_on(hangup, Arc::clone(&wiring.state)));
+    let inputs = RunningInputs::start(settings, &wiring.state.settings, &wiring.intake)?;
+    let inputs = Arc::new(inputs);
+    // It is set here alone.
+    let _ = wiring.state.inputs.set(Arc::clone(&inputs) as Arc<dyn Inputs>);
     let upkeep = tokio::spawn(timberyard_server::auth::upkeep::run(Arc::clone(&wiring.state)));
 
     // Requests are answered with 503 while the store opens.
@@ -111,7 +113,12 @@ async fn serve(settings: &Settings, source: Arc<SettingsSource>) -> Result<(), F
     // Its end was asked for with the server's.
     upkeep.await.map_err(|error| Failure::new(format!("the upkeep of keys failed: {error}")))?;
     timberyard_server::auth::upkeep::finish(&wiring.state).await;
+    let stopped = tokio::task::spawn_blocking(move || inputs.stop()).await;
+    stopped.map_err(|error| Failure::new(format!("inputs did not stop: {error}")))?;
     wiring.intake.close().await;
+    for sink in &wiring.spooled {
+        sink.close().await;
+    }
     let Some(store) = wiring.slot.as_ref().and_then(|slot| slot.store()).cloned() else {
         // The store did not open; or the server was told to stop during replay, which is not waited for.
         return if has_failed.get() { finished(opening.await).map(drop) } else { Ok(()) };

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use timberyard_connectors::files::{FilesSink, FilesSource};
+use timberyard_connectors::kafka::KafkaSink;
 use timberyard_connectors::postgres::{PostgresPool, PostgresSink, PostgresSource, PostgresUpkeep};
 use timberyard_model::LogBatch;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_pipeline::sink_driver::SinkDriver;
-use timberyard_pipeline::spool::{BatchCodec, Spool};
+use timberyard_pipeline::spool::{BatchCodec, Spool, SpooledSink};
 use timberyard_pipeline::{Broker, Taken};
 use timberyard_server::Subscribers;
 use timberyard_wire::batch_record;
@@ -32,6 +33,8 @@ pub(crate) struct Sinks {
     pub(crate) sources: BTreeMap<String, Arc<dyn LogSource>>,
     /// Those that can be asked by kind.
     pub(crate) subscribers: Subscribers,
+    /// Required ones whose rows wait on disk while they are away.
+    pub(crate) spooled: Vec<Arc<SpooledSink>>,
     /// The one that has events which the embedded store does not have.
     pub(crate) events: Option<Arc<PostgresSource>>,
     /// Those that are looked after while the server runs.
@@ -52,6 +55,8 @@ pub(crate) struct WatchedSink {
 struct Connected {
     sink: Arc<dyn Sink>,
     source: Option<Arc<dyn LogSource>>,
+    /// Whether rows wait on disk while it is away, though it is required.
+    is_spooled: bool,
 }
 
 impl Sinks {
@@ -62,6 +67,7 @@ impl Sinks {
             broker: Broker::default(),
             sources: BTreeMap::new(),
             subscribers: Subscribers::default(),
+            spooled: Vec::new(),
             events: None,
             watched: Vec::new(),
         };
@@ -70,8 +76,14 @@ impl Sinks {
             settings.sinks.iter().filter(move |(_, description)| description.required == required)
         };
         for (name, description) in described(true) {
-            let connected = sinks.connected(name, description)?;
-            sinks.broker = sinks.broker.require(connected.sink, taken(description));
+            let Connected { mut sink, is_spooled, .. } = sinks.connected(name, description)?;
+            if is_spooled {
+                let spool = open_spool(settings, name, description)?;
+                let spooled = Arc::new(SpooledSink::start(sink, spool, Arc::new(BatchRecords)));
+                sinks.spooled.push(Arc::clone(&spooled));
+                sink = spooled;
+            }
+            sinks.broker = sinks.broker.require(sink, taken(description));
         }
         if let Some(store) = store {
             let elsewhere = described(true).filter(|(_, description)| description.exclusive);
@@ -81,9 +93,7 @@ impl Sinks {
         }
         for (name, description) in described(false) {
             let connected = sinks.connected(name, description)?;
-            let spool =
-                Spool::open(&settings.data_dir.join(SPOOLS).join(name), description.spool_bytes_max.0)
-                    .map_err(|error| Failure::new(format!("sink `{name}`: {error}")))?;
+            let spool = open_spool(settings, name, description)?;
             let driver = SinkDriver::start(connected.sink, QUEUE_BYTES_MAX, spool, Arc::new(BatchRecords));
             sinks.broker = sinks.broker.offer(driver, taken(description));
         }
@@ -98,7 +108,11 @@ impl Sinks {
                 let source: Arc<dyn LogSource> = Arc::new(FilesSource::new(&files.dir));
                 self.subscribers.file.get_or_insert_with(|| Arc::clone(&source));
                 let sink = FilesSink::start(name, files.clone()).map_err(failed)?;
-                Connected { sink: Arc::new(sink), source: Some(source) }
+                Connected { sink: Arc::new(sink), source: Some(source), is_spooled: false }
+            }
+            Engine::Kafka(kafka) => {
+                let sink = KafkaSink::new(name, kafka.clone()).map_err(failed)?;
+                Connected { sink: Arc::new(sink), source: None, is_spooled: true }
             }
             Engine::Postgres(postgres) => {
                 let pool = PostgresPool::new(postgres.clone()).map_err(failed)?;
@@ -111,7 +125,11 @@ impl Sinks {
                     required: description.required,
                     upkeep: PostgresUpkeep::start(pool.clone(), now),
                 });
-                Connected { sink: Arc::new(PostgresSink::new(name, pool)), source: Some(source) }
+                Connected {
+                    sink: Arc::new(PostgresSink::new(name, pool)),
+                    source: Some(source),
+                    is_spooled: false,
+                }
             }
         };
         if let Some(source) = &connected.source {
@@ -119,6 +137,11 @@ impl Sinks {
         }
         Ok(connected)
     }
+}
+
+fn open_spool(settings: &Settings, name: &str, description: &SinkDescription) -> Result<Spool, Failure> {
+    Spool::open(&settings.data_dir.join(SPOOLS).join(name), description.spool_bytes_max.0)
+        .map_err(|error| Failure::new(format!("sink `{name}`: {error}")))
 }
 
 fn taken(description: &SinkDescription) -> Taken {

@@ -9,6 +9,7 @@ use rustls::ServerConfig;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_model::{Limits, TenantId};
+use timberyard_pipeline::spool::SpooledSink;
 use timberyard_pipeline::{DemotedLabelsSource, Intake, JoinedSource, LabelDemotion, TailHub};
 use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
 use timberyard_server::reload::Reload;
@@ -17,7 +18,7 @@ use timberyard_server::{Deletions, Events, Operations, ServerSettings, ServerSta
 use timberyard_store::{Retention, StoreOptions, StreamRetention};
 use timberyard_wire::LabelAttributes;
 
-use crate::config::{Settings, compile_processing, with_tenant_limits};
+use crate::config::{Settings, WORKER, compile_processing, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
@@ -40,6 +41,8 @@ pub(crate) struct Wiring {
     pub(crate) intake: Arc<Intake>,
     /// What handlers share.
     pub(crate) state: SharedState,
+    /// Sinks whose rows wait on disk while they are away.
+    pub(crate) spooled: Vec<Arc<SpooledSink>>,
 }
 
 impl Wiring {
@@ -98,7 +101,7 @@ impl Wiring {
             clock: Arc::new(now),
             settings: server_settings(settings),
         });
-        Ok(Self { slot, intake, state })
+        Ok(Self { slot, intake, state, spooled: sinks.spooled })
     }
 }
 
@@ -188,6 +191,7 @@ pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
         limits: with_age(settings.limits.clone(), settings, &settings.retention),
         tenant_limits: tenant_limits(settings),
         load: settings.load.clone(),
+        operations_only: settings.role == WORKER,
     }
 }
 

@@ -40,13 +40,15 @@ pub enum Surface {
     Fluent,
     /// journald's upload.
     Journald,
+    /// Topics of Kafka that are read.
+    Kafka,
     /// Timberyard's own agent and nodes.
     Timberyard,
 }
 
 impl Surface {
     /// All of them, in the order in which they are listed to people.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Loki,
         Self::Otlp,
         Self::Elasticsearch,
@@ -64,6 +66,7 @@ impl Surface {
         Self::Gelf,
         Self::Fluent,
         Self::Journald,
+        Self::Kafka,
         Self::Timberyard,
     ];
 
@@ -87,6 +90,7 @@ impl Surface {
             Self::Gelf => "gelf",
             Self::Fluent => "fluent",
             Self::Journald => "journald",
+            Self::Kafka => "kafka",
             Self::Timberyard => "timberyard",
         }
     }

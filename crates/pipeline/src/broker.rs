@@ -57,21 +57,27 @@ impl Broker {
     }
 
     /// Writes to the required sinks in the order they were added and stops at the first failure, so
-    /// that what one refuses (a duplicate, a full disk) is not in the ones after it. Each is written what `part` has for
+    /// that what one refuses (a duplicate, a full disk) is not in the ones after it; one that has all of it already is no failure to
+    /// the others, and told when they have it too. Each is written what `part` has for
     /// it, by its number; nothing when that is empty.
     pub async fn write_required(
         &self,
         surface: Option<Surface>,
         part: impl Fn(usize) -> Option<IngestRecord>,
     ) -> Result<(), SinkError> {
+        let mut stored_already = None;
         for (number, (sink, taken)) in self.required.iter().enumerate() {
             if taken.takes(surface)
                 && let Some(record) = part(number)
             {
-                sink.write(record).await?;
+                match sink.write(record).await {
+                    // A try before this one may have come this far and no further.
+                    Err(SinkError::AlreadyStored(stored)) if stored.whole => stored_already = Some(stored),
+                    written => written?,
+                }
             }
         }
-        Ok(())
+        stored_already.map_or(Ok(()), |stored| Err(SinkError::AlreadyStored(stored)))
     }
 
     /// Queues for the best-effort sinks what `part` has for each, by its number.

@@ -108,6 +108,21 @@ impl Intake {
         Ok(receipt)
     }
 
+    /// Stores a batch from outside that went through the steps of another server, as it is.
+    ///
+    /// # Errors
+    /// As [`Intake::submit_from`].
+    pub async fn submit_processed(
+        &self,
+        way_in: WayIn,
+        record: impl Into<IngestRecord>,
+    ) -> Result<Receipt, IntakeError> {
+        let record = record.into();
+        let receipt = Receipt::of(&record.batch);
+        self.store(record, Some(way_in.surface), &Routes::default(), receipt, way_in.patience).await?;
+        Ok(receipt)
+    }
+
     /// Stores a batch of the server's own as it is, all of it or nothing. An empty one is stored at once.
     pub async fn submit(&self, record: impl Into<IngestRecord>) -> Result<Receipt, IntakeError> {
         let record = record.into();

@@ -21,6 +21,7 @@ mod head_watch;
 mod http1;
 mod http2;
 pub mod ingest;
+pub mod inputs;
 pub mod limits;
 mod lingering_body;
 pub mod login;

@@ -150,7 +150,7 @@ pub fn router(state: SharedState) -> Router {
         .route("/retention/preview", get(admin::retention::preview));
 
     // The last layer sees a request first.
-    let guarded = Router::new()
+    let keyed = Router::new()
         .merge(
             push.route_layer(from_fn_with_state(state.clone(), limits::bound_seconds))
                 .route_layer(from_fn_with_state(state.clone(), limits::keep_promises))
@@ -173,7 +173,9 @@ pub fn router(state: SharedState) -> Router {
             operate
                 .route_layer(from_fn_with_state(state.clone(), gate::audit))
                 .route_layer(from_fn(gate::require_operator)),
-        )
+        );
+    let served = if state.settings.operations_only { Router::new() } else { keyed };
+    let guarded = served
         .merge(open)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub tenant_limits: BTreeMap<TenantId, Limits>,
     /// Bounds on what goes on at the same time.
     pub load: LoadLimits,
+    /// Whether nothing but health, readiness and metrics is served: nobody sends to it, and nobody asks it.
+    pub operations_only: bool,
 }
 
 /// Bounds on what goes on at the same time.
@@ -93,6 +95,7 @@ impl Default for ServerSettings {
             limits: Limits::default(),
             tenant_limits: BTreeMap::new(),
             load: LoadLimits::default(),
+            operations_only: false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What all handlers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -24,6 +24,7 @@ use crate::deletions::Deletions;
 use crate::error_response::ErrorResponse;
 use crate::events::Events;
 use crate::ingest::event_numbers::EventNumbers;
+use crate::inputs::Inputs;
 use crate::limits::{BodyBudget, Promises, QueryGate, RateGate, RequestGate, TenantLimits};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
@@ -129,6 +130,8 @@ pub struct ServerState {
     pub sockets: TaskTracker,
     /// Numbers analytics events.
     pub event_numbers: EventNumbers,
+    /// What is read without being sent, once that has begun.
+    pub inputs: OnceLock<Arc<dyn Inputs>>,
     /// What happened since start.
     pub metrics: Metrics,
     started: Instant,
@@ -181,6 +184,7 @@ impl ServerState {
             connections: Arc::new(Semaphore::new(settings.load.connections_max)),
             sockets: TaskTracker::new(),
             event_numbers: EventNumbers::default(),
+            inputs: OnceLock::new(),
             metrics: Metrics::default(),
             intake,
             tail_hub,

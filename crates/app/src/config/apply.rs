@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use timberyard_pipeline::process::description::RuleDescription;
 
+use super::inputs::{self, InputDescriptions};
 use super::keys::{Place, Unit};
 use super::lookup::Found;
 use super::processing;
@@ -28,6 +29,8 @@ pub(crate) enum Shown {
     StreamRetentions(Vec<StreamRetention>),
     /// Sinks by name.
     Sinks(SinkDescriptions),
+    /// Inputs by name.
+    Inputs(InputDescriptions),
     /// Rules of processing.
     Processing(Vec<RuleDescription>),
 }
@@ -90,6 +93,7 @@ pub(crate) fn set(settings: &mut Settings, found: &Found, written: &Written) -> 
         }
         Place::StreamRetentions(at) => at(settings).streams = stream_retentions(written)?,
         Place::Sinks(at) => *at(settings) = sinks::read(&structured(written)?)?,
+        Place::Inputs(at) => *at(settings) = inputs::read(&structured(written)?)?,
         Place::Processing(at) => *at(settings) = processing::read(&structured(written)?)?,
         Place::StreamRetentionsOfTenant => {
             let tenant = found.tenant.as_deref().unwrap_or_default();
@@ -131,6 +135,7 @@ pub(crate) fn show(settings: &mut Settings, found: &Found) -> Shown {
         Place::OptionalUsize(_, at) => optional(at(settings).map(|value| value.to_string())),
         Place::OptionalU64(_, at) => optional(at(settings).map(|value| value.to_string())),
         Place::Sinks(at) => Shown::Sinks(at(settings).clone()),
+        Place::Inputs(at) => Shown::Inputs(at(settings).clone()),
         Place::Processing(at) => Shown::Processing(at(settings).clone()),
         Place::StreamRetentions(at) => Shown::StreamRetentions(at(settings).streams.clone()),
         Place::StreamRetentionsOfTenant => {

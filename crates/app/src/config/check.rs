@@ -114,7 +114,9 @@ pub(super) fn refusals(settings: &Settings) -> Vec<ConfigError> {
             refuse(format!("`{name}`: {error}"));
         }
     }
+    super::role::refusals(settings).into_iter().for_each(&mut refuse);
     super::sinks::refusals(settings).into_iter().for_each(&mut refuse);
+    super::inputs::refusals(settings).into_iter().for_each(&mut refuse);
     auth.oidc.refusals().into_iter().for_each(&mut refuse);
     let request = &settings.limits.request;
     if request.inflated_bytes_max < request.body_bytes_max {

@@ -54,6 +54,7 @@ fn the_guide_says_what_every_key_means_and_its_default() {
             _ if key.path == "query.workers" => "twice the cores".to_owned(),
             _ if key.path == "query.read_threads" => "one less than cores".to_owned(),
             Shown::Sinks(_)
+            | Shown::Inputs(_)
             | Shown::Nothing
             | Shown::List(_)
             | Shown::StreamRetentions(_)

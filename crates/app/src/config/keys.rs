@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use timberyard_model::TenantId;
 use timberyard_pipeline::process::description::RuleDescription;
 
+use super::inputs::InputDescriptions;
+use super::role;
 use super::settings::{Retention, Settings};
 use super::sinks::SinkDescriptions;
 
@@ -78,6 +80,8 @@ pub(crate) enum Place {
     StreamRetentionsOfTenant,
     /// Sinks by name.
     Sinks(At<SinkDescriptions>),
+    /// Inputs by name.
+    Inputs(At<InputDescriptions>),
     /// Rules of processing.
     Processing(At<Vec<RuleDescription>>),
     /// A number, or nothing, for the tenant in the key.
@@ -107,8 +111,8 @@ macro_rules! key {
 }
 
 use Place::{
-    Choice, I64, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path, Port,
-    Processing, Sinks, StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize,
+    Choice, I64, Inputs, Listen, OfTenant, OptionalSwitch, OptionalText, OptionalU64, OptionalUsize, Path,
+    Port, Processing, Sinks, StreamRetentions, StreamRetentionsOfTenant, Switch, Text, Texts, U64, Usize,
     UsizeOrZero,
 };
 use Unit::{Bytes, Count, Seconds};
@@ -306,6 +310,16 @@ pub(crate) const KEYS: &[Key] = &[
         store.embedded at keeps_logs,
         Switch,
         "whether logs are kept in data_dir; when not, at least one sink is required"
+    ),
+    key!(
+        "role",
+        Choice(&[role::ALL, role::INGEST, role::WORKER], |s| &mut s.role),
+        "what a server of several does (--role): all, ingest into Kafka, or worker from Kafka to the other sinks"
+    ),
+    key!(
+        inputs,
+        Inputs,
+        "what is read from other systems: a mapping of names to engines with their settings"
     ),
     key!(sinks, Sinks, "where logs go besides: a mapping of names to engines with their settings"),
     key!(

@@ -13,12 +13,14 @@ mod environment;
 mod error;
 #[cfg(test)]
 mod fuzz_targets;
+mod inputs;
 mod keys;
 mod lookup;
 mod oidc;
 mod origin;
 mod print;
 mod processing;
+mod role;
 mod settings;
 mod sinks;
 mod sinks_of_environment;
@@ -31,8 +33,10 @@ use std::path::PathBuf;
 
 pub(crate) use apply::with_tenant_limits;
 pub(crate) use error::{ConfigError, ConfigErrors};
+pub(crate) use inputs::InputDescription;
 pub(crate) use origin::Origin;
 pub(crate) use processing::compile as compile_processing;
+pub(crate) use role::WORKER;
 pub(crate) use settings::{Retention, Settings};
 pub(crate) use sinks::{Engine, SinkDescription};
 pub(crate) use stream_retention::StreamRetention;
@@ -102,10 +106,11 @@ impl Configuration {
         for layer in [file, environment.assignments, flags.collect()] {
             configuration.apply(layer, &mut errors);
         }
-        match sinks_of_environment::switched(&variables) {
+        match sinks_of_environment::switched(&variables, &configuration.settings.role) {
             Ok(switched) => configuration.switch_on(switched),
             Err(error) => errors.push(error),
         }
+        role::take_part(&mut configuration.settings);
         check::derive(&mut configuration);
         errors.extend(configuration.refused_processing());
         errors.extend(check::refusals(&configuration.settings));
@@ -119,7 +124,11 @@ impl Configuration {
 
     /// Adds the sinks that variables ask for and the file does not describe.
     fn switch_on(&mut self, switched: Vec<SwitchedSink>) {
-        for SwitchedSink { name, description, origin } in switched {
+        for SwitchedSink { name, description, input, origin } in switched {
+            if let Some(input) = input {
+                self.settings.inputs.entry(name.to_owned()).or_insert(input);
+                self.origins.entry("inputs".to_owned()).or_insert(origin.clone());
+            }
             self.settings.sinks.entry(name.to_owned()).or_insert(description);
             self.origins.entry("sinks".to_owned()).or_insert(origin);
         }
@@ -239,7 +248,8 @@ mod tests {
 
     #[test]
     fn all_errors_are_told_at_once() {
-        let error = load("stroage: 1\nport: 99999\n", &[("KAFKA_BROKER", "k")], &[]).expect_err("three");
+        let error =
+            load("stroage: 1\nport: 99999\n", &[("KAFKA_BROKER", "http://k")], &[]).expect_err("three");
         assert_eq!(error.lines().count(), 3, "{error}");
     }
 

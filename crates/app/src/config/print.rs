@@ -127,9 +127,11 @@ fn render_level(out: &mut String, lines: &[&PrintedSetting], depth: usize) {
 
 fn mask(shown: &Shown) -> Shown {
     match shown {
-        Shown::Nothing | Shown::StreamRetentions(_) | Shown::Processing(_) | Shown::Sinks(_) => {
-            Shown::Nothing
-        }
+        Shown::Nothing
+        | Shown::StreamRetentions(_)
+        | Shown::Processing(_)
+        | Shown::Sinks(_)
+        | Shown::Inputs(_) => Shown::Nothing,
         Shown::Text(_) | Shown::Bare(_) => Shown::Text(MASK.to_owned()),
         Shown::List(items) => Shown::List(items.iter().map(|_| MASK.to_owned()).collect()),
     }
@@ -145,6 +147,7 @@ fn text(shown: &Shown) -> String {
         }
         // Their strings and numbers make JSON, which is YAML too; passwords mask themselves.
         Shown::Sinks(sinks) => serde_json::json!(sinks).to_string(),
+        Shown::Inputs(inputs) => serde_json::json!(inputs).to_string(),
         Shown::Processing(rules) => serde_json::json!(rules).to_string(),
         Shown::List(items) => {
             format!("[{}]", items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", "))

@@ -11,7 +11,9 @@ use timberyard_server::settings::LoadLimits;
 use timberyard_server::tls::TlsFiles;
 use timberyard_store::StoreOptions;
 
+use super::inputs::InputDescriptions;
 use super::oidc::OidcSettings;
+use super::role;
 use super::sinks::{STORE, SinkDescriptions, TAIL};
 use super::stream_retention::StreamRetention;
 use super::written::Written;
@@ -51,6 +53,10 @@ pub(crate) struct Settings {
     pub(crate) ingest: IngestSettings,
     /// What is done to logs before they are stored.
     pub(crate) processing: Vec<RuleDescription>,
+    /// What this server does, of several.
+    pub(crate) role: String,
+    /// What is read from other systems.
+    pub(crate) inputs: InputDescriptions,
     /// Where logs go besides the embedded store.
     pub(crate) sinks: SinkDescriptions,
     /// Whether logs are kept in the data directory.
@@ -290,6 +296,8 @@ impl Default for Settings {
             tenants: BTreeMap::new(),
             ingest: IngestSettings { queue_bytes_max: 64 << 20, buffer_size: None },
             processing: Vec::new(),
+            role: role::ALL.to_owned(),
+            inputs: InputDescriptions::new(),
             sinks: SinkDescriptions::new(),
             keeps_logs: true,
             query_source: None,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use timberyard_connectors::ByteSize;
 use timberyard_connectors::files::FilesSettings;
+use timberyard_connectors::kafka::KafkaSinkSettings;
 use timberyard_connectors::postgres::PostgresSettings;
 use timberyard_model::Surface;
 
@@ -39,6 +40,9 @@ pub(crate) struct SinkDescription {
     /// Files of lines of JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) files: Option<FilesSettings>,
+    /// A topic of Kafka.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kafka: Option<KafkaSinkSettings>,
     /// Events in PostgreSQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<PostgresSettings>,
@@ -52,6 +56,7 @@ impl Default for SinkDescription {
             exclusive: false,
             spool_bytes_max: ByteSize(1 << 30),
             files: None,
+            kafka: None,
             postgres: None,
         }
     }
@@ -62,6 +67,8 @@ impl Default for SinkDescription {
 pub(crate) enum Engine<'a> {
     /// Files of lines of JSON.
     Files(&'a FilesSettings),
+    /// A topic of Kafka.
+    Kafka(&'a KafkaSinkSettings),
     /// Events in PostgreSQL.
     Postgres(&'a PostgresSettings),
 }
@@ -74,7 +81,8 @@ impl SinkDescription {
 
     fn engines(&self) -> impl Iterator<Item = Engine<'_>> {
         let files = self.files.iter().map(Engine::Files);
-        files.chain(self.postgres.iter().map(Engine::Postgres))
+        let kafka = self.kafka.iter().map(Engine::Kafka);
+        files.chain(kafka).chain(self.postgres.iter().map(Engine::Postgres))
     }
 
     /// The ways in of what it gets; all when there are none.
@@ -85,7 +93,7 @@ impl SinkDescription {
 
     fn check(&self) -> Result<(), String> {
         let mut engines = self.engines();
-        let engine = engines.next().ok_or("has no engine: write one of files, postgres")?;
+        let engine = engines.next().ok_or("has no engine: write one of files, kafka, postgres")?;
         if engines.next().is_some() {
             return Err("has more than one engine: give each a name of its own".to_owned());
         }
@@ -97,6 +105,7 @@ impl SinkDescription {
         }
         match engine {
             Engine::Files(files) => files.check().map_err(|reason| format!("files: {reason}")),
+            Engine::Kafka(kafka) => kafka.check().map_err(|reason| format!("kafka: {reason}")),
             Engine::Postgres(_) if self.surfaces() != [Surface::Change66] => {
                 Err("surfaces: PostgreSQL takes events alone: write `surfaces: [change66]`".to_owned())
             }
@@ -131,13 +140,17 @@ pub(super) fn read(written: &Written) -> Result<SinkDescriptions, String> {
     sinks.into_iter().map(|(name, sink)| Ok((name.clone(), read_one(&name, sink)?))).collect()
 }
 
-fn read_one(name: &str, sink: Value) -> Result<SinkDescription, String> {
+/// Checks the name of a sink or an input.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
-        return Err(format!(
-            "has a sink `{name}`: a name is 1 to {NAME_BYTES_MAX} small letters, digits, `-` or `_`"
-        ));
+        return Err(format!("a name is 1 to {NAME_BYTES_MAX} small letters, digits, `-` or `_`"));
     }
+    Ok(())
+}
+
+fn read_one(name: &str, sink: Value) -> Result<SinkDescription, String> {
+    check_name(name).map_err(|reason| format!("has a sink `{name}`: {reason}"))?;
     if [STORE, TAIL].contains(&name) {
         return Err(format!("has a sink `{name}`, which is a name of the server's own: choose another"));
     }

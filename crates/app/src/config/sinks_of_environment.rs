@@ -5,35 +5,44 @@ use std::path::PathBuf;
 
 use timberyard_connectors::Password;
 use timberyard_connectors::files::FilesSettings;
+use timberyard_connectors::kafka::{InputFormat, KafkaInputSettings, KafkaSinkSettings, MessageFormat};
 use timberyard_connectors::postgres::PostgresSettings;
 use timberyard_model::Surface;
 
 use super::environment::Variable;
 use super::error::ConfigError;
+use super::inputs::InputDescription;
 use super::origin::Origin;
+use super::role;
 use super::sinks::SinkDescription;
 use super::written::Written;
 
 /// Where Logtopus' file subscriber writes when nothing is said.
 const FILE_LOG_DIR_DEFAULT: &str = "./logs";
 
-/// A sink that a variable asks for.
+/// LogStream's topic.
+const LOGSTREAM_TOPIC: &str = "app-logs";
+
+/// A sink that a variable asks for, and perhaps an input of the same name.
 pub(super) struct SwitchedSink {
     /// Its name.
     pub(super) name: &'static str,
     /// What it is.
     pub(super) description: SinkDescription,
+    /// What is read besides.
+    pub(super) input: Option<InputDescription>,
     /// The variable.
     pub(super) origin: Origin,
 }
 
-/// All of them.
+/// All of them, for a server of that role.
 ///
 /// # Errors
 /// Variables with values that cannot be.
-pub(super) fn switched(variables: &[Variable]) -> Result<Vec<SwitchedSink>, ConfigError> {
+pub(super) fn switched(variables: &[Variable], role: &str) -> Result<Vec<SwitchedSink>, ConfigError> {
     let variables = Variables(variables);
-    Ok(variables.files()?.into_iter().chain(variables.postgres()?).collect())
+    let found = [variables.files()?, variables.kafka(role)?, variables.postgres()?];
+    Ok(found.into_iter().flatten().collect())
 }
 
 struct Variables<'a>(&'a [Variable]);
@@ -66,7 +75,44 @@ impl<'a> Variables<'a> {
         let dir = self.text("FILE_LOG_DIR").unwrap_or_else(|| FILE_LOG_DIR_DEFAULT.to_owned());
         let files = FilesSettings { dir: PathBuf::from(dir), ..FilesSettings::default() };
         let description = SinkDescription { files: Some(files), ..SinkDescription::default() };
-        Ok(Some(SwitchedSink { name: "files", description, origin: variable.origin.clone() }))
+        Ok(Some(SwitchedSink { name: "files", description, input: None, origin: variable.origin.clone() }))
+    }
+
+    /// LogStream's logs go to its topic, and are read from there; all others do not. A server that takes in for others sends
+    /// everything, in the form that loses nothing.
+    fn kafka(&self, role: &str) -> Result<Option<SwitchedSink>, ConfigError> {
+        let Some(variable) = self.get("KAFKA_BROKER") else { return Ok(None) };
+        let takes_in = role == role::INGEST;
+        let sink = KafkaSinkSettings {
+            brokers: variable.value.trim().to_owned(),
+            topic: LOGSTREAM_TOPIC.to_owned(),
+            format: if takes_in { MessageFormat::Batch } else { MessageFormat::Logstream },
+            ..KafkaSinkSettings::default()
+        };
+        sink.check().map_err(|reason| ConfigError::BadValue {
+            origin: variable.origin.clone(),
+            key: variable.name.clone(),
+            reason,
+        })?;
+        let input = KafkaInputSettings {
+            brokers: sink.brokers.clone(),
+            topics: vec![LOGSTREAM_TOPIC.to_owned()],
+            format: InputFormat::Logstream,
+            ..KafkaInputSettings::default()
+        };
+        let surfaces = if takes_in { Vec::new() } else { vec![Surface::Logstream.name().to_owned()] };
+        Ok(Some(SwitchedSink {
+            name: "kafka",
+            description: SinkDescription {
+                required: true,
+                exclusive: !takes_in,
+                surfaces,
+                kafka: Some(sink),
+                ..SinkDescription::default()
+            },
+            input: Some(InputDescription { kafka: Some(input) }),
+            origin: variable.origin.clone(),
+        }))
     }
 
     /// The database of Change66: its events go there, and nowhere else.
@@ -101,7 +147,7 @@ impl<'a> Variables<'a> {
             postgres: Some(postgres),
             ..SinkDescription::default()
         };
-        Ok(Some(SwitchedSink { name: "postgres", description, origin: variable.origin.clone() }))
+        Ok(Some(SwitchedSink { name: "postgres", description, input: None, origin: variable.origin.clone() }))
     }
 }
 
@@ -116,7 +162,7 @@ mod tests {
             origin: Origin::Environment { name: (*name).to_owned() },
         };
         let variables: Vec<Variable> = variables.iter().map(variable).collect();
-        switched(&variables).map_err(|error| error.to_string())
+        switched(&variables, role::ALL).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -150,5 +196,17 @@ mod tests {
         assert!(switched_by(&[("DB_NAME", "logs"), ("DB_PORT", "x")]).expect("no database").is_empty());
         let refused = switched_by(&[("DB_HOST", "db"), ("DB_PORT", "x")]).err().expect("no port");
         assert!(refused.contains("DB_PORT"), "{refused}");
+    }
+
+    #[test]
+    fn logstreams_logs_go_through_its_topic() {
+        let sinks = switched_by(&[("KAFKA_BROKER", "kafka:9092")]).expect("valid");
+        let (sink, input) = (&sinks[0].description, sinks[0].input.as_ref().expect("an input"));
+        assert!(sink.required && sink.exclusive);
+        assert_eq!(sink.surfaces, ["logstream"]);
+        assert_eq!(sink.kafka.as_ref().expect("kafka").format, MessageFormat::Logstream);
+        assert_eq!(input.kafka.as_ref().expect("kafka").topics, ["app-logs"]);
+        let refused = switched_by(&[("KAFKA_BROKER", "http://kafka")]).err().expect("no broker");
+        assert!(refused.contains("KAFKA_BROKER") && refused.contains("HOST:PORT"), "{refused}");
     }
 }

@@ -112,7 +112,7 @@ impl Node {
     /// The value of a key: a section only where its settings are not keys of their own.
     fn into_value(self, key: &Key) -> Result<Written, String> {
         match key.place {
-            Place::Sinks(_) => self.into_item(),
+            Place::Sinks(_) | Place::Inputs(_) => self.into_item(),
             _ => self.into_written(),
         }
     }

@@ -24,6 +24,7 @@ pub(super) fn answer(change: &Change<'_>, store: &KeyStoreArguments) -> Result<V
         env_file: store.env_file.clone(),
         listen: None,
         data_dir: store.data_dir.clone(),
+        role: None,
     })?
     .settings;
     let directory = &settings.data_dir;

@@ -332,7 +332,6 @@ fn status_counts_what_was_ingested() {
 fn a_part_that_this_build_does_not_have_stops_the_start_and_is_named() {
     for (variable, value, name) in [
         ("ENABLE_CLICKHOUSE", "true", "ENABLE_CLICKHOUSE"),
-        ("KAFKA_BROKER", "localhost:9092", "KAFKA_BROKER"),
         ("CLICKHOUSE_HOST", "localhost", "CLICKHOUSE_HOST"),
     ] {
         let (status, said) = settings().env(variable, value).start_refused("127.0.0.1:0");

@@ -24,6 +24,7 @@ mod guide;
 mod guide_senders;
 mod hostile_queries;
 mod journald;
+mod kafka;
 mod keys;
 mod label_demotion;
 mod listeners;

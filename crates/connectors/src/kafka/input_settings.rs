@@ -8,12 +8,13 @@ use timberyard_wire::field_mapping::FieldMapping;
 
 use super::security::SecuritySettings;
 use super::settings::{check_brokers, check_numbers, check_topic};
+use crate::ByteSize;
 
 /// What is added to a topic's name for the topic of its messages that cannot be taken.
 const DEAD_LETTER_SUFFIX: &str = "-dead-letter";
 
 /// An input that reads topics as a member of a group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaInputSettings {
     /// Where to find brokers: `HOST:PORT`, several separated by commas.
@@ -35,13 +36,13 @@ pub struct KafkaInputSettings {
     /// Where messages go that cannot be taken; the topic's name with `-dead-letter` when absent.
     pub dead_letter_topic: Option<String>,
     /// The most bytes of rows that are written at once.
-    pub batch_bytes_max: usize,
+    pub batch_bytes_max: ByteSize,
     /// The most rows that are written at once.
     pub batch_rows_max: usize,
     /// How long a row waits for others, in milliseconds.
     pub batch_age_milliseconds_max: u64,
     /// The most bytes of rows in memory, of all partitions; they are paused above.
-    pub buffer_bytes_max: usize,
+    pub buffer_bytes_max: ByteSize,
     /// How long the group waits for a member that is silent, in seconds.
     pub session_timeout_seconds: u64,
     /// How connections are secured.
@@ -60,10 +61,10 @@ impl Default for KafkaInputSettings {
             labels: BTreeMap::new(),
             tenant: TenantId::default().as_str().to_owned(),
             dead_letter_topic: None,
-            batch_bytes_max: 8 << 20,
+            batch_bytes_max: ByteSize(8 << 20),
             batch_rows_max: 100_000,
             batch_age_milliseconds_max: 500,
-            buffer_bytes_max: 64 << 20,
+            buffer_bytes_max: ByteSize(64 << 20),
             session_timeout_seconds: 45,
             security: SecuritySettings::default(),
         }
@@ -137,10 +138,10 @@ impl KafkaInputSettings {
             return Err(format!("labels: `{name}` is not the name of a label"));
         }
         check_numbers(&[
-            ("batch_bytes_max", self.batch_bytes_max as u64, 1 << 10, 1 << 30),
+            ("batch_bytes_max", self.batch_bytes_max.0, 1 << 10, 1 << 30),
             ("batch_rows_max", self.batch_rows_max as u64, 1, 4 << 20),
             ("batch_age_milliseconds_max", self.batch_age_milliseconds_max, 1, 60_000),
-            ("buffer_bytes_max", self.buffer_bytes_max as u64, self.batch_bytes_max as u64, 1 << 40),
+            ("buffer_bytes_max", self.buffer_bytes_max.0, self.batch_bytes_max.0, 1 << 40),
             ("session_timeout_seconds", self.session_timeout_seconds, 6, 1800),
         ])?;
         self.security.check()
@@ -173,7 +174,10 @@ mod tests {
                 KafkaInputSettings { labels: BTreeMap::from([(text("a-b"), text("c"))]), ..good() },
                 "labels: `a-b`",
             ),
-            (KafkaInputSettings { buffer_bytes_max: 1, ..good() }, "buffer_bytes_max: must be from"),
+            (
+                KafkaInputSettings { buffer_bytes_max: ByteSize(1), ..good() },
+                "buffer_bytes_max: must be from",
+            ),
         ];
         for (settings, expected) in bad {
             let reason = settings.check().expect_err(expected);

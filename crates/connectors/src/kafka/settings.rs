@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::security::SecuritySettings;
+use crate::ByteSize;
 
 /// A sink that is a topic.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaSinkSettings {
     /// Where to find brokers: `HOST:PORT`, several separated by commas.
@@ -19,9 +20,9 @@ pub struct KafkaSinkSettings {
     /// How several messages together are compressed.
     pub compression: CompressionType,
     /// The most bytes of messages on their way to the brokers; what comes above is refused for now.
-    pub queue_bytes_max: u64,
+    pub queue_bytes_max: ByteSize,
     /// The most bytes of one message, before compression. The topic's `max.message.bytes` must not be lower.
-    pub message_bytes_max: usize,
+    pub message_bytes_max: ByteSize,
     /// How long the brokers may take to have a message, in seconds, with all tries. 1 to 600.
     pub delivery_timeout_seconds: u64,
     /// How long a message waits for others to go with, in milliseconds. Up to 1000.
@@ -38,8 +39,8 @@ impl Default for KafkaSinkSettings {
             format: MessageFormat::Batch,
             partitioner: Partitioner::Murmur2Random,
             compression: CompressionType::Zstd,
-            queue_bytes_max: 64 << 20,
-            message_bytes_max: 1_000_000,
+            queue_bytes_max: ByteSize(64 << 20),
+            message_bytes_max: ByteSize(1_000_000),
             delivery_timeout_seconds: 10,
             linger_milliseconds: 5,
             security: SecuritySettings::default(),
@@ -117,8 +118,8 @@ impl KafkaSinkSettings {
         check_brokers(&self.brokers)?;
         check_topic("topic", &self.topic)?;
         let numbers = [
-            ("queue_bytes_max", self.queue_bytes_max, 1 << 20, 1 << 40),
-            ("message_bytes_max", self.message_bytes_max as u64, 1000, 1_000_000_000),
+            ("queue_bytes_max", self.queue_bytes_max.0, 1 << 20, 1 << 40),
+            ("message_bytes_max", self.message_bytes_max.0, 1000, 1_000_000_000),
             ("delivery_timeout_seconds", self.delivery_timeout_seconds, 1, 600),
             ("linger_milliseconds", self.linger_milliseconds, 0, 1000),
         ];

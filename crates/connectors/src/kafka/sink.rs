@@ -62,8 +62,8 @@ impl KafkaSink {
             config,
             partitioner: settings.partitioner,
             delivery_timeout_seconds: settings.delivery_timeout_seconds,
-            queue_bytes_max: settings.queue_bytes_max,
-            message_bytes_max: settings.message_bytes_max,
+            queue_bytes_max: settings.queue_bytes_max.0,
+            message_bytes_max: settings.message_bytes_max.in_memory(),
         }));
         Ok(Self { name: name.into(), settings, producer, counters: Counters::default() })
     }
@@ -92,7 +92,8 @@ impl KafkaSink {
 
     async fn send(&self, record: &IngestRecord) -> Result<(), SinkError> {
         let settings = &self.settings;
-        let messages = schema::messages(&record.batch, settings.format, settings.message_bytes_max)?;
+        let messages =
+            schema::messages(&record.batch, settings.format, settings.message_bytes_max.in_memory())?;
         let outgoing = messages.iter().map(|message| self.outgoing(message, record)).collect();
         self.producer.send(outgoing).await.map_err(|error| self.sink_error(error))?;
         let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();

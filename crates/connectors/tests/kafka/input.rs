@@ -8,6 +8,7 @@ use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use rdkafka::{ClientConfig, TopicPartitionList};
+use timberyard_connectors::ByteSize;
 use timberyard_connectors::kafka::{
     DecodeSettings, Destinations, InputFormat, KafkaInput, KafkaInputSettings, KafkaSink, KafkaSinkSettings,
 };
@@ -197,8 +198,11 @@ async fn memory_stays_within_its_bound_while_a_sink_is_away_or_slow() {
     store.milliseconds.store(20, Ordering::Relaxed);
     // Away for seconds at first, then slow.
     store.refuse.store(10, Ordering::Relaxed);
-    let bounded =
-        KafkaInputSettings { batch_bytes_max: 20_000, buffer_bytes_max: 60_000, ..settings(&brokers) };
+    let bounded = KafkaInputSettings {
+        batch_bytes_max: ByteSize(20_000),
+        buffer_bytes_max: ByteSize(60_000),
+        ..settings(&brokers)
+    };
     let input = start(&bounded, &store);
     let mut most = 0;
     while store.rows().len() < 1000 {

@@ -3,6 +3,7 @@
 use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use timberyard_connectors::ByteSize;
 use timberyard_connectors::kafka::{
     CompressionType, KafkaSink, KafkaSinkSettings, MessageFormat, Partitioner, fnv1a,
 };
@@ -121,7 +122,7 @@ async fn a_full_queue_and_a_row_too_large_are_refused_for_what_they_are() {
     let cluster = cluster(1);
     cluster.broker_down(1).expect("down");
     let sink = sink(KafkaSinkSettings {
-        queue_bytes_max: 1 << 20,
+        queue_bytes_max: ByteSize(1 << 20),
         delivery_timeout_seconds: 2,
         ..settings(&cluster.bootstrap_servers())
     });
@@ -133,7 +134,8 @@ async fn a_full_queue_and_a_row_too_large_are_refused_for_what_they_are() {
     assert!(matches!(first, Err(SinkError::Unavailable(_))), "{first:?}");
     assert!(matches!(second, Err(SinkError::Overloaded { .. })), "{second:?}");
 
-    let small = KafkaSinkSettings { message_bytes_max: 1000, ..settings(&cluster.bootstrap_servers()) };
+    let small =
+        KafkaSinkSettings { message_bytes_max: ByteSize(1000), ..settings(&cluster.bootstrap_servers()) };
     let refused =
         KafkaSink::new("kafka", small).expect("valid").write(record("default", &[("web", &line)])).await;
     assert!(matches!(refused, Err(SinkError::TooLarge(_))), "{refused:?}");

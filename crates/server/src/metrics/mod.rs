@@ -2,6 +2,7 @@
 //!
 //! No tenant, no client and no label value of a log ever becomes a label here: the page is open.
 
+mod inputs;
 mod page;
 mod queries;
 mod rate;

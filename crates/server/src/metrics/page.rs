@@ -122,6 +122,9 @@ fn of_this_moment(state: &ServerState) -> Registry {
     page.counter("timberyard_storage_errors", "Reads and writes of the store that failed", store.errors);
     page.sinks(state);
     page.steps(state);
+    if let Some(inputs) = state.inputs.get() {
+        super::inputs::register(&mut page.0, &inputs.figures());
+    }
 
     page.gauge_float("timberyard_uptime_seconds", "Seconds since start", state.uptime_nanos() as f64 / 1e9);
     let started = state.started_at.as_nanos() as f64 / 1e9;

@@ -31,7 +31,7 @@ impl DeadLetters {
             config: client::config(&settings.brokers, &settings.security),
             partitioner: Partitioner::Murmur2Random,
             delivery_timeout_seconds: 30,
-            queue_bytes_max: settings.buffer_bytes_max as u64,
+            queue_bytes_max: settings.buffer_bytes_max.0,
             message_bytes_max: MESSAGE_BYTES_MAX,
         });
         Self { settings: settings.clone(), producer }

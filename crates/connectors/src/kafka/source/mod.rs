@@ -121,7 +121,7 @@ impl KafkaInput {
             counters: Arc::clone(&counters),
         });
         let bounds = Bounds {
-            bytes_max: settings.batch_bytes_max,
+            bytes_max: settings.batch_bytes_max.in_memory(),
             rows_max: settings.batch_rows_max,
             age_max: Duration::from_millis(settings.batch_age_milliseconds_max),
         };
@@ -133,7 +133,12 @@ impl KafkaInput {
         });
         let context = Context {
             shared: Arc::clone(&shared),
-            assignment: Mutex::new(Assignment::new(writer, runtime, bounds, settings.buffer_bytes_max)),
+            assignment: Mutex::new(Assignment::new(
+                writer,
+                runtime,
+                bounds,
+                settings.buffer_bytes_max.in_memory(),
+            )),
         };
         let consumer = consumer(settings, context).map_err(|error| error.to_string())?;
         let is_stopping = Arc::new(AtomicBool::new(false));

@@ -1,0 +1,173 @@
+//! Through the real Apache Kafka: LogStream's scenario, servers with a role each, and what is killed on the way.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use timberyard_testkit::eventually::eventually;
+use timberyard_testkit::parts::kafka::KafkaBroker;
+use timberyard_testkit::server_process::{ServerProcess, ServerSettings};
+
+use crate::start::settings;
+
+/// A server with a settings file and a role, in a folder of its own.
+fn with_file(folder: &Path, role: &str, text: &str) -> ServerSettings {
+    let file = folder.join(format!("{role}.yaml"));
+    std::fs::write(&file, text).expect("written");
+    settings().argument("--config").argument(&file.display().to_string()).argument("--role").argument(role)
+}
+
+/// Sends a line of a service; says whether that was taken.
+fn push(server: &ServerProcess, service: &str, line: &str) -> bool {
+    let body = json!([{ "source": service, "message": line }]);
+    server.post("/v1/logs").json(&body).try_send().is_ok_and(|answer| answer.status == 202)
+}
+
+/// How often each line is stored.
+fn stored(server: &ServerProcess) -> BTreeMap<String, usize> {
+    let answer = server
+        .get("/loki/api/v1/query_range")
+        .query("query", r#"{service_name=~"service-.*"}"#)
+        .query("limit", "5000")
+        .send()
+        .expect_status(200)
+        .json();
+    let mut lines = BTreeMap::new();
+    for stream in answer["data"]["result"].as_array().expect("streams") {
+        for entry in stream["values"].as_array().expect("entries") {
+            *lines.entry(entry[1].as_str().expect("a line").to_owned()).or_default() += 1;
+        }
+    }
+    lines
+}
+
+fn once(lines: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
+    lines.into_iter().map(|line| (line, 1)).collect()
+}
+
+fn ingest_file(broker: &KafkaBroker) -> String {
+    format!(
+        "sinks:\n  queue:\n    required: true\n    kafka: {{brokers: '{}', topic: logs, delivery_timeout_seconds: 2}}\n",
+        broker.address()
+    )
+}
+
+fn reading_file(broker: &KafkaBroker) -> String {
+    format!(
+        "inputs:\n  queue:\n    kafka: {{brokers: '{}', topics: [logs], member: store-1, \
+         session_timeout_seconds: 6, batch_age_milliseconds_max: 20}}\n",
+        broker.address()
+    )
+}
+
+#[test]
+fn logstreams_log_is_queued_goes_through_the_topic_and_is_found() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let broker = KafkaBroker::start(3);
+    let server = settings().env("KAFKA_BROKER", broker.address()).start();
+    let log = json!({ "service": "payment-service", "level": "ERROR", "message": "Payment failed",
+                      "metadata": { "userId": "123", "amount": 50.00 } });
+    let sent = server.post("/api/ingest").json(&log).send().expect_status(202).json();
+    assert_eq!(sent["status"], "queued");
+    let found = eventually("the log to come back from the topic", || {
+        let asked = server.get("/api/ingest/logs").query("service", "payment-service").send();
+        let answer = asked.expect_status(200).json();
+        (answer["result"] == 1).then_some(answer)
+    });
+    assert_eq!(found["data"][0]["id"], sent["id"]);
+    assert_eq!(found["data"][0]["level"], "ERROR");
+    let metadata: serde_json::Value =
+        serde_json::from_str(found["data"][0]["meta"].as_str().expect("text")).expect("JSON");
+    assert_eq!(metadata, log["metadata"]);
+    // Other systems' logs do not go through the topic.
+    assert!(push(&server, "service-1", "direct"));
+    assert_eq!(stored(&server), once(["direct".to_owned()]));
+    let metrics = server.get("/metrics").send().expect_status(200).text();
+    assert!(metrics.contains("timberyard_input_messages_total{input=\"kafka\"} 1"), "{metrics}");
+}
+
+#[test]
+fn a_reader_that_is_killed_again_and_again_stores_every_line_once() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let broker = KafkaBroker::start(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let ingest = with_file(folder.path(), "ingest", &ingest_file(&broker)).start();
+    let refused = ingest.get("/loki/api/v1/query").query("query", "{a=\"b\"}").send();
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let mut reader = with_file(folder.path(), "all", &reading_file(&broker)).start();
+    let lines: Vec<String> = (0..300).map(|number| format!("line {number:04}")).collect();
+    for (number, line) in lines.iter().enumerate() {
+        assert!(push(&ingest, &format!("service-{}", number % 7), line));
+        if number % 100 == 60 {
+            reader.kill();
+            reader.start_again();
+        }
+    }
+    eventually("all lines", || (stored(&reader).len() == lines.len()).then_some(()));
+    assert_eq!(stored(&reader), once(lines));
+}
+
+#[test]
+fn what_is_taken_while_the_broker_is_away_is_there_when_it_is_back() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let mut broker = KafkaBroker::start(3);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut ingest = with_file(folder.path(), "ingest", &ingest_file(&broker)).start();
+    let reader = with_file(folder.path(), "all", &reading_file(&broker)).start();
+    let lines: Vec<String> = (0..60).map(|number| format!("line {number:04}")).collect();
+    let send = |server: &ServerProcess, lines: &[String]| {
+        for (number, line) in lines.iter().enumerate() {
+            assert!(push(server, &format!("service-{}", number % 3), line), "{line}");
+        }
+    };
+    send(&ingest, &lines[..20]);
+    broker.kill();
+    send(&ingest, &lines[20..40]);
+    // What was acknowledged outlives the server that did it.
+    ingest.kill();
+    ingest.start_again();
+    send(&ingest, &lines[40..]);
+    broker.start_again();
+    eventually("all lines", || (stored(&reader).len() == lines.len()).then_some(()));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(stored(&reader), once(lines));
+}
+
+#[test]
+fn a_worker_writes_to_its_sinks_and_serves_nothing_else() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let broker = KafkaBroker::start(1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = folder.path().join("files");
+    let text = format!(
+        "{}{}  archive:\n    files: {{dir: '{}'}}\n",
+        reading_file(&broker),
+        ingest_file(&broker),
+        files.display()
+    );
+    let ingest = with_file(folder.path(), "ingest", &text).start();
+    let worker = with_file(folder.path(), "worker", &text).start();
+    assert!(push(&ingest, "service-1", "through the worker"));
+    eventually("a file with the line", || {
+        let has_line =
+            |path: &Path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("through the worker"));
+        // A folder a tenant, a file a session.
+        let tenants = std::fs::read_dir(&files).ok()?.flatten();
+        let mut sessions =
+            tenants.filter_map(|tenant| std::fs::read_dir(tenant.path()).ok()).flatten().flatten();
+        sessions.any(|session| has_line(&session.path())).then_some(())
+    });
+    assert_eq!(worker.get("/metrics").send().status, 200);
+    assert_eq!(worker.get("/health").send().status, 200);
+    assert_eq!(worker.get("/loki/api/v1/labels").send().status, 404);
+    assert!(!push(&worker, "service-1", "nobody sends to a worker"));
+}
