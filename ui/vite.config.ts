@@ -1,9 +1,11 @@
 // Builds into dist/page, which the server embeds (crates/server/build.rs). In development, `npm run dev` hands
-// everything that is not the page to a server on 127.0.0.1:8080.
+// everything that is not the page to the server at TIMBERYARD_URL, http://127.0.0.1:8080 when it is not set.
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 
-const server = { target: "http://127.0.0.1:8080", ws: true, changeOrigin: true };
+const target = process.env.TIMBERYARD_URL ?? "http://127.0.0.1:8080";
+// The server takes changes and WebSockets from its own pages only.
+const server = { target, ws: true, changeOrigin: true, headers: { origin: target } };
 
 export default defineConfig({
   base: "/ui/",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { push } from "./data.mjs";
-import { place, until, url, visit, withBrowser } from "./server.mjs";
+import { place, until, pageUrl, url, visit, withBrowser } from "./server.mjs";
 
 withBrowser();
 
@@ -65,7 +65,7 @@ test("a lost connection is taken up again where it was", async () => {
         }
       };
     });
-    await page.goto(`${url}/${LIVE}`);
+    await page.goto(`${pageUrl}/${LIVE}`);
     await page.reload();
     await page.getByText("Live ·").waitFor();
     await page.evaluate(() => window.sockets.at(-1).close());

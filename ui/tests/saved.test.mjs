@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { pushShop } from "./data.mjs";
-import { place, until, url, visit, withBrowser } from "./server.mjs";
+import { place, until, pageUrl, url, visit, withBrowser } from "./server.mjs";
 
 withBrowser();
 before(() => pushShop(url, { count: 1000, minutes: 20 }));
@@ -62,7 +62,7 @@ test("what other viewers showed is ready-made", async () => {
     await page.getByRole("button", { name: "Context" }).click();
     await page.getByLabel("Of the same").selectOption("session_id");
     await until("lines of the session", () => page.locator(".context p").count(), (count) => count > 5);
-    await page.goto(`${url}/#/saved`);
+    await page.goto(`${pageUrl}/#/saved`);
     await page.getByRole("link", { name: "Error rate by service" }).click();
     await page.getByTestId("chart").locator("canvas").waitFor();
   });

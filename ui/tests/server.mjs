@@ -5,6 +5,9 @@ import { openPage, startBrowser } from "./browser.mjs";
 
 export const url = process.env.TIMBERYARD_URL ?? "http://127.0.0.1:8080";
 
+/** Where the page is: at the server, or at a Vite that shows one which is worked on and hands the rest to the server. */
+export const pageUrl = process.env.TIMBERYARD_PAGE_URL ?? url;
+
 let browser;
 
 /** Starts a browser for all tests of a file. */
@@ -20,7 +23,7 @@ export async function visit(place, how, looks = {}) {
   const page = await openPage(browser, looks);
   page.setDefaultTimeout(15_000);
   try {
-    await page.goto(`${url}/${place}`);
+    await page.goto(`${pageUrl}/${place}`);
     await how(page);
     assert.deepEqual(page.troubles, []);
   } finally {

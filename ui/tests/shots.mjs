@@ -1,5 +1,6 @@
 // Pictures of every view, in both themes and both widths, into ui/screenshots, to be looked at.
-// usage: node tests/shots.mjs URL [view…]   on a server with the logs of tests/data.mjs
+// usage: node tests/shots.mjs URL [view…]     on a server with the logs of tests/data.mjs
+//        node tests/shots.mjs URL --readme    the three of the README, into docs/images
 import { mkdirSync } from "node:fs";
 import { openPage, startBrowser } from "./browser.mjs";
 
@@ -38,18 +39,33 @@ const VIEWS = {
 };
 
 const browser = await startBrowser();
+
+async function picture(name, theme, width, height, file) {
+  const { place, act } = VIEWS[name];
+  const page = await openPage(browser, { width, height, theme });
+  await page.goto(`${url}/${place}`);
+  await page.waitForTimeout(900);
+  if (act) await act(page);
+  await page.waitForTimeout(600);
+  await page.screenshot(file);
+  if (page.troubles.length > 0) console.log(name, theme, width, page.troubles);
+  await page.context().close();
+}
+
+if (wanted.includes("--readme")) {
+  const images = new URL("../../docs/images/", import.meta.url).pathname;
+  mkdirSync(images, { recursive: true });
+  for (const [name, theme] of [["explore", "light"], ["context", "dark"], ["patterns", "light"]]) {
+    await picture(name, theme, 1200, 660, { path: `${images}${name}.jpg`, type: "jpeg", quality: 72 });
+  }
+  await browser.close();
+  process.exit(0);
+}
 for (const theme of ["light", "dark"]) {
   for (const [width, height] of [[1280, 800], [390, 844]]) {
-    for (const [name, { place, act }] of Object.entries(VIEWS)) {
+    for (const name of Object.keys(VIEWS)) {
       if (wanted.length > 0 && !wanted.includes(name)) continue;
-      const page = await openPage(browser, { width, height, theme });
-      await page.goto(`${url}/${place}`);
-      await page.waitForTimeout(900);
-      if (act) await act(page);
-      await page.waitForTimeout(600);
-      await page.screenshot({ path: `${folder}${name}-${theme}-${width}.png` });
-      if (page.troubles.length > 0) console.log(name, theme, width, page.troubles);
-      await page.context().close();
+      await picture(name, theme, width, height, { path: `${folder}${name}-${theme}-${width}.png` });
     }
   }
 }

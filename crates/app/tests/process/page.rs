@@ -73,6 +73,11 @@ fn the_page_shows_how_the_server_is_and_makes_keys() {
 }
 
 #[test]
+fn the_page_has_nothing_serious_in_the_way_of_anybody_in_either_theme() {
+    in_browser("accessible", &server());
+}
+
+#[test]
 fn the_page_asks_for_a_key_where_one_is_wanted() {
     in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
 }

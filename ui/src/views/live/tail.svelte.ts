@@ -2,6 +2,7 @@
 // connection is taken up again where it was, by the server's cursor.
 import { type Line, inOrder } from "../../api/lines";
 import { asApiError, askJson } from "../../api/request";
+import { factsLoaded } from "../../api/server";
 import { session } from "../../state/session.svelte";
 
 /** Lines that are held; older ones go. */
@@ -85,6 +86,7 @@ export class Tail {
     this.connection = this.cursor ? "lost" : "connecting";
     const parameters = new URLSearchParams({ query, cursor: this.cursor, limit: "200", encoding_flags: "categorize-labels" });
     try {
+      await factsLoaded();
       // WebSockets of a page carry no headers: a ticket says who it is, and for which tenant.
       if (session.facts?.authentication || session.tenant) {
         parameters.set("ticket", (await askJson<{ ticket: string }>("/ticket", { method: "POST" })).ticket);
