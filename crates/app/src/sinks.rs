@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use timberyard_connectors::clickhouse::{ClickHouseServer, ClickHouseSink, ClickHouseSource};
 use timberyard_connectors::files::{FilesSink, FilesSource};
 use timberyard_connectors::kafka::KafkaSink;
 use timberyard_connectors::postgres::{PostgresPool, PostgresSink, PostgresSource, PostgresUpkeep};
@@ -104,6 +105,13 @@ impl Sinks {
         let failed = |reason: String| Failure::new(format!("sink `{name}`: {reason}"));
         let engine = description.engine().ok_or_else(|| failed("has no engine".to_owned()))?;
         let connected = match engine {
+            Engine::ClickHouse(clickhouse) => {
+                let server = ClickHouseServer::new(clickhouse.clone()).map_err(failed)?;
+                let source: Arc<dyn LogSource> =
+                    Arc::new(ClickHouseSource::new(Arc::clone(&server), Handle::current()));
+                self.subscribers.clickhouse.get_or_insert_with(|| Arc::clone(&source));
+                Connected { sink: Arc::new(ClickHouseSink::new(name, server)), source: Some(source) }
+            }
             Engine::Files(files) => {
                 let source: Arc<dyn LogSource> = Arc::new(FilesSource::new(&files.dir));
                 self.subscribers.file.get_or_insert_with(|| Arc::clone(&source));

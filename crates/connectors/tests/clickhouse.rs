@@ -1,5 +1,7 @@
 //! The ClickHouse connector against the real engine.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -219,4 +221,101 @@ fn queries_agree_with_the_naive_engine() {
         };
         compare(&SHARED.source, &entries, &request)
     });
+}
+
+/// A connection that is cut once so many bytes of a request have gone through, as often as it is told to.
+fn cutting_proxy(to: String, cut_after_bytes: usize, cuts: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let (Ok(mut client), Ok(mut server)) = (client, TcpStream::connect(&to)) else { continue };
+            let (Ok(mut answers), Ok(mut back)) = (server.try_clone(), client.try_clone()) else { continue };
+            std::thread::spawn(move || {
+                // Ends when either side does.
+                let _ = std::io::copy(&mut answers, &mut back);
+                let _ = back.shutdown(Shutdown::Both);
+            });
+            std::thread::spawn(move || {
+                let (mut left, mut buffer) = (cut_after_bytes, [0; 1024]);
+                while let Ok(read @ 1..) = client.read(&mut buffer) {
+                    if number < cuts && read > left {
+                        break;
+                    }
+                    left = left.saturating_sub(read);
+                    if server.write_all(&buffer[..read]).is_err() {
+                        break;
+                    }
+                }
+                let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_network_cut_half_way_through_a_batch_loses_nothing_and_doubles_nothing() {
+    let tenant = tenant();
+    SHARED
+        .write(batch(&tenant, &[line(&tenant, 0, b"tables are there")], EqualEntries::Keep))
+        .expect("stored");
+    let address = cutting_proxy(SHARED.engine.address().to_owned(), 20_000, 2);
+    let settings = ClickHouseSettings {
+        url: format!("http://{address}"),
+        database: "test".to_owned(),
+        create: false,
+        batch_age_ms: 1,
+        ..ClickHouseSettings::default()
+    };
+    let sink = ClickHouseSink::new("cut", ClickHouseServer::new(settings).expect("valid"));
+    let mut noise = 1_u64;
+    let entries: Vec<Entry> = (1..=500)
+        .map(|number| {
+            // Text that does not compress, so that the cut is in the midst of the rows.
+            let text: String = (0..20)
+                .map(|_| {
+                    noise =
+                        noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    format!("{:08x}", noise >> 32)
+                })
+                .collect();
+            line(&tenant, number, text.as_bytes())
+        })
+        .collect();
+    let batch = batch(&tenant, &entries, EqualEntries::Keep);
+    SHARED.runtime.block_on(sink.write(IngestRecord::from(batch))).expect("stored at the third try");
+    assert_eq!(sink.counters().retries.load(Ordering::Relaxed), 2);
+    assert_eq!(SHARED.entries(&tenant, Direction::Forward)[1..], entries);
+}
+
+#[test]
+fn an_engine_that_is_killed_and_comes_back_has_every_row_once() {
+    let mut table = Table::new(ClickHouse::start(), |_| ());
+    let tenant = tenant();
+    let write = |table: &Table, batch: &Arc<LogBatch>| {
+        let record = IngestRecord { batch: Arc::clone(batch), received: None };
+        table.runtime.block_on(table.sink.write(record))
+    };
+    let batches: Vec<Arc<LogBatch>> = (0..9)
+        .map(|number| {
+            let entries: Vec<Entry> = (0..100).map(|n| line(&tenant, number * 100 + n, b"x")).collect();
+            Arc::new(batch(&tenant, &entries, EqualEntries::Keep))
+        })
+        .collect();
+    for (number, batch) in batches.iter().enumerate() {
+        if number % 3 == 1 {
+            table.engine.kill();
+            let refused = write(&table, batch).expect_err("nobody is there");
+            assert!(matches!(refused, SinkError::Unavailable(_)), "{refused:?}");
+            table.engine.start_again();
+        }
+        write(&table, batch).expect("stored");
+    }
+    // Rows that were acknowledged before a kill, and batches that were sent again after one.
+    table.engine.kill();
+    table.engine.start_again();
+    let times: Vec<i64> =
+        table.entries(&tenant, Direction::Forward).iter().map(|entry| entry.timestamp.as_nanos()).collect();
+    assert_eq!(times, (0..900).collect::<Vec<i64>>());
 }

@@ -27,10 +27,6 @@ pub(crate) enum Meaning {
     Sets(&'static str),
     /// The value of a key in bytes, written in MiB.
     SetsMebibytes(&'static str),
-    /// A part that this build does not have, asked for by any value.
-    Asks(&'static str),
-    /// A part that this build does not have, asked for by `true`.
-    Switches(&'static str),
     /// A detail of a sink, or what switches one on: `sinks_of_environment` reads it.
     OfSink,
     /// A detail of such a part, or of a client: says nothing to a server.
@@ -43,12 +39,12 @@ pub(crate) const FOREIGN: [(&str, Meaning); 35] = [
     ("AUTH_SECRET", Meaning::Sets("auth.secret")),
     ("ENABLE_FILE_LOGGING", Meaning::OfSink),
     ("FILE_LOG_DIR", Meaning::OfSink),
-    ("ENABLE_CLICKHOUSE", Meaning::Switches("ClickHouse")),
-    ("CLICKHOUSE_DB", Meaning::Describes),
-    ("CLICKHOUSE_USER", Meaning::Describes),
-    ("CLICKHOUSE_PASSWORD", Meaning::Describes),
-    ("CLICKHOUSE_DSN", Meaning::Describes),
-    ("CLICKHOUSE_HOST", Meaning::Asks("ClickHouse")),
+    ("ENABLE_CLICKHOUSE", Meaning::OfSink),
+    ("CLICKHOUSE_DB", Meaning::OfSink),
+    ("CLICKHOUSE_USER", Meaning::OfSink),
+    ("CLICKHOUSE_PASSWORD", Meaning::OfSink),
+    ("CLICKHOUSE_DSN", Meaning::OfSink),
+    ("CLICKHOUSE_HOST", Meaning::OfSink),
     ("LOGPULSE_PORT", Meaning::Sets("port")),
     ("LOGPULSE_STORAGE_PATH", Meaning::Sets("data_dir")),
     ("LOGPULSE_API_KEY", Meaning::Sets("auth.api_key")),
@@ -201,8 +197,6 @@ fn apply_meaning(meaning: Meaning, variable: &Variable) -> Result<Option<Assignm
         key: variable.name.clone(),
         reason,
     };
-    let missing =
-        |part| ConfigError::Missing { origin: variable.origin.clone(), name: variable.name.clone(), part };
     let written = Written::Text(variable.value.clone());
     match meaning {
         Meaning::Sets(path) => Ok(find(path).map(|found| assignment(found, &variable.value, variable))),
@@ -213,12 +207,6 @@ fn apply_meaning(meaning: Meaning, variable: &Variable) -> Result<Option<Assignm
                 .map_err(bad)?;
             Ok(find(path).map(|found| assignment(found, &bytes.to_string(), variable)))
         }
-        Meaning::Asks(part) => Err(missing(part)),
-        Meaning::Switches(part) => match written.switch() {
-            Ok(false) => Ok(None),
-            Ok(true) => Err(missing(part)),
-            Err(reason) => Err(bad(reason)),
-        },
         Meaning::OfSink | Meaning::Describes => Ok(None),
     }
 }
@@ -310,18 +298,6 @@ mod tests {
             ("KAFKA_BROKER", "", ""),
         ] {
             assert_eq!(check(&[(variable, value)]), expected, "{variable}");
-        }
-    }
-
-    #[test]
-    fn each_variable_that_asks_for_an_absent_part_is_refused_by_name() {
-        for (variable, value, part) in
-            [("ENABLE_CLICKHOUSE", "true", "ClickHouse"), ("CLICKHOUSE_HOST", "ch", "ClickHouse")]
-        {
-            let expected = format!(
-                "env {variable}: `{variable}` asks for {part}, which this build does not have; remove it or leave it empty\n"
-            );
-            assert_eq!(check(&[(variable, value)]), expected);
         }
     }
 

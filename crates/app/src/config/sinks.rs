@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use timberyard_connectors::ByteSize;
+use timberyard_connectors::clickhouse::ClickHouseSettings;
 use timberyard_connectors::files::FilesSettings;
 use timberyard_connectors::kafka::KafkaSinkSettings;
 use timberyard_connectors::postgres::PostgresSettings;
@@ -37,6 +38,9 @@ pub(crate) struct SinkDescription {
     pub(crate) exclusive: bool,
     /// The most that its spool holds on disk; past that, a best-effort sink loses rows, which are counted.
     pub(crate) spool_bytes_max: ByteSize,
+    /// A table in ClickHouse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) clickhouse: Option<ClickHouseSettings>,
     /// Files of lines of JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) files: Option<FilesSettings>,
@@ -55,6 +59,7 @@ impl Default for SinkDescription {
             surfaces: Vec::new(),
             exclusive: false,
             spool_bytes_max: ByteSize(1 << 30),
+            clickhouse: None,
             files: None,
             kafka: None,
             postgres: None,
@@ -65,6 +70,8 @@ impl Default for SinkDescription {
 /// The engine of a sink.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Engine<'a> {
+    /// A table in ClickHouse.
+    ClickHouse(&'a ClickHouseSettings),
     /// Files of lines of JSON.
     Files(&'a FilesSettings),
     /// A topic of Kafka.
@@ -80,9 +87,11 @@ impl SinkDescription {
     }
 
     fn engines(&self) -> impl Iterator<Item = Engine<'_>> {
+        let clickhouse = self.clickhouse.iter().map(Engine::ClickHouse);
         let files = self.files.iter().map(Engine::Files);
         let kafka = self.kafka.iter().map(Engine::Kafka);
-        files.chain(kafka).chain(self.postgres.iter().map(Engine::Postgres))
+        let postgres = self.postgres.iter().map(Engine::Postgres);
+        clickhouse.chain(files).chain(kafka).chain(postgres)
     }
 
     /// The ways in of what it gets; all when there are none.
@@ -93,7 +102,8 @@ impl SinkDescription {
 
     fn check(&self) -> Result<(), String> {
         let mut engines = self.engines();
-        let engine = engines.next().ok_or("has no engine: write one of files, kafka, postgres")?;
+        let engine =
+            engines.next().ok_or("has no engine: write one of clickhouse, files, kafka, postgres")?;
         if engines.next().is_some() {
             return Err("has more than one engine: give each a name of its own".to_owned());
         }
@@ -104,6 +114,9 @@ impl SinkDescription {
             return Err("exclusive: is for a required sink with surfaces".to_owned());
         }
         match engine {
+            Engine::ClickHouse(clickhouse) => {
+                clickhouse.check().map_err(|reason| format!("clickhouse: {reason}"))
+            }
             Engine::Files(files) => files.check().map_err(|reason| format!("files: {reason}")),
             Engine::Kafka(kafka) => kafka.check().map_err(|reason| format!("kafka: {reason}")),
             Engine::Postgres(_) if self.surfaces() != [Surface::Change66] => {

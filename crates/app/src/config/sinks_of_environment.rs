@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use timberyard_connectors::Password;
+use timberyard_connectors::clickhouse::ClickHouseSettings;
 use timberyard_connectors::files::FilesSettings;
 use timberyard_connectors::kafka::{InputFormat, KafkaInputSettings, KafkaSinkSettings, MessageFormat};
 use timberyard_connectors::postgres::PostgresSettings;
@@ -41,7 +42,7 @@ pub(super) struct SwitchedSink {
 /// Variables with values that cannot be.
 pub(super) fn switched(variables: &[Variable], role: &str) -> Result<Vec<SwitchedSink>, ConfigError> {
     let variables = Variables(variables);
-    let found = [variables.files()?, variables.kafka(role)?, variables.postgres()?];
+    let found = [variables.clickhouse()?, variables.files()?, variables.kafka(role)?, variables.postgres()?];
     Ok(found.into_iter().flatten().collect())
 }
 
@@ -68,6 +69,33 @@ impl<'a> Variables<'a> {
                 reason,
             }),
         }
+    }
+
+    /// Copies in ClickHouse: Logtopus' subscriber, LogStream's table.
+    fn clickhouse(&self) -> Result<Option<SwitchedSink>, ConfigError> {
+        let switch = self.switch("ENABLE_CLICKHOUSE")?;
+        let Some(variable) = switch.or_else(|| self.get("CLICKHOUSE_HOST")) else { return Ok(None) };
+        let bad = |variable: &Variable, reason: String| ConfigError::BadValue {
+            origin: variable.origin.clone(),
+            key: variable.name.clone(),
+            reason,
+        };
+        let mut clickhouse = ClickHouseSettings::default();
+        for address in ["CLICKHOUSE_DSN", "CLICKHOUSE_HOST"].into_iter().filter_map(|name| self.get(name)) {
+            clickhouse.take_address(address.value.trim()).map_err(|reason| bad(address, reason))?;
+        }
+        for (name, setting) in
+            [("CLICKHOUSE_DB", &mut clickhouse.database), ("CLICKHOUSE_USER", &mut clickhouse.user)]
+        {
+            *setting = self.text(name).unwrap_or_else(|| std::mem::take(setting));
+        }
+        // A password may begin or end with a blank.
+        if let Some(password) = self.get("CLICKHOUSE_PASSWORD") {
+            clickhouse.password = Password::new(&*password.value);
+        }
+        clickhouse.check().map_err(|reason| bad(variable, reason))?;
+        let description = SinkDescription { clickhouse: Some(clickhouse), ..SinkDescription::default() };
+        Ok(Some(SwitchedSink { name: "clickhouse", description, origin: variable.origin.clone() }))
     }
 
     fn files(&self) -> Result<Option<SwitchedSink>, ConfigError> {
@@ -176,6 +204,21 @@ mod tests {
         assert!(switched_by(&[("FILE_LOG_DIR", "/sessions")]).expect("valid").is_empty());
         let refused = switched_by(&[("ENABLE_FILE_LOGGING", "maybe")]).err().expect("no switch");
         assert!(refused.contains("ENABLE_FILE_LOGGING"), "{refused}");
+    }
+
+    #[test]
+    fn logtopus_and_logstream_switch_clickhouse_on() {
+        let details = [("CLICKHOUSE_DSN", "clickhouse://me:hush@ch:9000/logs"), ("CLICKHOUSE_USER", "you")];
+        assert!(switched_by(&details).expect("valid").is_empty(), "details alone ask for nothing");
+        let sinks = switched_by(&[&details[..], &[("ENABLE_CLICKHOUSE", "true")]].concat()).expect("valid");
+        let clickhouse = sinks[0].description.clickhouse.as_ref().expect("clickhouse");
+        assert_eq!((&*clickhouse.url, &*clickhouse.database), ("http://ch:8123", "logs"));
+        assert_eq!((&*clickhouse.user, clickhouse.password.reveal()), ("you", "hush"));
+        let sinks = switched_by(&[("CLICKHOUSE_HOST", "http://ch:8123"), ("CLICKHOUSE_PASSWORD", " p ")]);
+        let clickhouse = sinks.expect("valid").remove(0).description.clickhouse.expect("clickhouse");
+        assert_eq!((&*clickhouse.url, clickhouse.password.reveal()), ("http://ch:8123", " p "));
+        let refused = switched_by(&[("CLICKHOUSE_HOST", "ftp://ch")]).err().expect("no address");
+        assert!(refused.contains("CLICKHOUSE_HOST"), "{refused}");
     }
 
     #[test]

@@ -329,17 +329,6 @@ fn status_counts_what_was_ingested() {
 }
 
 #[test]
-fn a_part_that_this_build_does_not_have_stops_the_start_and_is_named() {
-    for (variable, value, name) in [
-        ("ENABLE_CLICKHOUSE", "true", "ENABLE_CLICKHOUSE"),
-        ("CLICKHOUSE_HOST", "localhost", "CLICKHOUSE_HOST"),
-    ] {
-        let (status, said) = settings().env(variable, value).start_refused("127.0.0.1:0");
-        assert!(!status.success() && said.contains(name), "{variable}: {said}");
-    }
-}
-
-#[test]
 fn file_logging_writes_a_file_for_each_session_which_is_read_with_context() {
     let folder = tempfile::tempdir().expect("a folder");
     let logs = folder.path().join("logs");

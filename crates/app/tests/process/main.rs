@@ -14,6 +14,7 @@ mod agent_streams;
 mod api_document;
 mod bad_input;
 mod change66;
+mod clickhouse;
 mod command_line;
 mod deletions;
 mod disk;

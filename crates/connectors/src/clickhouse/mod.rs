@@ -5,6 +5,7 @@
 //! means exactly what LogQL means; what it cannot say is done on the rows that it returns. What comes from outside is a bound
 //! parameter, never part of the SQL.
 
+mod address;
 mod conditions;
 mod connection;
 mod count_scan;
@@ -26,6 +27,6 @@ mod stream_labels;
 pub use connection::ClickHouseError;
 pub use schema::{Schema, SchemaStep};
 pub use server::ClickHouseServer;
-pub use settings::{ClickHouseSettings, Layout};
+pub use settings::ClickHouseSettings;
 pub use sink::{ClickHouseSink, ClickHouseSinkCounters};
 pub use source::ClickHouseSource;

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Password;
+use crate::{ByteSize, Password};
 
 /// A ClickHouse server, the table in it, and how rows are put together into inserts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClickHouseSettings {
     /// Its HTTP interface: `http://HOST:8123` or `https://HOST:8443`.
@@ -18,9 +18,8 @@ pub struct ClickHouseSettings {
     pub user: String,
     /// With what.
     pub password: Password,
-    /// Whose table it is.
-    pub layout: Layout,
     /// A cluster of ClickHouse: tables are made on all of its nodes, replicated, with a distributed one in front.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// Whether tables are made and brought up to date when they are first used; `timberyard migrate` does it too.
     pub create: bool,
@@ -29,26 +28,13 @@ pub struct ClickHouseSettings {
     /// The most rows of an insert that is put together from several batches.
     pub batch_rows_max: usize,
     /// The most bytes of such an insert, before compression.
-    pub batch_bytes_max: usize,
+    pub batch_bytes_max: ByteSize,
     /// How long the first batch of an insert waits for others, in milliseconds.
     pub batch_age_ms: u64,
     /// How long an insert may take, in milliseconds.
     pub insert_timeout_ms: u64,
     /// How long a query may go without an answer or a part of it, in milliseconds.
     pub query_timeout_ms: u64,
-}
-
-/// Whose columns the table has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layout {
-    /// Timberyard's own: everything that was sent can be given back.
-    #[default]
-    Timberyard,
-    /// LogStream's table `app_logs`.
-    Logstream,
-    /// Logtopus' table `logs`.
-    Logtopus,
 }
 
 impl Default for ClickHouseSettings {
@@ -59,12 +45,11 @@ impl Default for ClickHouseSettings {
             table: "logs".to_owned(),
             user: "default".to_owned(),
             password: Password::default(),
-            layout: Layout::Timberyard,
             cluster: None,
             create: true,
             retention_days: 0,
             batch_rows_max: 100_000,
-            batch_bytes_max: 16 << 20,
+            batch_bytes_max: ByteSize(16 << 20),
             batch_age_ms: 100,
             insert_timeout_ms: 30_000,
             query_timeout_ms: 60_000,
@@ -96,7 +81,7 @@ impl ClickHouseSettings {
         }
         let ranges = [
             ("batch_rows_max", self.batch_rows_max as u64, 1, 1_000_000),
-            ("batch_bytes_max", self.batch_bytes_max as u64, 1, 1 << 30),
+            ("batch_bytes_max", self.batch_bytes_max.0, 1, 1 << 30),
             ("batch_age_ms", self.batch_age_ms, 0, 60_000),
             ("insert_timeout_ms", self.insert_timeout_ms, 1, 600_000),
             ("query_timeout_ms", self.query_timeout_ms, 1, 3_600_000),

@@ -108,6 +108,7 @@ impl Sink for ClickHouseSink {
 async fn put_together(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Waiting>) {
     let places = Arc::new(Semaphore::new(INSERTS_MAX));
     let ClickHouseSettings { batch_rows_max, batch_bytes_max, batch_age_ms, .. } = shared.server.settings;
+    let batch_bytes_max = batch_bytes_max.in_memory();
     let mut next = None;
     loop {
         let first = match next.take() {
