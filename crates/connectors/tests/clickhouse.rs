@@ -319,3 +319,44 @@ fn an_engine_that_is_killed_and_comes_back_has_every_row_once() {
         table.entries(&tenant, Direction::Forward).iter().map(|entry| entry.timestamp.as_nanos()).collect();
     assert_eq!(times, (0..900).collect::<Vec<i64>>());
 }
+
+#[test]
+fn retention_of_tables_follows_the_settings() {
+    let engine = &SHARED.engine;
+    for (days, kept) in [(0, ""), (30, "toIntervalDay(30)"), (7, "toIntervalDay(7)"), (0, "")] {
+        let settings = ClickHouseSettings {
+            url: engine.url(),
+            database: "kept".to_owned(),
+            retention_days: days,
+            ..ClickHouseSettings::default()
+        };
+        let server = ClickHouseServer::new(settings).expect("valid");
+        SHARED.runtime.block_on(server.migrate()).expect("migrated");
+        for table in ["logs", "logs_streams"] {
+            let made = engine.query(&format!("SHOW CREATE TABLE kept.{table}"));
+            assert_eq!(made.contains(" TTL "), days > 0, "{made}");
+            assert!(made.contains(kept), "{made}");
+        }
+        let found = SHARED.runtime.block_on(server.connect_check()).expect("there");
+        assert!(found.ends_with("table kept.logs, 12 columns"), "{found}");
+    }
+}
+
+#[test]
+fn pages_neither_lose_nor_repeat_rows_of_one_time() {
+    let tenant = tenant();
+    // More than a page of one second, stored twice: which of two equal entries counts decides where it stands.
+    let entries: Vec<Entry> =
+        (0..5_000).map(|number| line(&tenant, 1_000 * (number % 3), number.to_string().as_bytes())).collect();
+    for _ in 0..2 {
+        SHARED.write(batch(&tenant, &entries, EqualEntries::Merge)).expect("stored");
+    }
+    for direction in [Direction::Forward, Direction::Backward] {
+        let mut lines: Vec<Vec<u8>> =
+            SHARED.entries(&tenant, direction).into_iter().map(|entry| entry.line).collect();
+        lines.sort();
+        let mut expected: Vec<Vec<u8>> = entries.iter().map(|entry| entry.line.clone()).collect();
+        expected.sort();
+        assert!(lines == expected, "{direction:?}: {} lines of {}", lines.len(), expected.len());
+    }
+}

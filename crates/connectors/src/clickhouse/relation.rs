@@ -37,14 +37,15 @@ impl Relation {
         condition
     }
 
-    /// ` WHERE` with what concerns tenant, time and streams of rows.
+    /// ` PREWHERE` with what concerns tenant, time and streams of rows. Equal entries are equal in all of that, so it may be
+    /// asked before they are made one.
     pub(super) fn rows_where(
         &self,
         tenant: &TenantId,
         range: TimeRange,
         selectors: &[StreamConditions],
     ) -> Statement {
-        let mut condition = Statement::new(" WHERE tenant = ");
+        let mut condition = Statement::new(" PREWHERE tenant = ");
         condition.text(tenant.as_str());
         condition.push(" AND time >= ").time(range.start.as_nanos());
         condition.push(" AND time < ").time(range.end.as_nanos());

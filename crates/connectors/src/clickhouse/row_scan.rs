@@ -125,16 +125,18 @@ impl RowScan {
             Direction::Backward => ("DESC", "<"),
         };
         if let Some(behind) = behind {
-            // The first condition alone is what the table's index understands.
             statement.push(" AND time ").push(compared).push("= ").time(behind.time);
-            statement.push(" AND (time, sequence, entry) ").push(compared).push(" (").time(behind.time);
-            statement.push(", ").uint(behind.sequence).push(", ").uint(behind.entry).push(")");
         }
         for condition in &self.lines.sql {
             statement.push(" AND ").append(condition);
         }
         if let Some(besides) = self.besides {
             statement.push(" AND ").push(besides);
+        }
+        if let Some(behind) = behind {
+            // Equal entries differ in this, so it is asked of the one that is left of them.
+            statement.push(" WHERE (time, sequence, entry) ").push(compared).push(" (").time(behind.time);
+            statement.push(", ").uint(behind.sequence).push(", ").uint(behind.entry).push(")");
         }
         statement.push(&format!(
             " ORDER BY time {order}, sequence {order}, entry {order} LIMIT {}",

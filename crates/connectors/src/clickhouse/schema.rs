@@ -109,10 +109,11 @@ impl Schema {
         self.named(&if self.cluster.is_some() { format!("{suffix}_local") } else { suffix.to_owned() })
     }
 
-    fn retention(&self) -> String {
+    /// How long a table keeps its rows, by a column with their time.
+    fn retention(&self, column: &str) -> String {
         match self.retention_days {
             0 => String::new(),
-            days => format!("TTL toDate(time) + toIntervalDay({days})"),
+            days => format!("TTL toDate({column}) + toIntervalDay({days})"),
         }
     }
 
@@ -137,7 +138,7 @@ impl Schema {
             &format!(
                 "PARTITION BY toYYYYMMDD(time) ORDER BY (tenant, service, time, entry) {} \
                  SETTINGS ttl_only_drop_parts = 1, fsync_after_insert = 1, fsync_part_directory = 1{window}",
-                self.retention()
+                self.retention("time")
             ),
             "cityHash64(tenant, service)",
         ));
@@ -146,7 +147,7 @@ impl Schema {
             STREAM_COLUMNS,
             "ReplacingMergeTree",
             "",
-            "PARTITION BY toYYYYMM(day) ORDER BY (tenant, day, stream)",
+            &format!("PARTITION BY toYYYYMMDD(day) ORDER BY (tenant, day, stream) {}", self.retention("day")),
             "cityHash64(tenant, service)",
         ));
         logs.push(format!(
@@ -225,21 +226,24 @@ impl Schema {
         Ok(taken)
     }
 
-    /// Gives the table of rows the retention of the settings.
+    /// Gives the tables the retention of the settings.
     async fn adjust_retention(&self, connection: &Connection) -> Result<(), ClickHouseError> {
-        let local = format!("{}{}", self.table, if self.cluster.is_some() { "_local" } else { "" });
-        let mut asked = Statement::new("SELECT create_table_query FROM system.tables WHERE database = ");
-        asked.text(&self.database).push(" AND name = ").text(&local);
-        let answer = connection.fetch(&asked, ANSWER_BYTES_MAX).await?;
-        let made = String::from_utf8_lossy(&answer);
-        let (rows, on_cluster) = (self.local(""), self.on_cluster());
-        let change = match self.retention_days {
-            0 if made.contains(" TTL ") => format!("ALTER TABLE {rows}{on_cluster} REMOVE TTL"),
-            0 => return Ok(()),
-            days if made.contains(&format!("toIntervalDay({days})")) => return Ok(()),
-            _ => format!("ALTER TABLE {rows}{on_cluster} MODIFY {}", self.retention()),
-        };
-        connection.execute(&Statement::new(change)).await
+        for (suffix, column) in [("", "time"), ("_streams", "day")] {
+            let (table, on_cluster) = (self.local(suffix), self.on_cluster());
+            let local = if self.cluster.is_some() { "_local" } else { "" };
+            let mut asked = Statement::new("SELECT create_table_query FROM system.tables WHERE database = ");
+            asked.text(&self.database).push(" AND name = ").text(&format!("{}{suffix}{local}", self.table));
+            let answer = connection.fetch(&asked, ANSWER_BYTES_MAX).await?;
+            let made = String::from_utf8_lossy(&answer);
+            let change = match self.retention_days {
+                0 if made.contains(" TTL ") => format!("ALTER TABLE {table}{on_cluster} REMOVE TTL"),
+                0 => continue,
+                days if made.contains(&format!("toIntervalDay({days})")) => continue,
+                _ => format!("ALTER TABLE {table}{on_cluster} MODIFY {}", self.retention(column)),
+            };
+            connection.execute(&Statement::new(change)).await?;
+        }
+        Ok(())
     }
 }
 

@@ -35,13 +35,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// Answers of a few numbers.
 const NUMBERS_BYTES_MAX: usize = 1 << 20;
 
-/// Settings of queries that read rows. Equal entries are equal in every column that conditions look at, so conditions may come
-/// before they are made one; and they lie in the same partition.
-pub(super) const READ_SETTINGS: [(&str, &str); 5] = [
+/// Settings of queries that read rows. Equal entries lie in the same partition; which conditions may come before they are made
+/// one is written in the statement.
+pub(super) const READ_SETTINGS: [(&str, &str); 3] = [
     ("do_not_merge_across_partitions_select_final", "1"),
-    ("optimize_move_to_prewhere_if_final", "1"),
-    ("use_skip_indexes_if_final", "1"),
-    ("use_skip_indexes_if_final_exact_mode", "0"),
+    ("optimize_move_to_prewhere_if_final", "0"),
     ("cancel_http_readonly_queries_on_client_close", "1"),
 ];
 
