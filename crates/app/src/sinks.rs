@@ -110,7 +110,8 @@ impl Sinks {
                 let source: Arc<dyn LogSource> =
                     Arc::new(ClickHouseSource::new(Arc::clone(&server), Handle::current()));
                 self.subscribers.clickhouse.get_or_insert_with(|| Arc::clone(&source));
-                Connected { sink: Arc::new(ClickHouseSink::new(name, server)), source: Some(source) }
+                let sink = Arc::new(ClickHouseSink::new(name, server));
+                Connected { sink, source: Some(source), is_spooled: false }
             }
             Engine::Files(files) => {
                 let source: Arc<dyn LogSource> = Arc::new(FilesSource::new(&files.dir));

@@ -1,7 +1,7 @@
 //! Reads settings from environment variables: `TIMBERYARD_…` of every key, and those of the five systems.
 //!
-//! An empty variable says nothing. A variable that asks for a part that this build does not have is an error that
-//! names it; one that merely describes such a part (its user, its folder) is taken silently.
+//! An empty variable says nothing. Those that switch a sink on, or describe one (its user, its folder), are read by
+//! `sinks_of_environment`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(crate) enum Meaning {
     SetsMebibytes(&'static str),
     /// A detail of a sink, or what switches one on: `sinks_of_environment` reads it.
     OfSink,
-    /// A detail of such a part, or of a client: says nothing to a server.
+    /// A detail of a client: says nothing to a server.
     Describes,
 }
 

@@ -95,7 +95,12 @@ impl<'a> Variables<'a> {
         }
         clickhouse.check().map_err(|reason| bad(variable, reason))?;
         let description = SinkDescription { clickhouse: Some(clickhouse), ..SinkDescription::default() };
-        Ok(Some(SwitchedSink { name: "clickhouse", description, origin: variable.origin.clone() }))
+        Ok(Some(SwitchedSink {
+            name: "clickhouse",
+            description,
+            input: None,
+            origin: variable.origin.clone(),
+        }))
     }
 
     fn files(&self) -> Result<Option<SwitchedSink>, ConfigError> {

@@ -7,7 +7,7 @@ use timberyard_testkit::server_process::ServerProcess;
 
 use crate::clock::{SECOND, now, parse, rfc3339};
 use crate::logql::array;
-use crate::start::{SECRET, server, server_with, settings};
+use crate::start::{SECRET, server, server_with};
 use crate::terminal::{curl, timberyard};
 
 /// Parameters of a read, and the messages that it answers.
