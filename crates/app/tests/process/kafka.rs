@@ -97,7 +97,7 @@ fn a_reader_that_is_killed_again_and_again_stores_every_line_once() {
     let broker = KafkaBroker::start(3);
     let folder = tempfile::tempdir().expect("a folder");
     let ingest = with_file(folder.path(), "ingest", &ingest_file(&broker)).start();
-    let refused = ingest.get("/loki/api/v1/query").query("query", "{a=\"b\"}").send();
+    let refused = ingest.get("/loki/api/v1/labels").send();
     assert_eq!(refused.status, 503, "{}", refused.text());
     let mut reader = with_file(folder.path(), "all", &reading_file(&broker)).start();
     let lines: Vec<String> = (0..300).map(|number| format!("line {number:04}")).collect();
