@@ -2,14 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
-use timberyard_testkit::eventually::eventually;
 use timberyard_testkit::parts::kafka::KafkaBroker;
 use timberyard_testkit::server_process::{ServerProcess, ServerSettings};
 
 use crate::start::settings;
+
+/// How long what goes through a broker may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One broker at a time: each is a Java program.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
 
 /// A server with a settings file and a role, in a folder of its own.
 fn with_file(folder: &Path, role: &str, text: &str) -> ServerSettings {
@@ -66,6 +88,7 @@ fn logstreams_log_is_queued_goes_through_the_topic_and_is_found() {
     if KafkaBroker::is_left_out() {
         return;
     }
+    let _turn = turn();
     let broker = KafkaBroker::start(3);
     let server = settings().env("KAFKA_BROKER", broker.address()).start();
     let log = json!({ "service": "payment-service", "level": "ERROR", "message": "Payment failed",
@@ -94,6 +117,7 @@ fn a_reader_that_is_killed_again_and_again_stores_every_line_once() {
     if KafkaBroker::is_left_out() {
         return;
     }
+    let _turn = turn();
     let broker = KafkaBroker::start(3);
     let folder = tempfile::tempdir().expect("a folder");
     let ingest = with_file(folder.path(), "ingest", &ingest_file(&broker)).start();
@@ -117,6 +141,7 @@ fn what_is_taken_while_the_broker_is_away_is_there_when_it_is_back() {
     if KafkaBroker::is_left_out() {
         return;
     }
+    let _turn = turn();
     let mut broker = KafkaBroker::start(3);
     let folder = tempfile::tempdir().expect("a folder");
     let mut ingest = with_file(folder.path(), "ingest", &ingest_file(&broker)).start();
@@ -145,6 +170,7 @@ fn a_worker_writes_to_its_sinks_and_serves_nothing_else() {
     if KafkaBroker::is_left_out() {
         return;
     }
+    let _turn = turn();
     let broker = KafkaBroker::start(1);
     let folder = tempfile::tempdir().expect("a folder");
     let files = folder.path().join("files");
