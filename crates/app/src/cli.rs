@@ -460,7 +460,13 @@ pub(crate) struct LoadgenArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Say what is wrong with the settings, if anything.
-    Check(SettingsArguments),
+    Check {
+        #[command(flatten)]
+        settings: SettingsArguments,
+        /// Try every connection that they name, and say what is there.
+        #[arg(long)]
+        connect: bool,
+    },
     /// Show all settings as YAML, each with where it came from. Secrets are masked.
     Print {
         #[command(flatten)]

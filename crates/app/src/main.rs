@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod config;
 mod config_command;
+mod connect_check;
 mod data;
 mod data_directory;
 mod demoted_labels_file;

@@ -143,10 +143,14 @@ fn tables_are_migrated_from_the_command_line_forth_and_back() {
     );
     std::fs::write(&config, yaml).expect("written");
     let config = config.to_str().expect("text");
+    let unmigrated = timberyard(&["config", "check", "--connect", "--config", config]).failed();
+    assert!(unmigrated.all().contains("sink `events`: tables are missing"), "{}", unmigrated.all());
     let migrate = |command: &str| timberyard(&["migrate", command, "--config", config]).succeeded().text();
     assert!(migrate("status").starts_with("events: 1 events: not applied\n"));
     assert!(migrate("up").contains("events: applied: 1 events\n"));
     assert_eq!(migrate("up"), "events: nothing to apply\n");
+    let checked = timberyard(&["config", "check", "--connect", "--config", config]).succeeded().text();
+    assert!(checked.starts_with("sink `events`: PostgreSQL ") && checked.contains("all migrations applied"));
     assert_eq!(database.sql(&name, "SELECT note FROM api_keys"), "");
     assert!(migrate("down").contains("_note\n") || migrate("status").contains("add_note: not applied\n"));
     assert!(migrate("down").contains("events: taken back: 1 events\n"));
