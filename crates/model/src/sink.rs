@@ -19,8 +19,26 @@ pub trait Sink: Send + Sync {
         1
     }
 
+    /// What it has done, where it counts that.
+    fn figures(&self) -> Option<SinkFigures> {
+        None
+    }
+
     /// Makes the batch durable, all of it or nothing; `Ok` is a promise that outlives a crash.
     fn write(&self, record: IngestRecord) -> SinkFuture<'_>;
+}
+
+/// What a sink has done since the start, as metrics show it; 0 where it does not count something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SinkFigures {
+    /// Rows that it has.
+    pub rows_written: u64,
+    /// Writes that failed and were tried again.
+    pub retries: u64,
+    /// Bytes on their way, or waiting for it.
+    pub queued_bytes: u64,
+    /// How long the oldest rows have waited for it.
+    pub oldest_age_seconds: u64,
 }
 
 /// Why a batch was not made durable, and so what the sender should do.

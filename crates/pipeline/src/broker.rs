@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use timberyard_model::sink::{Sink, SinkError};
+use timberyard_model::sink::{Sink, SinkError, SinkFigures};
 use timberyard_model::{IngestRecord, LogBatch, Surface};
 
 use crate::sink_driver::SinkDriver;
@@ -95,6 +95,11 @@ impl Broker {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let required = self.required.iter().map(|(sink, _)| sink.name());
         required.chain(self.best_effort().map(SinkDriver::name))
+    }
+
+    /// What the required sinks that count it have done, by name.
+    pub fn required_figures(&self) -> impl Iterator<Item = (&str, SinkFigures)> {
+        self.required.iter().filter_map(|(sink, _)| Some((sink.name(), sink.figures()?)))
     }
 
     /// How many sinks must have a batch before it is acknowledged.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use timberyard_model::LogBatch;
-use timberyard_model::sink::Sink;
+use timberyard_model::sink::{Sink, SinkFigures};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -99,6 +99,17 @@ impl SinkDriver {
     pub fn queued_bytes(&self) -> u64 {
         let spooled = if self.spool.is_empty() { 0 } else { self.spool.held_bytes() };
         spooled + self.queued_bytes.load(Ordering::Relaxed) as u64
+    }
+
+    /// What the sink has done, and what waits for it.
+    pub fn figures(&self) -> SinkFigures {
+        let counters = self.counters();
+        SinkFigures {
+            rows_written: counters.rows_written.get(),
+            retries: counters.retries.get(),
+            queued_bytes: self.queued_bytes(),
+            oldest_age_seconds: counters.oldest_age_seconds(),
+        }
     }
 
     /// What the sink took and refused.

@@ -392,6 +392,8 @@ fn a_required_sink_has_what_is_acknowledged_and_answers_for_a_server_without_a_s
     assert!(text.contains("kept in a file"), "{text}");
     assert_eq!(messages(&server, &[]), ["kept in a file"]);
     server.post("/flush").send().expect_status(204);
+    let metrics = server.get("/metrics").send().expect_status(200).text();
+    assert!(metrics.contains("timberyard_sink_rows_written_total{sink=\"sessions\"} 1\n"), "{metrics}");
     let found = server
         .get("/loki/api/v1/query_range")
         .query("query", r#"count_over_time({service_name=~".+"} |= "kept"[1h])"#)

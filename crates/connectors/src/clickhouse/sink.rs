@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 use timberyard_model::{IngestRecord, LogBatch};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
 
@@ -37,6 +37,9 @@ pub struct ClickHouseSinkCounters {
     /// Inserts that were sent again.
     pub retries: AtomicU64,
 }
+
+/// How many batches of a spool are handed over together.
+const WRITES_AT_ONCE: usize = 64;
 
 /// Writes batches to a ClickHouse table.
 pub struct ClickHouseSink {
@@ -89,6 +92,20 @@ impl ClickHouseSink {
 impl Sink for ClickHouseSink {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What waits at the same time is one insert.
+    fn writes_at_once(&self) -> usize {
+        WRITES_AT_ONCE
+    }
+
+    fn figures(&self) -> Option<SinkFigures> {
+        let counters = self.counters();
+        Some(SinkFigures {
+            rows_written: counters.rows.load(Ordering::Relaxed),
+            retries: counters.retries.load(Ordering::Relaxed),
+            ..SinkFigures::default()
+        })
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

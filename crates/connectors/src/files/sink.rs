@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 use timberyard_model::{IngestRecord, LogBatch, TenantId};
 use timberyard_wire::file_line;
 use timberyard_wire::log_entry::LogEntry;
@@ -28,6 +29,7 @@ pub struct FilesSink {
 
 struct Files {
     settings: FilesSettings,
+    rows_written: AtomicU64,
     folders: Mutex<HashMap<TenantId, Folder>>,
 }
 
@@ -42,7 +44,7 @@ impl FilesSink {
         std::fs::create_dir_all(&settings.dir).map_err(failed)?;
         let probe = settings.dir.join(".timberyard");
         std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
-        let files = Arc::new(Files { settings, folders: Mutex::default() });
+        let files = Arc::new(Files { settings, rows_written: AtomicU64::new(0), folders: Mutex::default() });
         files.open_all().map_err(|error| format!("{}: {error}", files.settings.dir.display()))?;
         tokio::spawn(tidy(Arc::downgrade(&files)));
         Ok(Self { name: name.to_owned(), files })
@@ -52,6 +54,11 @@ impl FilesSink {
 impl Sink for FilesSink {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn figures(&self) -> Option<SinkFigures> {
+        let rows_written = self.files.rows_written.load(Ordering::Relaxed);
+        Some(SinkFigures { rows_written, ..SinkFigures::default() })
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {
@@ -97,9 +104,11 @@ impl Files {
             folders.insert(batch.tenant.clone(), Folder::open(path)?);
         }
         match folders.get_mut(&batch.tenant) {
-            Some(folder) => folder.append(&parts, &self.settings),
-            None => Err(io::Error::other("it was opened just now")),
+            Some(folder) => folder.append(&parts, &self.settings)?,
+            None => return Err(io::Error::other("it was opened just now")),
         }
+        self.rows_written.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tidy(&self) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Header, OwnedHeaders};
 use timberyard_model::IngestRecord;
-use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 
 use super::client;
 use super::producer::{Outgoing, ProducerSettings, ReliableProducer, SendError};
@@ -29,6 +29,7 @@ pub struct KafkaSink {
 
 #[derive(Default)]
 struct Counters {
+    rows: AtomicU64,
     messages: AtomicU64,
     bytes: AtomicU64,
     failures: AtomicU64,
@@ -37,6 +38,8 @@ struct Counters {
 /// What a sink has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SinkStatistics {
+    /// Rows that the brokers have.
+    pub rows: u64,
     /// Messages that the brokers have.
     pub messages: u64,
     /// Their bytes, before compression.
@@ -71,6 +74,7 @@ impl KafkaSink {
     /// What it has done.
     pub fn statistics(&self) -> SinkStatistics {
         SinkStatistics {
+            rows: self.counters.rows.load(Ordering::Relaxed),
             messages: self.counters.messages.load(Ordering::Relaxed),
             bytes: self.counters.bytes.load(Ordering::Relaxed),
             failures: self.counters.failures.load(Ordering::Relaxed),
@@ -97,6 +101,7 @@ impl KafkaSink {
         let outgoing = messages.iter().map(|message| self.outgoing(message, record)).collect();
         self.producer.send(outgoing).await.map_err(|error| self.sink_error(error))?;
         let bytes: usize = messages.iter().map(|message| message.payload.len()).sum();
+        self.counters.rows.fetch_add(record.batch.rows.len() as u64, Ordering::Relaxed);
         self.counters.messages.fetch_add(messages.len() as u64, Ordering::Relaxed);
         self.counters.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         Ok(())
@@ -144,6 +149,11 @@ impl KafkaSink {
 impl Sink for KafkaSink {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn figures(&self) -> Option<SinkFigures> {
+        let SinkStatistics { rows, failures, queued_bytes, .. } = self.statistics();
+        Some(SinkFigures { rows_written: rows, retries: failures, queued_bytes, ..SinkFigures::default() })
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use deadpool_postgres::Object;
 use futures_util::SinkExt as _;
 use futures_util::future::try_join3;
-use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 use timberyard_model::{IngestRecord, LogBatch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -204,6 +204,14 @@ impl PostgresSink {
 impl Sink for PostgresSink {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn figures(&self) -> Option<SinkFigures> {
+        Some(SinkFigures {
+            rows_written: self.statistics.rows_written.load(Ordering::Relaxed),
+            retries: self.statistics.retries.load(Ordering::Relaxed),
+            ..SinkFigures::default()
+        })
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use timberyard_model::IngestRecord;
-use timberyard_model::sink::{Sink, SinkError, SinkFuture};
+use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 
 use super::delivery::{Delivery, DeliveryCounters, now_seconds};
 use super::{BatchCodec, Spool, SpoolError};
@@ -68,6 +68,17 @@ impl SpooledSink {
 impl Sink for SpooledSink {
     fn name(&self) -> &str {
         self.sink.name()
+    }
+
+    /// Those of the sink, with what waits on disk.
+    fn figures(&self) -> Option<SinkFigures> {
+        let (sink, counters) = (self.sink.figures().unwrap_or_default(), self.counters());
+        Some(SinkFigures {
+            rows_written: sink.rows_written,
+            retries: sink.retries + counters.retries.get(),
+            queued_bytes: sink.queued_bytes + self.spooled_bytes(),
+            oldest_age_seconds: sink.oldest_age_seconds.max(counters.oldest_age_seconds()),
+        })
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

@@ -154,45 +154,45 @@ impl Page {
         self.0.register(name, help, ConstGauge::new(value));
     }
 
-    /// The best-effort sinks; their names come from the settings.
+    /// The sinks but for the embedded store; their names come from the settings.
     fn sinks(&mut self, state: &ServerState) {
         let written = Family::<SinkLabels, Counter>::default();
         let retries = Family::<SinkLabels, Counter>::default();
         let dropped = Family::<DroppedLabels, Counter>::default();
         let queued = Family::<SinkLabels, Gauge>::default();
         let oldest = Family::<SinkLabels, Gauge>::default();
-        for driver in state.intake.broker().best_effort() {
-            let labels = SinkLabels { sink: driver.name().to_owned() };
+        let broker = state.intake.broker();
+        let best_effort = broker.best_effort().map(|driver| (driver.name(), driver.figures()));
+        for (name, figures) in broker.required_figures().chain(best_effort) {
+            let labels = SinkLabels { sink: name.to_owned() };
+            written.get_or_create(&labels).inc_by(figures.rows_written);
+            retries.get_or_create(&labels).inc_by(figures.retries);
+            queued.get_or_create(&labels).set(gauge_value(figures.queued_bytes));
+            oldest.get_or_create(&labels).set(gauge_value(figures.oldest_age_seconds));
+        }
+        for driver in broker.best_effort() {
             let (counters, drops) = (driver.counters(), driver.dropped());
-            written.get_or_create(&labels).inc_by(counters.rows_written.get());
-            retries.get_or_create(&labels).inc_by(counters.retries.get());
-            queued.get_or_create(&labels).set(gauge_value(driver.queued_bytes()));
-            oldest.get_or_create(&labels).set(gauge_value(counters.oldest_age_seconds()));
             for (reason, rows) in [
                 ("queue_full", &drops.queue_full),
                 ("spool_full", &drops.spool_full),
                 ("spool_failed", &drops.spool_failed),
                 ("refused", &counters.rows_refused),
             ] {
-                let labels = DroppedLabels { sink: labels.sink.clone(), reason };
+                let labels = DroppedLabels { sink: driver.name().to_owned(), reason };
                 dropped.get_or_create(&labels).inc_by(rows.get());
             }
         }
-        self.0.register("timberyard_sink_rows_written", "Rows that a best-effort sink has", written);
+        self.0.register("timberyard_sink_rows_written", "Rows that a sink has", written);
         self.0.register(
             "timberyard_sink_rows_dropped",
             "Rows that a best-effort sink will never have, by reason",
             dropped,
         );
-        self.0.register(
-            "timberyard_sink_retries",
-            "Writes to a best-effort sink that were tried again",
-            retries,
-        );
-        self.0.register("timberyard_sink_queue_bytes", "Bytes that wait for a best-effort sink", queued);
+        self.0.register("timberyard_sink_retries", "Writes to a sink that were tried again", retries);
+        self.0.register("timberyard_sink_queue_bytes", "Bytes that wait for a sink", queued);
         self.0.register(
             "timberyard_sink_oldest_age_seconds",
-            "How long the oldest rows have waited for a best-effort sink",
+            "How long the oldest rows have waited for a sink",
             oldest,
         );
     }
