@@ -185,3 +185,20 @@ test("the whole result is exported as NDJSON, CSV or text", async () => {
     }
   });
 });
+
+test("a server that cannot be reached is said to be, and what is shown stays until it answers again", async () => {
+  await visit(place("explore", { query: '{app="gateway"}' }), async (page) => {
+    await lines(page).first().waitFor();
+    await page.context().setOffline(true);
+    await write(page, '{app="payments"}');
+    await page.keyboard.press("Control+Enter");
+    await page.getByText(/server cannot be reached/).first().waitFor();
+    await page.context().setOffline(false);
+    await page.getByLabel("Query", { exact: true }).click();
+    await page.keyboard.press("Control+Enter");
+    await lines(page).first().waitFor();
+    await until("the notice is gone", () => page.getByText(/server cannot be reached/).count(), 0);
+    // What the browser says of requests that cannot leave it is meant here.
+    page.troubles.length = 0;
+  });
+});

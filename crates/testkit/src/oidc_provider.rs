@@ -30,6 +30,8 @@ struct State {
     codes: HashMap<String, Code>,
     asked: HashMap<String, usize>,
     is_down: bool,
+    /// Whom browsers are let in as, and the server that they are sent back to.
+    person: Option<(Value, String)>,
 }
 
 enum SigningKey {
@@ -56,7 +58,8 @@ impl OidcProvider {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client that goes away is no business of the provider's.
-                let _ = answer(stream, &own, &served);
+                let provider = Self { issuer: own.clone(), state: Arc::clone(&served) };
+                let _ = answer(stream, &provider);
             }
         });
         Self { issuer, state }
@@ -136,6 +139,18 @@ impl OidcProvider {
         format!("/{path}?code={code}&state={}", crate::http::percent_encode(&query["state"]))
     }
 
+    /// From now on lets every browser in as somebody with these claims, and sends it back to a server, such as
+    /// `http://127.0.0.1:8080`, whatever the port in its redirect URL.
+    pub fn let_in(&self, claims: &Value, server: &str) {
+        self.state().person = Some((claims.clone(), server.trim_end_matches('/').to_owned()));
+    }
+
+    /// Where a browser goes that asks to be let in; nowhere where nobody is.
+    fn way_back(&self, path: &str) -> Option<String> {
+        let (claims, server) = self.state().person.clone()?;
+        Some(format!("{server}{}", self.authorize(&format!("{}{path}", self.issuer), &claims)))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,7 +207,8 @@ impl State {
     }
 }
 
-fn answer(stream: TcpStream, issuer: &str, state: &Mutex<State>) -> std::io::Result<()> {
+fn answer(stream: TcpStream, provider: &OidcProvider) -> std::io::Result<()> {
+    let issuer = &provider.issuer;
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
@@ -209,7 +225,15 @@ fn answer(stream: TcpStream, issuer: &str, state: &Mutex<State>) -> std::io::Res
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+    if path.starts_with("/authorize?")
+        && let Some(place) = provider.way_back(&path)
+    {
+        let head = format!(
+            "HTTP/1.1 303 See Other\r\nLocation: {place}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        return reader.get_mut().write_all(head.as_bytes());
+    }
+    let mut state = provider.state();
     *state.asked.entry(path.clone()).or_default() += 1;
     let document = match path.as_str() {
         _ if state.is_down => None,

@@ -4,9 +4,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+use timberyard_testkit::oidc_provider::OidcProvider;
 use timberyard_testkit::server_process::ServerProcess;
 
-use crate::start::{server, server_with};
+use crate::clock::{SECOND, now};
+use crate::start::{configured, server, server_with};
 use crate::terminal::Said;
 
 /// Runs the tests of one view on a server of their own.
@@ -80,4 +83,19 @@ fn the_page_has_nothing_serious_in_the_way_of_anybody_in_either_theme() {
 #[test]
 fn the_page_asks_for_a_key_where_one_is_wanted() {
     in_browser("sign-in", &server_with(&[("API_KEYS", "page-key")]));
+}
+
+#[test]
+fn the_page_lets_people_in_through_their_provider() {
+    let provider = OidcProvider::start();
+    let yaml = format!(
+        "auth:\n  oidc:\n    issuer: {}\n    client_id: logs\n    redirect_url: http://127.0.0.1:1/auth/callback\n    grants:\n    \
+         - groups=acme default push+read\n",
+        provider.issuer()
+    );
+    let (settings, _file) = configured(&yaml);
+    let server = settings.start();
+    let claims = json!({ "sub": "ann", "aud": "logs", "exp": now() / SECOND + 600, "groups": ["acme"] });
+    provider.let_in(&claims, &server.url(""));
+    in_browser("people", &server);
 }
