@@ -199,6 +199,7 @@ fn greeting(settings: &Settings, address: SocketAddr, data_dir: &Path) -> String
     format!(
         "timberyard {version} listens on {scheme}://{address}\n\
          data      {data}\n\
+         page      {url}/\n\
          Loki API  {url}/loki/api/v1/push, query_range, labels, tail\n\
          status    {url}/ready, {url}/health, {url}/metrics\n\
          send      curl{key} {url}/v1/logs -H 'Content-Type: application/json' \
@@ -218,6 +219,7 @@ mod tests {
         let address = "0.0.0.0:99".parse().expect("an address");
         let text = greeting(&Settings::default(), address, Path::new("/d"));
         assert!(text.contains("http://127.0.0.1:99/loki/api/v1/push"), "{text}");
+        assert!(text.contains("page      http://127.0.0.1:99/\n"), "{text}");
         assert!(text.contains(r#"-d '[{"level":"INFO","message":"hello","source":"demo"}]'"#), "{text}");
         assert!(!text.contains("X-API-Key"));
         let mut settings = Settings::default();
