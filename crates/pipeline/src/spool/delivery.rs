@@ -111,7 +111,12 @@ async fn deliver(shared: Arc<Shared>) {
         let spooled = match shared.gather().await {
             Ok(spooled) => spooled,
             Err(error) => {
-                tracing::error!(sink = shared.sink.name(), %error, "part of what waits for the sink is lost");
+                tracing::error!(sink = shared.sink.name(), %error, "what waits for the sink cannot be read");
+                if shared.closing.load(Ordering::Acquire) {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(BACKOFF_MAX);
                 continue;
             }
         };

@@ -126,7 +126,11 @@ impl Spool {
         }
         let (position, written) = PositionFile::open(folder)?;
         let first = files.front().map_or(1, |file| file.number);
-        let read = written.filter(|written| files.iter().any(|file| file.number == written.file));
+        // Of a file whose end a cut of power took, the position may be behind what is left.
+        let read = written.and_then(|written| {
+            let file = files.iter().find(|file| file.number == written.file)?;
+            Some(Position { offset: written.offset.min(file.bytes), ..written })
+        });
         let read = read.unwrap_or(Position { file: first, offset: 0 });
         let last = files.back().copied().unwrap_or(SpoolFile { number: 1, bytes: 0 });
         let writer = OpenOptions::new().create(true).append(true).open(path_of(folder, last.number))?;
@@ -182,13 +186,15 @@ impl Spool {
     /// The oldest record that was not delivered; it stays until [`Spool::delivered`]. Blocks for the disk.
     ///
     /// # Errors
-    /// It cannot be read, or is damaged. A damaged one ends its file, since what follows there cannot be found: it is told
-    /// once, and the next call goes on with the next file.
+    /// It cannot be read now, and stays; or it is damaged. A damaged one ends its file, since what follows there cannot be
+    /// found: it is told once, and the next call goes on with the next file.
     pub fn oldest(&self) -> Result<Option<Spooled>, SpoolError> {
         let mut state = self.state();
         let read = state.read;
         let oldest = state.at_or_behind(&self.folder, read);
-        if let (Err(_), Some(damaged)) = (&oldest, state.file_of(read)) {
+        if let (Err(error), Some(damaged)) = (&oldest, state.file_of(read))
+            && error.kind() == io::ErrorKind::InvalidData
+        {
             state.read = end_of(damaged);
         }
         oldest.map_err(|error| self.failed(error))
@@ -491,6 +497,32 @@ pub(crate) mod tests {
         assert_eq!(take(&spool), Some(b"whole".to_vec()));
         assert_eq!(take(&spool), Some(b"after".to_vec()));
         assert_eq!(take(&spool), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_now_is_not_passed_over() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
+        spool.append(b"kept", 0, true).expect("room");
+        let (path, aside) = (path_of(folder.path(), 1), folder.path().join("aside"));
+        fs::rename(&path, &aside).expect("moved away");
+        assert!(spool.oldest().is_err() && spool.oldest().is_err());
+        fs::rename(&aside, &path).expect("moved back");
+        assert_eq!(take(&spool), Some(b"kept".to_vec()));
+    }
+
+    #[test]
+    fn what_comes_after_a_cut_of_power_is_not_taken_for_delivered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
+        spool.append(b"delivered, and never on the disk", 0, false).expect("room");
+        take(&spool).expect("is there");
+        drop(spool);
+        File::options().write(true).open(path_of(folder.path(), 1)).expect("opened").set_len(0).expect("cut");
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened again");
+        assert!(spool.is_empty());
+        spool.append(b"new", 0, false).expect("room");
+        assert_eq!(take(&spool), Some(b"new".to_vec()));
     }
 
     #[test]
