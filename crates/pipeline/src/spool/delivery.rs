@@ -105,6 +105,15 @@ impl Delivery {
     }
 }
 
+/// Dropped without being closed, it ends where it is, so that nobody else opens a spool which it still empties.
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get_mut().take() {
+            task.abort();
+        }
+    }
+}
+
 async fn deliver(shared: Arc<Shared>) {
     let mut pause = BACKOFF_FIRST;
     loop {
