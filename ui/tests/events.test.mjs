@@ -43,8 +43,8 @@ test("events are filtered, sorted and paged by the server", async () => {
     await table(page).getByText("page 2 of 3").waitFor();
     await page.getByRole("region", { name: "Types" }).getByRole("button", { name: "error" }).click();
     await table(page).getByText("30 events, page 1 of 1").waitFor();
-    await page.getByLabel("session id").fill("s-2");
-    await page.getByLabel("session id").press("Enter");
+    await page.getByLabel("Session", { exact: true }).fill("s-2");
+    await page.getByLabel("Session", { exact: true }).press("Enter");
     await until("fewer", () => table(page).getByRole("status").innerText(), (text) => /^[1-9] events/.test(text));
     await table(page).getByRole("button", { name: "Time" }).click();
     await until("turned round", () => page.url(), (found) => found.includes("order=asc"));

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { before, test } from "node:test";
 import { pushShop, push } from "./data.mjs";
-import { place, until, url, visit, withBrowser, write } from "./server.mjs";
+import { pageUrl, place, until, url, visit, withBrowser, write } from "./server.mjs";
 
 withBrowser();
 before(() => pushShop(url, { count: 6000, minutes: 50 }));
 
 const lines = (page) => page.locator('[role="option"]');
+const top = async (part) => (await part.boundingBox()).y;
 const status = (page) => page.locator(".said").innerText();
 
 test("all lines are there at once, counted by level", async () => {
@@ -48,9 +49,31 @@ test("the lines around a line are shown without losing the place", async () => {
     const details = page.getByRole("complementary", { name: "Line" });
     await details.getByRole("button", { name: "Context" }).click();
     await until("lines around", () => details.locator("p time").count(), (found) => found > 20);
-    await details.locator('p[aria-current="true"]', { hasText: "could not" }).waitFor();
+    const same = details.locator('p[aria-current="true"]', { hasText: "could not" });
+    await until("the line itself is in sight", () => top(same), (y) => y > 100 && y < 700);
+    const earlier = details.getByRole("button", { name: "Earlier" });
+    await earlier.scrollIntoViewIfNeeded();
+    const before = await top(same);
+    const held = await details.locator("p time").count();
+    await earlier.click();
+    await until("earlier lines", () => details.locator("p time").count(), (found) => found > held);
+    await until("and stays where it was", async () => Math.abs((await top(same)) - before) < 3, true);
     assert.equal(await lines(page).count(), count);
   });
+});
+
+test("on a narrow screen every view fits its width, and the query leaves room for lines", async () => {
+  await visit(place("explore", { query: '{app="checkout"}' }), async (page) => {
+    await lines(page).first().waitFor();
+    const query = await page.locator(".editor").boundingBox();
+    assert.ok(query.height < 80, `the query is ${query.height} pixels high`);
+    for (const view of ["explore", "live", "patterns", "charts", "labels", "saved", "events", "system", "send"]) {
+      await page.goto(`${pageUrl}/#/${view}`);
+      await page.getByRole("main").locator("button").first().waitFor();
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wider <= 0, `${view} is ${wider} pixels too wide`);
+    }
+  }, { width: 390, height: 844 });
 });
 
 test("an error of the parser is underlined where it is, and said", async () => {

@@ -56,7 +56,7 @@ if (wanted.includes("--readme")) {
   const images = new URL("../../docs/images/", import.meta.url).pathname;
   mkdirSync(images, { recursive: true });
   for (const [name, theme] of [["explore", "light"], ["context", "dark"], ["patterns", "light"]]) {
-    await picture(name, theme, 1200, 660, { path: `${images}${name}.jpg`, type: "jpeg", quality: 72 });
+    await picture(name, theme, 1200, 660, { path: `${images}${name}.jpg`, type: "jpeg", quality: 66 });
   }
   await browser.close();
   process.exit(0);

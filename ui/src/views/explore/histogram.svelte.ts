@@ -59,6 +59,7 @@ export class Volume {
       if (this.aborter === aborter && !error.isCancelled) {
         this.bars = [];
         this.totals = {};
+        this.range = asked;
         this.error = error.message;
       }
     } finally {
