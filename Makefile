@@ -32,11 +32,12 @@ check: ## formatting, lints as errors, licences and sources, crate graph
 	scripts/lint-deploy
 	scripts/page --check
 
-bench: build ## measure decoders, formats and the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
+bench: build deps ## measure decoders, formats and the built server, report into bench/reports; SIZE=quick takes a tenth of the lines
 	@command -v zstd >/dev/null || { echo "bench needs the zstd command: every figure is divided by what it takes"; exit 1; }
 	$(CARGO) run --release --locked -p timberyard-bench -- decode
 	$(CARGO) run --release --locked -p timberyard-bench -- senders
 	$(CARGO) run --release --locked -p timberyard-bench -- agent
+	$(CARGO) run --release --locked -p timberyard-bench -- pipeline $(if $(filter quick,$(SIZE)),--lines 100000)
 	$(CARGO) run --release --locked -p timberyard-bench -- run $(if $(filter quick,$(SIZE)),--quick)
 
 conformance: ## compare a fresh server at URL with the recorded answers in DIR

@@ -14,6 +14,7 @@ mod generator;
 mod ingest;
 mod load;
 mod machine;
+mod pipeline;
 mod process;
 mod push_body;
 mod question;
@@ -89,6 +90,18 @@ enum What {
         #[arg(long, default_value = "target/release/timberyard")]
         binary: PathBuf,
     },
+    /// Bring lines through Kafka into ClickHouse: CPU and lines a second, against the simplest loops that do so.
+    Pipeline {
+        /// Lines to bring through, each way.
+        #[arg(long, default_value_t = 1_000_000)]
+        lines: usize,
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/timberyard")]
+        binary: PathBuf,
+    },
+    /// Be one of these loops.
+    #[command(hide = true)]
+    Loop(pipeline::LoopArguments),
     /// Write generated lines to standard output.
     Lines {
         #[arg(value_enum)]
@@ -140,6 +153,8 @@ fn main() -> ExitCode {
             senders::measure(&binary, lines, only.as_deref()).map(|table| tell(&table))
         }
         What::Agent { lines, binary } => agent::measure(&binary, lines).map(|table| tell(&table)),
+        What::Pipeline { lines, binary } => pipeline::measure(&binary, lines).map(|table| tell(&table)),
+        What::Loop(arguments) => pipeline::run_loop(&arguments),
         What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
     };
     match done {

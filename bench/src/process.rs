@@ -33,9 +33,7 @@ pub(crate) struct MemoryWatch {
 impl Process {
     /// CPU seconds so far, of all its threads, those that have ended included.
     pub(crate) fn cpu_seconds(&self) -> Result<f64, String> {
-        let clock = clock_getcpuclockid(self.pid()).map_err(|e| format!("CPU clock of a process: {e}"))?;
-        let time = clock.now().map_err(|e| format!("CPU clock of a process: {e}"))?;
-        Ok(time.num_nanoseconds() as f64 / 1e9)
+        cpu_seconds_of(self.child.id())
     }
 
     /// The largest resident set so far, in bytes.
@@ -97,6 +95,13 @@ impl MemoryWatch {
         }
         self.peak_bytes.load(Ordering::Relaxed)
     }
+}
+
+/// CPU seconds so far of a running process, of all its threads, those that have ended included.
+pub(crate) fn cpu_seconds_of(process: u32) -> Result<f64, String> {
+    let told = |e| format!("CPU clock of a process: {e}");
+    let clock = clock_getcpuclockid(Pid::from_raw(process.cast_signed())).map_err(told)?;
+    Ok(clock.now().map_err(told)?.num_nanoseconds() as f64 / 1e9)
 }
 
 /// CPU seconds of all children that have ended and were waited for.

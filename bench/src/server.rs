@@ -30,16 +30,34 @@ impl Server {
 
     /// The same with settings, as environment variables.
     pub(crate) fn start_with(binary: &Path, data: &Path, settings: &[(&str, &str)]) -> Result<Self, String> {
+        Self::spawn(binary, data, |command| command.envs(settings.iter().copied()))
+    }
+
+    /// The same with settings, on the command line.
+    pub(crate) fn start_with_arguments(
+        binary: &Path,
+        data: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
+        Self::spawn(binary, data, |command| command.args(arguments))
+    }
+
+    fn spawn(
+        binary: &Path,
+        data: &Path,
+        settings: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self, String> {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .map_err(|e| format!("no free port: {e}"))?
             .port();
         let started = Instant::now();
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
             .arg(data)
-            .env("RUST_LOG", "warn")
-            .envs(settings.iter().copied())
+            .env("RUST_LOG", "warn");
+        let child = settings(&mut command)
             .stdout(Stdio::null())
             .spawn()
             .map_err(|e| format!("{}: {e}", binary.display()))?;

@@ -38,18 +38,10 @@ pub(crate) struct Sinks {
     pub(crate) spooled: Vec<Arc<SpooledSink>>,
     /// The one that has events which the embedded store does not have.
     pub(crate) events: Option<Arc<PostgresSource>>,
-    /// Those that are looked after while the server runs.
-    pub(crate) watched: Vec<WatchedSink>,
-}
-
-/// A sink that is looked after.
-pub(crate) struct WatchedSink {
-    /// Its name.
-    pub(crate) name: String,
-    /// Whether the server is of no use without it.
-    pub(crate) required: bool,
-    /// Looks after it until it is dropped.
-    pub(crate) upkeep: PostgresUpkeep,
+    /// Those without which the server is of no use, but for the embedded store.
+    pub(crate) required: Vec<Arc<dyn Sink>>,
+    /// What looks after those of them that are PostgreSQL.
+    pub(crate) upkeeps: Vec<Arc<PostgresUpkeep>>,
 }
 
 /// One of them.
@@ -70,7 +62,8 @@ impl Sinks {
             subscribers: Subscribers::default(),
             spooled: Vec::new(),
             events: None,
-            watched: Vec::new(),
+            required: Vec::new(),
+            upkeeps: Vec::new(),
         };
         // The store comes last: what another one refuses is in none of them.
         let described = |required: bool| {
@@ -84,6 +77,7 @@ impl Sinks {
                 sinks.spooled.push(Arc::clone(&spooled));
                 sink = spooled;
             }
+            sinks.required.push(Arc::clone(&sink));
             sinks.broker = sinks.broker.require(sink, taken(description));
         }
         if let Some(store) = store {
@@ -110,7 +104,7 @@ impl Sinks {
                 let source: Arc<dyn LogSource> =
                     Arc::new(ClickHouseSource::new(Arc::clone(&server), Handle::current()));
                 self.subscribers.clickhouse.get_or_insert_with(|| Arc::clone(&source));
-                let sink = Arc::new(ClickHouseSink::new(name, server));
+                let sink = Arc::new(ClickHouseSink::new(name, server).watched());
                 Connected { sink, source: Some(source), is_spooled: false }
             }
             Engine::Files(files) => {
@@ -120,7 +114,7 @@ impl Sinks {
                 Connected { sink: Arc::new(sink), source: Some(source), is_spooled: false }
             }
             Engine::Kafka(kafka) => {
-                let sink = KafkaSink::new(name, kafka.clone()).map_err(failed)?;
+                let sink = KafkaSink::new(name, kafka.clone()).map_err(failed)?.watched();
                 Connected { sink: Arc::new(sink), source: None, is_spooled: true }
             }
             Engine::Postgres(postgres) => {
@@ -129,16 +123,12 @@ impl Sinks {
                 if description.exclusive {
                     self.events.get_or_insert_with(|| Arc::clone(&source));
                 }
-                self.watched.push(WatchedSink {
-                    name: name.to_owned(),
-                    required: description.required,
-                    upkeep: PostgresUpkeep::start(pool.clone(), now),
-                });
-                Connected {
-                    sink: Arc::new(PostgresSink::new(name, pool)),
-                    source: Some(source),
-                    is_spooled: false,
+                let upkeep = Arc::new(PostgresUpkeep::start(pool.clone(), now));
+                if description.required {
+                    self.upkeeps.push(Arc::clone(&upkeep));
                 }
+                let sink = Arc::new(PostgresSink::new(name, pool).with_upkeep(upkeep));
+                Connected { sink, source: Some(source), is_spooled: false }
             }
         };
         if let Some(source) = &connected.source {

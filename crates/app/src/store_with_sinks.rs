@@ -3,18 +3,20 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use timberyard_connectors::postgres::PostgresUpkeep;
 use timberyard_model::Timestamp;
+use timberyard_model::sink::Sink;
 use timberyard_server::Operations;
 use timberyard_server::operations::{OperationError, OperationFuture, RetentionPreview, StoreStatistics};
 
-use crate::sinks::WatchedSink;
-
-/// A store, and what is looked after beside it.
+/// A store, and what must be there beside it.
 pub(crate) struct StoreWithSinks {
     /// The store.
     pub(crate) store: Arc<dyn Operations>,
-    /// The others.
-    pub(crate) sinks: Vec<WatchedSink>,
+    /// Sinks that a write needs, but for the store.
+    pub(crate) required: Vec<Arc<dyn Sink>>,
+    /// Those of them that hold events which the store does not have.
+    pub(crate) events: Vec<Arc<PostgresUpkeep>>,
 }
 
 impl Operations for StoreWithSinks {
@@ -32,16 +34,15 @@ impl Operations for StoreWithSinks {
 
     fn statistics(&self) -> StoreStatistics {
         let statistics = self.store.statistics();
-        let required = || self.sinks.iter().filter(|sink| sink.required);
-        let events: u64 = required().map(|sink| sink.upkeep.events()).sum();
+        let events: u64 = self.events.iter().map(|upkeep| upkeep.events()).sum();
         StoreStatistics { rows: statistics.rows + events, ..statistics }
     }
 
     fn readiness(&self) -> Result<(), OperationError> {
         self.store.readiness()?;
-        self.sinks.iter().filter(|sink| sink.required).try_for_each(|sink| {
-            let failed = |reason| OperationError::Unavailable(format!("sink `{}`: {reason}", sink.name));
-            sink.upkeep.readiness().map_err(failed)
+        self.required.iter().try_for_each(|sink| {
+            let failed = |reason| OperationError::Unavailable(format!("sink `{}`: {reason}", sink.name()));
+            sink.readiness().map_err(failed)
         })
     }
 }

@@ -62,9 +62,13 @@ impl Wiring {
         let sinks = Sinks::connect(settings, slot.clone().map(|slot| slot as Arc<dyn Sink>))?;
         let mut intake = Intake::new(sinks.broker, Arc::clone(&tail_hub), settings.queue_bytes_max());
         let (store, operations, deletions) = of_store(slot.as_ref());
-        let operations: Arc<dyn Operations> = match sinks.watched.is_empty() {
+        let operations: Arc<dyn Operations> = match sinks.required.is_empty() {
             true => operations,
-            false => Arc::new(StoreWithSinks { store: operations, sinks: sinks.watched }),
+            false => Arc::new(StoreWithSinks {
+                store: operations,
+                required: sinks.required,
+                events: sinks.upkeeps,
+            }),
         };
         let mut source = match &settings.query_source {
             None => match &sinks.events {

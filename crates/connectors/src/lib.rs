@@ -7,6 +7,8 @@
 //! | `sink` | how a batch becomes durable there: `timberyard_model::sink::Sink` |
 //! | `source` | how rows are read there: `timberyard_model::scan::LogSource` |
 //!
+//! `watch` asks engines whether they are there while a server runs.
+//!
 //! A connector is built from its settings without a connection; it connects when it is first used and again when a
 //! connection was lost. It spells nothing of the wire protocols that logs come in by: that is `timberyard_wire`.
 
@@ -16,6 +18,7 @@ pub mod kafka;
 mod password;
 pub mod postgres;
 mod quantity;
+mod watch;
 
 pub use password::Password;
 pub use quantity::{ByteSize, Seconds};

@@ -24,6 +24,20 @@ pub trait Sink: Send + Sync {
         None
     }
 
+    /// Whether its engine was there when it was asked last, and if not why; nothing of a sink that needs nobody else. Does not
+    /// wait.
+    fn reachability(&self) -> Option<Result<(), String>> {
+        None
+    }
+
+    /// Whether it would take rows now, as far as that is known. Does not wait.
+    ///
+    /// # Errors
+    /// Why it would not, for people.
+    fn readiness(&self) -> Result<(), String> {
+        self.reachability().unwrap_or(Ok(()))
+    }
+
     /// Makes the batch durable, all of it or nothing; `Ok` is a promise that outlives a crash.
     fn write(&self, record: IngestRecord) -> SinkFuture<'_>;
 }

@@ -102,6 +102,13 @@ impl Broker {
         self.required.iter().filter_map(|(sink, _)| Some((sink.name(), sink.figures()?)))
     }
 
+    /// Whether the engines of those sinks that need one were there when they were asked last, by name.
+    pub fn up(&self) -> impl Iterator<Item = (&str, bool)> {
+        let required = self.required.iter();
+        let required = required.filter_map(|(sink, _)| Some((sink.name(), sink.reachability()?.is_ok())));
+        required.chain(self.best_effort().filter_map(|driver| Some((driver.name(), driver.is_up()?))))
+    }
+
     /// How many sinks must have a batch before it is acknowledged.
     pub fn required_count(&self) -> usize {
         self.required.len()

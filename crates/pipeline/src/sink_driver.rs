@@ -27,7 +27,7 @@ pub struct DroppedRows {
 
 /// The queue of a sink, its spool, and the tasks that empty them.
 pub struct SinkDriver {
-    name: String,
+    sink: Arc<dyn Sink>,
     queue: Mutex<Option<mpsc::UnboundedSender<Arc<LogBatch>>>>,
     spooling: Mutex<Option<JoinHandle<()>>>,
     queued_bytes: Arc<AtomicUsize>,
@@ -50,10 +50,9 @@ impl SinkDriver {
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         let dropped = Arc::new(DroppedRows::default());
         let spool = Arc::new(spool);
-        let name = sink.name().to_owned();
-        let delivery = Arc::new(Delivery::start(sink, Arc::clone(&spool), Arc::clone(&codec)));
+        let delivery = Arc::new(Delivery::start(Arc::clone(&sink), Arc::clone(&spool), Arc::clone(&codec)));
         let spooling = Spooling {
-            name: name.clone(),
+            name: sink.name().to_owned(),
             spool: Arc::clone(&spool),
             codec,
             delivery: Arc::clone(&delivery),
@@ -61,7 +60,7 @@ impl SinkDriver {
             dropped: Arc::clone(&dropped),
         };
         Self {
-            name,
+            sink,
             queue: Mutex::new(Some(sender)),
             spooling: Mutex::new(Some(tokio::spawn(spooling.run(receiver)))),
             queued_bytes,
@@ -92,7 +91,12 @@ impl SinkDriver {
 
     /// The sink's name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.sink.name()
+    }
+
+    /// Whether the sink's engine was there when it was asked last; nothing of one that needs none.
+    pub fn is_up(&self) -> Option<bool> {
+        Some(self.sink.reachability()?.is_ok())
     }
 
     /// Bytes waiting, in memory and on disk.
@@ -136,7 +140,7 @@ impl SinkDriver {
         if let Some(spooling) = spooling
             && let Err(error) = spooling.await
         {
-            tracing::error!(sink = self.name, %error, "spooling ended badly");
+            tracing::error!(sink = self.name(), %error, "spooling ended badly");
         }
         self.delivery.close().await;
     }

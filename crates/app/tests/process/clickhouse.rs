@@ -46,6 +46,31 @@ fn clickhouse_alone_answers_every_surface_and_tells_its_sql() {
 }
 
 #[test]
+fn a_server_that_cannot_do_without_clickhouse_is_not_ready_while_it_is_away() {
+    let mut engine = ClickHouse::start();
+    let config = format!(
+        "store: {{embedded: false}}\nquery: {{source: warehouse}}\nsinks:\n  warehouse: {{required: true, clickhouse: {{url: {}}}}}\n",
+        engine.url()
+    );
+    let server = server_configured(&config);
+    let is_up = |up: u8| {
+        let metrics = server.get("/metrics").send().expect_status(200).text();
+        assert!(metrics.contains(&format!("timberyard_sink_up{{sink=\"warehouse\"}} {up}\n")), "{metrics}");
+    };
+    is_up(1);
+    engine.kill();
+    let refused = eventually("the server to miss it", || {
+        let answer = server.get("/ready").send();
+        (answer.status == 503).then(|| answer.text())
+    });
+    assert!(refused.contains("sink `warehouse`: clickhouse is unreachable"), "{refused}");
+    assert_eq!(server.get("/health").send().status, 503);
+    is_up(0);
+    engine.start_again();
+    eventually("the server to be ready again", || (server.get("/ready").send().status == 200).then_some(()));
+}
+
+#[test]
 fn copies_in_clickhouse_wait_on_disk_while_it_is_away() {
     let mut engine = ClickHouse::start();
     let server = server_with(&[("CLICKHOUSE_HOST", &engine.url()), ("CLICKHOUSE_DB", "copies")]);
@@ -63,6 +88,11 @@ fn copies_in_clickhouse_wait_on_disk_while_it_is_away() {
     send("before");
     rows(&engine, "1");
     engine.kill();
+    eventually("the metric", || {
+        let metrics = server.get("/metrics").send().expect_status(200).text();
+        metrics.contains("timberyard_sink_up{sink=\"clickhouse\"} 0\n").then_some(())
+    });
+    assert_eq!(server.get("/ready").send().status, 200, "it is ready without copies");
     (0..5).for_each(|number| send(&format!("meanwhile {number}")));
     assert_eq!(count(&server, r#"{service="api"}"#), 6, "the embedded store has them");
     engine.start_again();

@@ -166,6 +166,45 @@ fn what_is_taken_while_the_broker_is_away_is_there_when_it_is_back() {
 }
 
 #[test]
+fn without_its_brokers_a_server_is_ready_until_the_spool_is_full() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let _turn = turn();
+    let mut broker = KafkaBroker::start(1);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = format!("{}    spool_bytes_max: 4096\n", ingest_file(&broker));
+    let ingest = with_file(folder.path(), "ingest", &file).start();
+    let is_up = |up: u8| {
+        eventually("the metric", || {
+            let metrics = ingest.get("/metrics").send().expect_status(200).text();
+            metrics.contains(&format!("timberyard_sink_up{{sink=\"queue\"}} {up}\n")).then_some(())
+        });
+    };
+    is_up(1);
+    broker.kill();
+    is_up(0);
+    assert!(push(&ingest, "service-1", "on disk"));
+    assert_eq!(ingest.get("/ready").send().status, 200, "there is room on disk");
+    eventually("a full spool", || (!push(&ingest, "service-1", &noise(2_000))).then_some(()));
+    let refused = ingest.get("/ready").send().expect_status(503).text();
+    assert!(refused.contains("sink `queue`: Kafka") && refused.contains("its spool is full"), "{refused}");
+    broker.start_again();
+    is_up(1);
+    eventually("room again", || (ingest.get("/ready").send().status == 200).then_some(()));
+}
+
+/// Text that no compression makes small.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:08x}", state >> 32)
+    };
+    std::iter::repeat_with(&mut next).take(bytes / 8).collect()
+}
+
+#[test]
 fn a_worker_writes_to_its_sinks_and_serves_nothing_else() {
     if KafkaBroker::is_left_out() {
         return;

@@ -45,6 +45,11 @@ impl ClickHouseServer {
         self.is_ready.get_or_try_init(make).await.copied()
     }
 
+    /// Asks it for next to nothing.
+    pub(super) async fn ping(&self) -> Result<(), ClickHouseError> {
+        self.connection.execute(&Statement::new("SELECT 1")).await
+    }
+
     /// Takes the steps that are missing, and gives their names.
     ///
     /// # Errors

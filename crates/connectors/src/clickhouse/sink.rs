@@ -19,6 +19,7 @@ use super::recent_batches::RecentBatches;
 use super::row_encoding::{INSERTED_COLUMNS, batch_hash, put_batch};
 use super::server::ClickHouseServer;
 use super::settings::ClickHouseSettings;
+use crate::watch::Watcher;
 
 /// Inserts under way at the same time: one is put together while another one is answered.
 const INSERTS_MAX: usize = 2;
@@ -46,6 +47,7 @@ pub struct ClickHouseSink {
     name: String,
     shared: Arc<Shared>,
     queue: OnceLock<mpsc::UnboundedSender<Waiting>>,
+    watcher: Option<Watcher>,
 }
 
 /// A batch whose sender waits.
@@ -71,7 +73,19 @@ impl ClickHouseSink {
             judging: AsyncMutex::default(),
             counters: ClickHouseSinkCounters::default(),
         };
-        Self { name: name.to_owned(), shared: Arc::new(shared), queue: OnceLock::new() }
+        Self { name: name.to_owned(), shared: Arc::new(shared), queue: OnceLock::new(), watcher: None }
+    }
+
+    /// The same, watched: from now on it is known whether the server is there. Must be called on a tokio runtime.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let server = Arc::clone(&self.shared.server);
+        let place = format!("ClickHouse at {}", server.settings.url);
+        let ask = move || {
+            let server = Arc::clone(&server);
+            async move { server.ping().await.map_err(|error| error.to_string()) }
+        };
+        Self { watcher: Some(Watcher::start(place, ask)), ..self }
     }
 
     /// What it has done.
@@ -106,6 +120,10 @@ impl Sink for ClickHouseSink {
             retries: counters.retries.load(Ordering::Relaxed),
             ..SinkFigures::default()
         })
+    }
+
+    fn reachability(&self) -> Option<Result<(), String>> {
+        self.watcher.as_ref().map(Watcher::seen)
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

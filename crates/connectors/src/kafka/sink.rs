@@ -13,9 +13,12 @@ use super::client;
 use super::producer::{Outgoing, ProducerSettings, ReliableProducer, SendError};
 use super::schema::{self, Message};
 use super::settings::KafkaSinkSettings;
+use crate::watch::Watcher;
 
 /// How long `connect_check` waits for brokers.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a broker may take to say that it is there; the end of a server waits for it.
+const WATCH_PATIENCE: Duration = Duration::from_secs(2);
 /// When a sender may try again that found the queue full.
 const QUEUE_RETRY_SECONDS: u64 = 1;
 
@@ -25,6 +28,7 @@ pub struct KafkaSink {
     settings: KafkaSinkSettings,
     producer: Arc<ReliableProducer>,
     counters: Counters,
+    watcher: Option<Watcher>,
 }
 
 #[derive(Default)]
@@ -68,7 +72,23 @@ impl KafkaSink {
             queue_bytes_max: settings.queue_bytes_max.0,
             message_bytes_max: settings.message_bytes_max.in_memory(),
         }));
-        Ok(Self { name: name.into(), settings, producer, counters: Counters::default() })
+        Ok(Self { name: name.into(), settings, producer, counters: Counters::default(), watcher: None })
+    }
+
+    /// The same, watched: from now on it is known whether brokers are there. Must be called on a tokio runtime.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let (producer, topic) = (Arc::clone(&self.producer), self.settings.topic.clone());
+        let ask = move || {
+            let (producer, topic) = (Arc::clone(&producer), topic.clone());
+            let asked = tokio::task::spawn_blocking(move || {
+                let answer = producer.describe_topic(&topic, WATCH_PATIENCE);
+                answer.map(drop).map_err(|error| format!("Kafka: {error}{}", producer.last_error()))
+            });
+            async move { asked.await.unwrap_or_else(|error| Err(error.to_string())) }
+        };
+        let place = format!("Kafka at {}", self.settings.brokers);
+        Self { watcher: Some(Watcher::start(place, ask)), ..self }
     }
 
     /// What it has done.
@@ -154,6 +174,10 @@ impl Sink for KafkaSink {
     fn figures(&self) -> Option<SinkFigures> {
         let SinkStatistics { rows, failures, queued_bytes, .. } = self.statistics();
         Some(SinkFigures { rows_written: rows, retries: failures, queued_bytes, ..SinkFigures::default() })
+    }
+
+    fn reachability(&self) -> Option<Result<(), String>> {
+        self.watcher.as_ref().map(Watcher::seen)
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

@@ -25,6 +25,7 @@ use super::failure::PostgresError;
 use super::partition::KnownPartitions;
 use super::pool::PostgresPool;
 use super::transaction::Transaction;
+use super::upkeep::PostgresUpkeep;
 
 /// Bytes of a COPY that are sent at once.
 const CHUNK_BYTES: usize = 256 << 10;
@@ -38,6 +39,7 @@ pub struct PostgresSink {
     pool: PostgresPool,
     partitions: KnownPartitions,
     statistics: Arc<PostgresStatistics>,
+    upkeep: Option<Arc<PostgresUpkeep>>,
 }
 
 /// What happened since start.
@@ -61,7 +63,19 @@ enum Attempt {
 impl PostgresSink {
     /// A sink of that name; nothing is connected.
     pub fn new(name: &str, pool: PostgresPool) -> Self {
-        Self { name: name.into(), pool, partitions: KnownPartitions::default(), statistics: Arc::default() }
+        Self {
+            name: name.into(),
+            pool,
+            partitions: KnownPartitions::default(),
+            statistics: Arc::default(),
+            upkeep: None,
+        }
+    }
+
+    /// It is looked after by that upkeep, which knows whether the server is there.
+    #[must_use]
+    pub fn with_upkeep(self, upkeep: Arc<PostgresUpkeep>) -> Self {
+        Self { upkeep: Some(upkeep), ..self }
     }
 
     /// What happened since start.
@@ -212,6 +226,10 @@ impl Sink for PostgresSink {
             retries: self.statistics.retries.load(Ordering::Relaxed),
             ..SinkFigures::default()
         })
+    }
+
+    fn reachability(&self) -> Option<Result<(), String>> {
+        self.upkeep.as_ref().map(|upkeep| upkeep.readiness())
     }
 
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {

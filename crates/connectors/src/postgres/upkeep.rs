@@ -1,7 +1,8 @@
 //! What is done about a PostgreSQL while a server runs: its tables are made ready, it is asked whether it is there, and
 //! months that are too old are dropped.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use timberyard_model::Timestamp;
@@ -11,9 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::failure::PostgresError;
 use super::pool::PostgresPool;
 use super::schema::{drop_expired, events_stored};
+use crate::watch::{ASK_INTERVAL, Watch};
 
-/// How often it is asked.
-const ASK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often retention looks for what is too old.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
 /// How often events are counted.
@@ -21,22 +21,22 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks after a PostgreSQL until it is dropped.
 pub struct PostgresUpkeep {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Seen>,
     task: JoinHandle<()>,
 }
 
 /// What was seen last.
 struct Seen {
-    is_there: Result<(), String>,
-    events: u64,
+    watch: Watch,
+    events: AtomicU64,
 }
 
 impl PostgresUpkeep {
     /// Begins; must be called on a tokio runtime. `now` tells the time.
     pub fn start(pool: PostgresPool, now: fn() -> Timestamp) -> Self {
         let address = pool.settings().address();
-        let is_there = Err(format!("PostgreSQL at {address} was not reached yet"));
-        let seen = Arc::new(Mutex::new(Seen { is_there, events: 0 }));
+        let watch = Watch::new(format!("PostgreSQL at {address}"));
+        let seen = Arc::new(Seen { watch, events: AtomicU64::new(0) });
         let task = tokio::spawn(look_after(pool, now, Arc::clone(&seen)));
         Self { seen, task }
     }
@@ -46,12 +46,12 @@ impl PostgresUpkeep {
     /// # Errors
     /// The reason, for people.
     pub fn readiness(&self) -> Result<(), String> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_there.clone()
+        self.seen.watch.seen()
     }
 
     /// About how many events it has.
     pub fn events(&self) -> u64 {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).events
+        self.seen.events.load(Ordering::Relaxed)
     }
 }
 
@@ -61,20 +61,10 @@ impl Drop for PostgresUpkeep {
     }
 }
 
-async fn look_after(pool: PostgresPool, now: fn() -> Timestamp, seen: Arc<Mutex<Seen>>) {
-    let see = |seen: &Mutex<Seen>, is_there: Result<(), PostgresError>| {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_there = is_there.map_err(|error| error.to_string());
-        match (&seen.is_there, &is_there) {
-            (Ok(()), Err(reason)) => tracing::warn!(reason, "PostgreSQL cannot be used"),
-            (Err(_), Ok(())) => tracing::info!(address = pool.settings().address(), "PostgreSQL can be used"),
-            _ => {}
-        }
-        seen.is_there = is_there;
-    };
+async fn look_after(pool: PostgresPool, now: fn() -> Timestamp, seen: Arc<Seen>) {
     // However long migrations take: nobody waits for this connection.
     while let Err(error) = pool.get().await {
-        see(&seen, Err(error));
+        seen.watch.note(Err(error.to_string()));
         sleep(ASK_INTERVAL).await;
     }
     let (mut retention_due, mut count_due) = (Instant::now(), Instant::now());
@@ -85,12 +75,12 @@ async fn look_after(pool: PostgresPool, now: fn() -> Timestamp, seen: Arc<Mutex<
             Err(PostgresError::Unreachable(format!("PostgreSQL did not answer within {limit} ms")))
         });
         let is_there = asked.is_ok();
-        see(&seen, asked);
+        seen.watch.note(asked.map_err(|error| error.to_string()));
         if is_there && Instant::now() >= count_due {
             count_due = Instant::now() + COUNT_INTERVAL;
             // Where it fails, the next question says so.
             if let Ok(events) = events_stored(&pool).await {
-                seen.lock().unwrap_or_else(PoisonError::into_inner).events = events;
+                seen.events.store(events, Ordering::Relaxed);
             }
         }
         if is_there && Instant::now() >= retention_due {

@@ -84,6 +84,8 @@ struct State {
     held_bytes: u64,
     /// Bytes that were appended since it was opened.
     appended_bytes: u64,
+    /// What it held when it had no room for a record, until it holds less.
+    full_at_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -138,7 +140,8 @@ impl Spool {
         writer.set_len(last.bytes)?;
         File::open(folder)?.sync_all()?;
         let held_bytes = files.iter().map(|file| file.bytes).sum();
-        let mut state = State { files, writer, read, position, held_bytes, appended_bytes: 0 };
+        let mut state =
+            State { files, writer, read, position, held_bytes, appended_bytes: 0, full_at_bytes: None };
         state.remove_delivered(folder)?;
         Ok(Self { folder: folder.to_owned(), bytes_max, state: Mutex::new(state), synced: Mutex::new(0) })
     }
@@ -155,6 +158,7 @@ impl Spool {
             let mut state = self.state();
             let bytes = framed.len() as u64;
             if state.held_bytes + bytes > self.bytes_max && !state.is_empty() {
+                state.full_at_bytes = Some(state.held_bytes);
                 return Err(SpoolError::Full {
                     folder: self.folder.clone(),
                     held_bytes: state.held_bytes,
@@ -229,6 +233,12 @@ impl Spool {
     /// Bytes of its files, which is what counts against its bound.
     pub fn held_bytes(&self) -> u64 {
         self.state().held_bytes
+    }
+
+    /// Whether it had no room for a record, and nothing of it was removed since.
+    pub fn is_full(&self) -> bool {
+        let state = self.state();
+        !state.is_empty() && state.full_at_bytes.is_some_and(|bytes| state.held_bytes >= bytes)
     }
 
     /// Whether everything was delivered.

@@ -81,6 +81,18 @@ impl Sink for SpooledSink {
         })
     }
 
+    fn reachability(&self) -> Option<Result<(), String>> {
+        self.sink.reachability()
+    }
+
+    /// While the spool has room, nobody misses the sink.
+    fn readiness(&self) -> Result<(), String> {
+        match self.sink.readiness() {
+            Err(reason) if self.spool.is_full() => Err(format!("{reason}, and its spool is full")),
+            _ => Ok(()),
+        }
+    }
+
     fn write(&self, record: IngestRecord) -> SinkFuture<'_> {
         Box::pin(async move {
             if !self.spool.is_empty() {

@@ -182,6 +182,15 @@ impl Page {
                 dropped.get_or_create(&labels).inc_by(rows.get());
             }
         }
+        let up = Family::<SinkLabels, Gauge>::default();
+        for (name, is_up) in broker.up() {
+            up.get_or_create(&SinkLabels { sink: name.to_owned() }).set(i64::from(is_up));
+        }
+        self.0.register(
+            "timberyard_sink_up",
+            "Whether the engine of a sink was there when it was asked last: 1 or 0",
+            up,
+        );
         self.0.register("timberyard_sink_rows_written", "Rows that a sink has", written);
         self.0.register(
             "timberyard_sink_rows_dropped",

@@ -41,6 +41,11 @@ impl ClickHouse {
         &self.address
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The answer to a query as tab separated text. Panics with the engine's words when it refuses.
     pub fn query(&self, sql: &str) -> String {
         let answer = Request::post(&self.url()).body(sql).send();
