@@ -104,7 +104,11 @@ impl Sinks {
                 let source: Arc<dyn LogSource> =
                     Arc::new(ClickHouseSource::new(Arc::clone(&server), Handle::current()));
                 self.subscribers.clickhouse.get_or_insert_with(|| Arc::clone(&source));
-                let sink = Arc::new(ClickHouseSink::new(name, server).watched());
+                let sink = match description.required {
+                    true => ClickHouseSink::new(name, server),
+                    false => ClickHouseSink::of_copies(name, server),
+                };
+                let sink = Arc::new(sink.watched());
                 Connected { sink, source: Some(source), is_spooled: false }
             }
             Engine::Files(files) => {

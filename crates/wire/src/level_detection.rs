@@ -110,30 +110,32 @@ fn level_of_severity_number(number: &[u8]) -> &'static str {
     }
 }
 
-/// The level that a value is: Loki's words and Java's, whatever their case.
+/// Words that stand for a level as a value: Loki's and Java's, in lower case; whoever sends them may use any.
+pub const LEVEL_WORDS: [(&str, Level); 19] = [
+    ("info", Level::Info),
+    ("error", Level::Error),
+    ("warn", Level::Warn),
+    ("warning", Level::Warn),
+    ("debug", Level::Debug),
+    ("trace", Level::Trace),
+    ("err", Level::Error),
+    ("inf", Level::Info),
+    ("information", Level::Info),
+    ("wrn", Level::Warn),
+    ("dbg", Level::Debug),
+    ("trc", Level::Trace),
+    ("critical", Level::Critical),
+    ("fatal", Level::Fatal),
+    ("finest", Level::Trace),
+    ("finer", Level::Trace),
+    ("fine", Level::Debug),
+    ("config", Level::Info),
+    ("severe", Level::Error),
+];
+
+/// The level that a value is.
 fn level_of_value(value: &[u8]) -> Option<Level> {
-    const WORDS: [(&[u8], Level); 19] = [
-        (b"info", Level::Info),
-        (b"error", Level::Error),
-        (b"warn", Level::Warn),
-        (b"warning", Level::Warn),
-        (b"debug", Level::Debug),
-        (b"trace", Level::Trace),
-        (b"err", Level::Error),
-        (b"inf", Level::Info),
-        (b"information", Level::Info),
-        (b"wrn", Level::Warn),
-        (b"dbg", Level::Debug),
-        (b"trc", Level::Trace),
-        (b"critical", Level::Critical),
-        (b"fatal", Level::Fatal),
-        (b"finest", Level::Trace),
-        (b"finer", Level::Trace),
-        (b"fine", Level::Debug),
-        (b"config", Level::Info),
-        (b"severe", Level::Error),
-    ];
-    WORDS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+    LEVEL_WORDS.iter().find(|(word, _)| value.eq_ignore_ascii_case(word.as_bytes())).map(|(_, level)| *level)
 }
 
 /// Whether the first and the last character that are not spaces are braces.

@@ -34,7 +34,7 @@ pub(crate) enum Meaning {
 }
 
 /// The variables of the five systems, and those of the commands that talk to a server.
-pub(crate) const FOREIGN: [(&str, Meaning); 35] = [
+pub(crate) const FOREIGN: [(&str, Meaning); 36] = [
     ("PORT", Meaning::Sets("port")),
     ("AUTH_SECRET", Meaning::Sets("auth.secret")),
     ("ENABLE_FILE_LOGGING", Meaning::OfSink),
@@ -45,6 +45,7 @@ pub(crate) const FOREIGN: [(&str, Meaning); 35] = [
     ("CLICKHOUSE_PASSWORD", Meaning::OfSink),
     ("CLICKHOUSE_DSN", Meaning::OfSink),
     ("CLICKHOUSE_HOST", Meaning::OfSink),
+    ("CLICKHOUSE_LAYOUT", Meaning::OfSink),
     ("LOGPULSE_PORT", Meaning::Sets("port")),
     ("LOGPULSE_STORAGE_PATH", Meaning::Sets("data_dir")),
     ("LOGPULSE_API_KEY", Meaning::Sets("auth.api_key")),
@@ -289,6 +290,7 @@ mod tests {
             ("ENABLE_FILE_LOGGING", "0", ""),
             ("CLICKHOUSE_DSN", "clickhouse://x", ""),
             ("CLICKHOUSE_DB", "logs", ""),
+            ("CLICKHOUSE_LAYOUT", "logtopus", ""),
             ("CLICKHOUSE_USER", "u", ""),
             ("CLICKHOUSE_PASSWORD", "p", ""),
             ("FILE_LOG_DIR", "/logs", ""),

@@ -89,6 +89,9 @@ impl<'a> Variables<'a> {
         {
             *setting = self.text(name).unwrap_or_else(|| std::mem::take(setting));
         }
+        if let Some(layout) = self.get("CLICKHOUSE_LAYOUT") {
+            clickhouse.layout = layout.value.trim().parse().map_err(|reason| bad(layout, reason))?;
+        }
         // A password may begin or end with a blank.
         if let Some(password) = self.get("CLICKHOUSE_PASSWORD") {
             clickhouse.password = Password::new(&*password.value);
@@ -222,6 +225,11 @@ mod tests {
         let sinks = switched_by(&[("CLICKHOUSE_HOST", "http://ch:8123"), ("CLICKHOUSE_PASSWORD", " p ")]);
         let clickhouse = sinks.expect("valid").remove(0).description.clickhouse.expect("clickhouse");
         assert_eq!((&*clickhouse.url, clickhouse.password.reveal()), ("http://ch:8123", " p "));
+        let sinks = switched_by(&[("CLICKHOUSE_HOST", "ch"), ("CLICKHOUSE_LAYOUT", "logstream")]);
+        let clickhouse = sinks.expect("valid").remove(0).description.clickhouse.expect("clickhouse");
+        assert_eq!(clickhouse.table(), "app_logs");
+        let refused = switched_by(&[("CLICKHOUSE_HOST", "ch"), ("CLICKHOUSE_LAYOUT", "mine")]).err();
+        assert!(refused.expect("no layout").contains("`mine` is not timberyard, logstream or logtopus"));
         let refused = switched_by(&[("CLICKHOUSE_HOST", "ftp://ch")]).err().expect("no address");
         assert!(refused.contains("CLICKHOUSE_HOST"), "{refused}");
     }

@@ -100,6 +100,74 @@ fn copies_in_clickhouse_wait_on_disk_while_it_is_away() {
 }
 
 #[test]
+fn logtopus_own_table_is_read_and_written_where_it_is() {
+    let engine = ClickHouse::start();
+    // As Logtopus made and filled it.
+    engine.query("CREATE DATABASE logtopus");
+    engine.query(
+        "CREATE TABLE logtopus.logs (timestamp DateTime64(3), level LowCardinality(String), message String, object String, \
+         extra String, logger_name String, sequence UInt64, error String, stacktrace String, session_id String, \
+         client_id String, source String, client_ip String) ENGINE = MergeTree() ORDER BY timestamp",
+    );
+    engine.query(
+        "INSERT INTO logtopus.logs SELECT now64(3) - 60 + number, 'SEVERE', concat('disk ', toString(number)), \
+         '{\"free\":0}', 'null', 'db', number, 'ENOSPC', '', 's1', 'c1', 'billing', '10.0.0.7' FROM numbers(3)",
+    );
+    let config = format!(
+        "store: {{embedded: false}}\nquery: {{source: logtopus}}\nsinks:\n  logtopus:\n    required: true\n    clickhouse: \
+         {{url: {}, database: logtopus, layout: logtopus, batch_age_ms: 5}}\n",
+        engine.url()
+    );
+    let server = server_configured(&config);
+    let found = server.get("/v1/logs?session_id=S1&search=DISK").send().expect_status(200).json();
+    let first = &found[0];
+    assert_eq!(
+        (&first["message"], &first["sequence"], &first["client_ip"]),
+        (&json!("disk 2"), &json!(2), &json!("10.0.0.7"))
+    );
+    assert_eq!(first["object"], json!({ "free": 0 }));
+    assert_eq!(count(&server, r#"{service_name="billing", level="SEVERE"} | session_id="s1" |= "disk""#), 3);
+    let sent = json!([{ "level": "INFO", "message": "hello", "source": "billing", "session_id": "s2", "sequence": 7 }]);
+    server.post("/v1/logs").json(&sent).send().expect_status(202);
+    let own = "SELECT level, source, sequence, extra FROM logtopus.logs WHERE message = 'hello' AND session_id = 's2'";
+    assert_eq!(engine.query(own), "INFO\tbilling\t7\tnull");
+    assert_eq!(count(&server, r#"{service_name="billing"} | detected_level="info""#), 1);
+    // What the columns have no place for comes back whole.
+    let push = json!({ "streams": [{ "stream": { "app": "web" }, "values": [[now().to_string(), "GET /", { "trace": "t1" }]] }] });
+    server.post("/loki/api/v1/push").json(&push).send().expect_status(204);
+    assert_eq!(count(&server, r#"{app="web"} | trace="t1""#), 1);
+    let labels = server.get("/loki/api/v1/labels").send().expect_status(200).json();
+    assert_eq!(labels["data"], json!(["app", "level", "logger_name", "service_name"]));
+    assert_eq!(engine.query("SELECT source FROM logtopus.logs WHERE message = 'GET /'"), "web");
+}
+
+#[test]
+fn a_table_of_another_system_is_named_by_the_connection_check_and_made_when_it_is_missing() {
+    let engine = ClickHouse::start();
+    engine.query("CREATE TABLE default.logs (timestamp DateTime64(3), message String) ENGINE = MergeTree() ORDER BY timestamp");
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("timberyard.yaml");
+    let with = |settings: &str| {
+        let text = format!("sinks: {{old: {{clickhouse: {{url: {}, {settings}}}}}}}\n", engine.url());
+        std::fs::write(&config, text).expect("written");
+    };
+    let config = config.to_str().expect("text");
+    with("layout: logtopus");
+    let refused = timberyard(&["config", "check", "--connect", "--config", config]).failed().all();
+    assert!(
+        refused.contains("is no table of Logtopus: `level` (LowCardinality(String)) is missing"),
+        "{refused}"
+    );
+    with("layout: logstream");
+    let migrate = |command: &str| timberyard(&["migrate", command, "--config", config]).succeeded().text();
+    assert!(migrate("status").contains("old: 1 LogStream's table: not applied"));
+    assert!(migrate("up").contains("old: applied: LogStream's table"));
+    assert!(migrate("up").contains("nothing to apply"));
+    let checked = timberyard(&["config", "check", "--connect", "--config", config]).succeeded().text();
+    assert!(checked.contains("table default.app_logs, 6 columns"), "{checked}");
+}
+
+#[test]
 fn tables_are_made_and_listed_by_hand() {
     let engine = ClickHouse::start();
     let folder = tempfile::tempdir().expect("a folder");

@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use timberyard_testkit::parts::clickhouse::ClickHouse;
 use timberyard_testkit::parts::kafka::KafkaBroker;
 use timberyard_testkit::server_process::{ServerProcess, ServerSettings};
 
+use crate::logql::entries;
 use crate::start::settings;
 
 /// How long what goes through a broker may take.
@@ -110,6 +112,69 @@ fn logstreams_log_is_queued_goes_through_the_topic_and_is_found() {
     assert_eq!(stored(&server), once(["direct".to_owned()]));
     let metrics = server.get("/metrics").send().expect_status(200).text();
     assert!(metrics.contains("timberyard_input_messages_total{input=\"kafka\"} 1"), "{metrics}");
+}
+
+#[test]
+fn logstreams_scenario_runs_on_its_own_topic_and_its_own_table() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let _turn = turn();
+    let (broker, engine) = (KafkaBroker::start(3), ClickHouse::start());
+    // As LogStream's worker made it, with what that had inserted.
+    engine.query(
+        "CREATE TABLE default.app_logs (id UUID, service String, level String, message String, meta String, \
+         timestamp DateTime64(3)) ENGINE = MergeTree() ORDER BY timestamp",
+    );
+    engine.query(
+        "INSERT INTO default.app_logs SELECT generateUUIDv4(), 'user-service', 'INFO', 'User login successful', '{}', now64(3) - 60",
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = format!(
+        "store: {{embedded: false}}\nquery: {{source: logstream}}\nsinks:\n  logstream:\n    required: true\n    clickhouse: \
+         {{url: {}, layout: logstream}}\n",
+        engine.url()
+    );
+    let ingest =
+        settings().env("KAFKA_BROKER", broker.address()).argument("--role").argument("ingest").start();
+    let mut worker = with_file(folder.path(), "worker", &text).env("KAFKA_BROKER", broker.address()).start();
+    let reader = with_file(folder.path(), "all", &text).start();
+    let log = |message: &str| {
+        json!({ "service": "payment-service", "level": "ERROR", "message": message,
+                "metadata": { "userId": "123", "amount": 50.00 } })
+    };
+    let send = |message: &str| {
+        ingest.post("/api/ingest").json(&log(message)).send().expect_status(202).json()["id"].clone()
+    };
+    let mut ids = vec![send("Payment failed")];
+    let count = |expected: &str| {
+        let rows = engine
+            .query("SELECT count(), uniqExact(id) FROM default.app_logs WHERE service = 'payment-service'");
+        (rows == expected).then_some(())
+    };
+    eventually("the first log to be in the table", || count("1\t1"));
+    // Killed while it reads: what it had inserted and not committed is known by its ids.
+    for number in 0..60 {
+        ids.push(send(&format!("Payment {number}")));
+        if number == 30 {
+            worker.kill();
+            worker.start_again();
+        }
+    }
+    eventually("all of them, each once", || count("61\t61"));
+    let found = reader.get("/api/ingest/logs?service=payment-service&level=ERROR&limit=100").send();
+    let found = found.expect_status(200).json();
+    assert_eq!(found["result"], 61);
+    let data = found["data"].as_array().expect("an array");
+    assert!(ids.iter().all(|id| data.iter().any(|log| log["id"] == *id)), "{found}");
+    let meta: serde_json::Value =
+        serde_json::from_str(data[0]["meta"].as_str().expect("text")).expect("JSON");
+    assert_eq!(meta, log("")["metadata"]);
+    let old = reader.get("/api/ingest/logs?service=user-service").send().expect_status(200).json();
+    assert_eq!(old["data"][0]["message"], "User login successful");
+    let lines =
+        entries(&reader, r#"{service="payment-service", level="ERROR"} |= "failed" | metadata=~".*123.*""#);
+    assert_eq!(lines.len(), 1);
 }
 
 #[test]

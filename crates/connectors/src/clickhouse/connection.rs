@@ -47,6 +47,9 @@ pub enum ClickHouseError {
     /// The answer is none.
     #[error("clickhouse answered what cannot be read: {0}")]
     Malformed(String),
+    /// A table that is there is not what it should be.
+    #[error("{0}")]
+    WrongTable(String),
     /// An answer that has to fit in memory does not.
     #[error("answer of clickhouse holds more than {limit} bytes")]
     TooLong {

@@ -6,9 +6,12 @@
 //! parameter, never part of the SQL.
 
 mod address;
+mod adopted;
+mod adopted_writes;
 mod conditions;
 mod connection;
 mod count_scan;
+mod layout;
 mod ledger;
 mod recent_batches;
 mod relation;
@@ -25,6 +28,7 @@ mod statement;
 mod stream_labels;
 
 pub use connection::ClickHouseError;
+pub use layout::Layout;
 pub use schema::{Schema, SchemaStep};
 pub use server::ClickHouseServer;
 pub use settings::ClickHouseSettings;

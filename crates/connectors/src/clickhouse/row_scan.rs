@@ -117,9 +117,10 @@ impl RowScan {
         };
         let mut statement = Statement::new("SELECT toUnixTimestamp64Nano(time), sequence, entry, stream, ");
         statement.push(line).push(", ").append(&metadata);
-        statement.push(&format!(" FROM {}", asking.relation.rows));
+        let relation = asking.relation();
+        statement.push(" FROM ").append(&relation.rows(window));
         let selector = std::slice::from_ref(&self.streams);
-        statement.append(&asking.relation.rows_where(&self.request.tenant, window, selector));
+        statement.append(&relation.rows_where(&self.request.tenant, window, selector));
         let (order, compared) = match self.request.direction {
             Direction::Forward => ("ASC", ">"),
             Direction::Backward => ("DESC", "<"),
@@ -135,11 +136,17 @@ impl RowScan {
         }
         if let Some(behind) = behind {
             // Equal entries differ in this, so it is asked of the one that is left of them.
-            statement.push(" WHERE (time, sequence, entry) ").push(compared).push(" (").time(behind.time);
+            statement
+                .push(relation.keywords().1)
+                .push("(time, sequence, entry) ")
+                .push(compared)
+                .push(" (")
+                .time(behind.time);
             statement.push(", ").uint(behind.sequence).push(", ").uint(behind.entry).push(")");
         }
+        // Rows that nothing tells apart are on one page: the next one begins behind them.
         statement.push(&format!(
-            " ORDER BY time {order}, sequence {order}, entry {order} LIMIT {}",
+            " ORDER BY time {order}, sequence {order}, entry {order} LIMIT {} WITH TIES",
             self.page_rows
         ));
         statement

@@ -72,7 +72,8 @@ pub(super) fn counting(asking: Asking<'_>, request: &ScanRequest) -> Option<Stat
         (true, names) => names.as_deref(),
     });
     let of = (&request.tenant, asking.range);
-    let mut asked = count_statement(asking.relation, of, std::slice::from_ref(&streams), (&counted_by, cuts));
+    let mut asked =
+        count_statement(asking.relation(), of, std::slice::from_ref(&streams), (&counted_by, cuts));
     for condition in &lines.sql {
         asked.push(" AND ").append(condition);
     }

@@ -4,10 +4,15 @@
 //! date by the steps that it has not seen, each noted in `TABLE_schema` when it is done. Every statement may be repeated, so a
 //! step that was interrupted begins anew.
 
+use super::adopted::AdoptedTable;
 use super::connection::{ClickHouseError, Connection};
-use super::row_binary::RowReader;
+use super::layout::Layout;
+use super::relation::Relation;
+use super::row_binary::{RowReadError, RowReader};
+use super::row_encoding::INSERTED_COLUMNS;
 use super::settings::ClickHouseSettings;
 use super::statement::Statement;
+use timberyard_model::TenantId;
 
 /// Answers of these statements are a few numbers and names.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -26,6 +31,8 @@ pub struct SchemaStep {
 /// The tables of one connector, by the names they have on its server.
 #[derive(Clone, Debug)]
 pub struct Schema {
+    layout: Layout,
+    tenant: TenantId,
     database: String,
     table: String,
     cluster: Option<String>,
@@ -36,8 +43,11 @@ impl Schema {
     /// The tables that settings name.
     pub fn new(settings: &ClickHouseSettings) -> Self {
         Self {
+            layout: settings.layout,
+            // `check` has refused names that no tenant can have.
+            tenant: TenantId::new(&settings.tenant).unwrap_or_default(),
             database: settings.database.clone(),
-            table: settings.table.clone(),
+            table: settings.table().to_owned(),
             cluster: settings.cluster.clone(),
             retention_days: settings.retention_days,
         }
@@ -117,8 +127,11 @@ impl Schema {
         }
     }
 
-    /// All steps, the first one first.
+    /// All steps, the first one first. Of another system's table there is one: to make it.
     pub fn steps(&self) -> Vec<SchemaStep> {
+        if self.layout.is_adopted() {
+            return vec![self.adopted_step()];
+        }
         let (on_cluster, database) = (self.on_cluster(), &self.database);
         let window = if self.cluster.is_some() { "" } else { ", non_replicated_deduplication_window = 1000" };
         let mut logs = vec![format!("CREATE DATABASE IF NOT EXISTS `{database}`{on_cluster}")];
@@ -190,8 +203,98 @@ impl Schema {
         ]
     }
 
+    /// Makes another system's table as that system does, in an engine that forgets inserts which are sent again.
+    fn adopted_step(&self) -> SchemaStep {
+        let columns: Vec<String> = self
+            .layout
+            .columns()
+            .iter()
+            .map(|column| format!("{} {}", column.name, column.made_as))
+            .collect();
+        let window = if self.cluster.is_some() { "" } else { ", non_replicated_deduplication_window = 1000" };
+        let rest = format!(
+            "ORDER BY timestamp {} SETTINGS fsync_after_insert = 1, fsync_part_directory = 1{window}",
+            self.retention("timestamp")
+        );
+        let (database, on_cluster) = (&self.database, self.on_cluster());
+        let mut statements = vec![format!("CREATE DATABASE IF NOT EXISTS `{database}`{on_cluster}")];
+        statements.extend(self.create("", &columns.join(", "), "MergeTree", "", &rest, "rand()"));
+        let name = if self.layout == Layout::Logstream { "LogStream's table" } else { "Logtopus' table" };
+        SchemaStep { version: 1, name, statements }
+    }
+
+    /// What queries read from, once the tables are there.
+    ///
+    /// # Errors
+    /// That another system's table has not the columns that belong there, or is not there.
+    pub(super) async fn relation(&self, connection: &Connection) -> Result<Relation, ClickHouseError> {
+        if !self.layout.is_adopted() {
+            return Ok(Relation::of_schema(self));
+        }
+        let columns = self.columns(connection).await?;
+        AdoptedTable::new(self.layout, &self.tenant, self.named(""), &columns)
+            .map(Relation::Adopted)
+            .map_err(ClickHouseError::WrongTable)
+    }
+
+    /// What queries would read from.
+    pub(super) fn expected_relation(&self) -> Relation {
+        let made = AdoptedTable::made(self.layout, &self.tenant, self.named(""));
+        made.filter(|_| self.layout.is_adopted()).map_or_else(|| Relation::of_schema(self), Relation::Adopted)
+    }
+
+    /// Name and type of the columns that the table has; none when it is not there.
+    pub(super) async fn columns(
+        &self,
+        connection: &Connection,
+    ) -> Result<Vec<(String, String)>, ClickHouseError> {
+        let mut asked = Statement::new("SELECT name, type FROM system.columns WHERE database = ");
+        asked.text(&self.database).push(" AND table = ").text(&self.table);
+        let answer = connection.fetch(&asked, ANSWER_BYTES_MAX).await?;
+        let (mut reader, mut columns) = (RowReader::new(&answer), Vec::new());
+        let malformed = |error: RowReadError| ClickHouseError::Malformed(error.to_string());
+        while !reader.is_at_end() {
+            let name = reader.name().map_err(malformed)?.to_owned();
+            columns.push((name, reader.name().map_err(malformed)?.to_owned()));
+        }
+        Ok(columns)
+    }
+
+    /// What is wrong with the columns that a table has.
+    ///
+    /// # Errors
+    /// All columns that are missing or of another type.
+    pub(super) fn check_columns(&self, columns: &[(String, String)]) -> Result<(), String> {
+        if self.layout.is_adopted() {
+            return AdoptedTable::new(self.layout, &self.tenant, self.named(""), columns).map(|_| ());
+        }
+        let is_missing = |name: &&str| !columns.iter().any(|(found, _)| found == name);
+        let missing: Vec<&str> = INSERTED_COLUMNS.split(", ").filter(is_missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let whose = [Layout::Logstream, Layout::Logtopus]
+            .into_iter()
+            .find(|layout| AdoptedTable::new(*layout, &self.tenant, String::new(), columns).is_ok());
+        let advice = match whose {
+            Some(layout) => {
+                format!(
+                    "; it is one of {}: write `layout: {}`, or another `table`",
+                    layout.owner(),
+                    layout.word()
+                )
+            }
+            None => "; write another `table`".to_owned(),
+        };
+        Err(format!("{} is no table of Timberyard: it has no {}{advice}", self.named(""), missing.join(", ")))
+    }
+
     /// The steps that a server has seen.
     pub(super) async fn applied(&self, connection: &Connection) -> Result<Vec<u32>, ClickHouseError> {
+        if self.layout.is_adopted() {
+            let is_there = !self.columns(connection).await?.is_empty();
+            return Ok(if is_there { vec![1] } else { Vec::new() });
+        }
         let asked =
             Statement::new(format!("SELECT toUInt64(version) FROM {} ORDER BY version", self.versions()));
         let answer = match connection.fetch(&asked, ANSWER_BYTES_MAX).await {
@@ -217,12 +320,17 @@ impl Schema {
             for statement in step.statements {
                 connection.execute(&Statement::new(statement)).await?;
             }
+            taken.push(step.name);
+            if self.layout.is_adopted() {
+                continue;
+            }
             let mut note = Statement::new(format!("INSERT INTO {} (version, name) SELECT ", self.versions()));
             note.uint(u64::from(step.version)).push(", ").text(step.name);
             connection.execute(&note).await?;
-            taken.push(step.name);
         }
-        self.adjust_retention(connection).await?;
+        if !self.layout.is_adopted() {
+            self.adjust_retention(connection).await?;
+        }
         Ok(taken)
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 use super::connection::{ClickHouseError, Connection};
+use super::relation::Relation;
 use super::row_binary::{RowReadError, RowReader};
 use super::schema::{Schema, SchemaStep};
 use super::settings::ClickHouseSettings;
@@ -20,7 +21,9 @@ pub struct ClickHouseServer {
     pub(super) settings: ClickHouseSettings,
     pub(super) connection: Connection,
     pub(super) schema: Schema,
-    is_ready: OnceCell<()>,
+    /// Known once tables are there.
+    relation: OnceCell<Relation>,
+    expected_relation: Relation,
 }
 
 impl ClickHouseServer {
@@ -31,18 +34,24 @@ impl ClickHouseServer {
     pub fn new(settings: ClickHouseSettings) -> Result<Arc<Self>, String> {
         settings.check()?;
         let (connection, schema) = (Connection::new(&settings)?, Schema::new(&settings));
-        Ok(Arc::new(Self { settings, connection, schema, is_ready: OnceCell::new() }))
+        let (relation, expected_relation) = (OnceCell::new(), schema.expected_relation());
+        Ok(Arc::new(Self { settings, connection, schema, relation, expected_relation }))
     }
 
-    /// Makes tables once, when that is wanted.
-    pub(super) async fn make_ready(&self) -> Result<(), ClickHouseError> {
+    /// Makes tables once, when that is wanted, and gives what is read from.
+    pub(super) async fn make_ready(&self) -> Result<&Relation, ClickHouseError> {
         let make = || async {
             if self.settings.create {
                 self.migrate().await?;
             }
-            Ok(())
+            self.schema.relation(&self.connection).await
         };
-        self.is_ready.get_or_try_init(make).await.copied()
+        self.relation.get_or_try_init(make).await
+    }
+
+    /// What is read from, as far as that is known.
+    pub(super) fn relation(&self) -> &Relation {
+        self.relation.get().unwrap_or(&self.expected_relation)
     }
 
     /// Asks it for next to nothing.
@@ -57,7 +66,7 @@ impl ClickHouseServer {
     pub async fn migrate(&self) -> Result<Vec<&'static str>, ClickHouseError> {
         let taken = self.schema.bring_up_to_date(&self.connection).await?;
         for step in &taken {
-            tracing::info!(step, table = self.settings.table, "made tables in ClickHouse");
+            tracing::info!(step, table = self.settings.table(), "made tables in ClickHouse");
         }
         Ok(taken)
     }
@@ -80,7 +89,7 @@ impl ClickHouseServer {
     /// # Errors
     /// What is wrong, and what to do about it.
     pub async fn connect_check(&self) -> Result<String, String> {
-        let ClickHouseSettings { url, user, database, table, create, .. } = &self.settings;
+        let ClickHouseSettings { url, user, database, create, .. } = &self.settings;
         let version = match self.text_of(&Statement::new("SELECT version()")).await {
             Ok(version) => version,
             Err(error) => {
@@ -100,18 +109,19 @@ impl ClickHouseServer {
                 "ClickHouse {version} at {url} is too old: {major}.{minor} or newer is needed"
             ));
         }
-        let mut asked = Statement::new("SELECT count() FROM system.columns WHERE database = ");
-        asked.text(database).push(" AND table = ").text(table);
-        let answer =
-            self.connection.fetch(&asked, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
-        match RowReader::new(&answer).u64().map_err(|error| error.to_string())? {
-            0 if *create => Ok(format!("ClickHouse {version}, table {database}.{table} will be made")),
-            0 => Err(format!(
-                "ClickHouse {version} at {url} has no table {database}.{table}; run `timberyard migrate up`, or set \
-                 `create: true`"
-            )),
-            columns => Ok(format!("ClickHouse {version}, table {database}.{table}, {columns} columns")),
+        let table = self.settings.table();
+        let columns = self.schema.columns(&self.connection).await.map_err(|error| error.to_string())?;
+        if !columns.is_empty() {
+            self.schema.check_columns(&columns)?;
+            return Ok(format!("ClickHouse {version}, table {database}.{table}, {} columns", columns.len()));
         }
+        if *create {
+            return Ok(format!("ClickHouse {version}, table {database}.{table} will be made"));
+        }
+        Err(format!(
+            "ClickHouse {version} at {url} has no table {database}.{table}; run `timberyard migrate up`, or set \
+             `create: true`"
+        ))
     }
 
     async fn text_of(&self, asked: &Statement) -> Result<String, ClickHouseError> {

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use timberyard_model::TenantId;
+
+use super::layout::Layout;
 use crate::{ByteSize, Password};
 
 /// A ClickHouse server, the table in it, and how rows are put together into inserts.
@@ -12,8 +15,14 @@ pub struct ClickHouseSettings {
     pub url: String,
     /// The database of the table; made when it is not there.
     pub database: String,
-    /// The table. Others that belong to it have its name and more: `TABLE_streams`.
-    pub table: String,
+    /// Whose columns the table has.
+    pub layout: Layout,
+    /// The table; the layout has one that counts when none is written. Others that belong to it have its name and more:
+    /// `TABLE_streams`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Whose rows another system's table holds.
+    pub tenant: String,
     /// Who logs in.
     pub user: String,
     /// With what.
@@ -42,7 +51,9 @@ impl Default for ClickHouseSettings {
         Self {
             url: "http://127.0.0.1:8123".to_owned(),
             database: "default".to_owned(),
-            table: "logs".to_owned(),
+            layout: Layout::Timberyard,
+            table: None,
+            tenant: TenantId::default().as_str().to_owned(),
             user: "default".to_owned(),
             password: Password::default(),
             cluster: None,
@@ -58,6 +69,11 @@ impl Default for ClickHouseSettings {
 }
 
 impl ClickHouseSettings {
+    /// The table.
+    pub fn table(&self) -> &str {
+        self.table.as_deref().unwrap_or(self.layout.table_default())
+    }
+
     /// What is wrong with them, beginning with the setting's name.
     ///
     /// # Errors
@@ -71,7 +87,7 @@ impl ClickHouseSettings {
         }
         let cluster = self.cluster.as_deref();
         for (name, value) in
-            [("database", Some(&*self.database)), ("table", Some(&*self.table)), ("cluster", cluster)]
+            [("database", Some(&*self.database)), ("table", Some(self.table())), ("cluster", cluster)]
         {
             if let Some(value) = value.filter(|value| !is_identifier(value)) {
                 return Err(format!(
@@ -79,6 +95,7 @@ impl ClickHouseSettings {
                 ));
             }
         }
+        TenantId::new(&self.tenant).map_err(|error| format!("tenant: {error}"))?;
         let ranges = [
             ("batch_rows_max", self.batch_rows_max as u64, 1, 1_000_000),
             ("batch_bytes_max", self.batch_bytes_max.0, 1, 1 << 30),
@@ -122,7 +139,7 @@ mod tests {
             "url: `tcp://x:9000` is not http://HOST:PORT or https://HOST:PORT"
         );
         assert!(with(|s| s.url = "http://me:secret@x".into()).starts_with("url: what is written"));
-        assert!(with(|s| s.table = "logs; DROP TABLE x".into()).starts_with("table: `logs; DROP"));
+        assert!(with(|s| s.table = Some("logs; DROP TABLE x".into())).starts_with("table: `logs; DROP"));
         assert!(with(|s| s.cluster = Some(String::new())).starts_with("cluster: "));
         assert_eq!(with(|s| s.batch_rows_max = 0), "batch_rows_max: 0 is not 1 to 1000000");
     }

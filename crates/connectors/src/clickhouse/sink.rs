@@ -5,17 +5,20 @@
 //! send again. Rows of one batch that lie in several days are several parts of the table: when ClickHouse itself dies between
 //! two of them, a part of the batch may be there before the batch is sent again.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 use timberyard_model::{IngestRecord, LogBatch};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc, oneshot};
 
+use super::adopted::{AdoptedRows, AdoptedTable};
 use super::connection::ClickHouseError;
 use super::ledger::{Ledger, is_guarded};
 use super::recent_batches::RecentBatches;
+use super::relation::Relation;
 use super::row_encoding::{INSERTED_COLUMNS, batch_hash, put_batch};
 use super::server::ClickHouseServer;
 use super::settings::ClickHouseSettings;
@@ -40,7 +43,7 @@ pub struct ClickHouseSinkCounters {
 }
 
 /// How many batches of a spool are handed over together.
-const WRITES_AT_ONCE: usize = 64;
+pub(super) const WRITES_AT_ONCE: usize = 64;
 
 /// Writes batches to a ClickHouse table.
 pub struct ClickHouseSink {
@@ -51,24 +54,54 @@ pub struct ClickHouseSink {
 }
 
 /// A batch whose sender waits.
-struct Waiting {
-    batch: Arc<LogBatch>,
+pub(super) struct Waiting {
+    pub(super) batch: Arc<LogBatch>,
     answer: oneshot::Sender<Result<(), SinkError>>,
 }
 
-struct Shared {
-    server: Arc<ClickHouseServer>,
+pub(super) struct Shared {
+    pub(super) server: Arc<ClickHouseServer>,
+    /// Whether somebody else judges what may be stored.
+    pub(super) is_copy: bool,
+    /// How many of the next batches may have been stored by whoever was here before.
+    pub(super) unsure: AtomicUsize,
     recent: Mutex<RecentBatches>,
     /// Held from when batches are judged until they are stored.
     judging: AsyncMutex<()>,
     counters: ClickHouseSinkCounters,
 }
 
+/// Rows on their way to a table.
+pub(super) enum Outgoing<'g> {
+    /// Our own, which is told by `entry` what it has already.
+    Own(Bytes),
+    /// Another system's.
+    Adopted {
+        /// The table.
+        table: &'g AdoptedTable,
+        /// All rows.
+        rows: &'g AdoptedRows,
+        /// Whether some may be there already.
+        are_repeated: bool,
+    },
+}
+
 impl ClickHouseSink {
     /// A sink of that name in settings, metrics and errors.
     pub fn new(name: &str, server: Arc<ClickHouseServer>) -> Self {
+        Self::with(name, server, false)
+    }
+
+    /// A sink of copies: some other one judges whether event ids are taken.
+    pub fn of_copies(name: &str, server: Arc<ClickHouseServer>) -> Self {
+        Self::with(name, server, true)
+    }
+
+    fn with(name: &str, server: Arc<ClickHouseServer>, is_copy: bool) -> Self {
         let shared = Shared {
             server,
+            is_copy,
+            unsure: AtomicUsize::new(WRITES_AT_ONCE),
             recent: Mutex::default(),
             judging: AsyncMutex::default(),
             counters: ClickHouseSinkCounters::default(),
@@ -185,8 +218,10 @@ async fn put_together(shared: Arc<Shared>, mut queue: mpsc::UnboundedReceiver<Wa
 impl Shared {
     /// Stores a group and answers everybody in it.
     async fn store(&self, group: Vec<Waiting>) {
-        if let Err(error) = self.server.make_ready().await {
-            return answer_all(group, &Err(error.into()));
+        match self.server.make_ready().await {
+            Err(error) => return answer_all(group, &Err(error.into())),
+            Ok(Relation::Adopted(table)) => return self.store_in(table, group).await,
+            Ok(Relation::Own { .. }) => {}
         }
         let (guarded, free): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|waiting| is_guarded(&waiting.batch));
@@ -214,16 +249,27 @@ impl Shared {
         if group.is_empty() {
             return;
         }
-        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut bytes, mut hashes) = (Vec::new(), Vec::with_capacity(group.len()));
-        for waiting in &group {
-            let hash = recent().begin(batch_hash(&waiting.batch));
-            put_batch(&mut bytes, &waiting.batch, hash);
-            hashes.push(hash);
+        let hashes = self.begin(&group);
+        let mut bytes = Vec::new();
+        for (waiting, hash) in group.iter().zip(&hashes) {
+            put_batch(&mut bytes, &waiting.batch, *hash);
         }
-        let outcome = self.send(bytes.into(), token(&hashes)).await;
+        let rows = Bytes::from(bytes);
+        let sql = format!("INSERT INTO {} ({INSERTED_COLUMNS}) FORMAT RowBinary", self.server.schema.rows());
+        let outcome = self.send(&sql, token(&hashes), &Outgoing::Own(rows)).await;
+        self.finish(group, hashes, outcome);
+    }
+
+    /// What the batches of a group are known by.
+    pub(super) fn begin(&self, group: &[Waiting]) -> Vec<u64> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        group.iter().map(|waiting| recent.begin(batch_hash(&waiting.batch))).collect()
+    }
+
+    /// Remembers what became of a group, and answers everybody in it.
+    pub(super) fn finish(&self, group: Vec<Waiting>, hashes: Vec<u64>, outcome: Result<(), ClickHouseError>) {
         {
-            let mut recent = recent();
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             for hash in hashes {
                 if outcome.is_ok() { recent.stored(hash) } else { recent.failed(hash) }
             }
@@ -236,29 +282,42 @@ impl Shared {
         answer_all(group, &outcome.map_err(SinkError::from));
     }
 
-    async fn send(&self, rows: bytes::Bytes, token: u64) -> Result<(), ClickHouseError> {
-        let sql = format!("INSERT INTO {} ({INSERTED_COLUMNS}) FORMAT RowBinary", self.server.schema.rows());
+    /// Sends rows, and sends them again while the connection breaks.
+    pub(super) async fn send(
+        &self,
+        sql: &str,
+        token: u64,
+        outgoing: &Outgoing<'_>,
+    ) -> Result<(), ClickHouseError> {
         let mut pause = PAUSE;
-        for _ in 1..TRIES {
-            match self.server.connection.insert(&sql, token, rows.clone()).await {
-                Err(error) if error.is_broken_connection() => tracing::debug!(%error, "insert is sent again"),
+        for number in 1..=TRIES {
+            let sent = async {
+                match self.rows_of(outgoing, number > 1).await? {
+                    rows if rows.is_empty() => Ok(()),
+                    rows => self.server.connection.insert(sql, token, rows).await,
+                }
+            };
+            match sent.await {
+                Err(error) if error.is_broken_connection() && number < TRIES => {
+                    tracing::debug!(%error, "insert is sent again");
+                }
                 outcome => return outcome,
             }
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(pause).await;
             pause *= 2;
         }
-        self.server.connection.insert(&sql, token, rows).await
+        Ok(())
     }
 }
 
 /// What an insert of batches with these hashes is known by.
-fn token(hashes: &[u64]) -> u64 {
+pub(super) fn token(hashes: &[u64]) -> u64 {
     let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_le_bytes()).collect();
     xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
-fn answer_all(group: Vec<Waiting>, outcome: &Result<(), SinkError>) {
+pub(super) fn answer_all(group: Vec<Waiting>, outcome: &Result<(), SinkError>) {
     for waiting in group {
         // Whoever waited may have given up.
         let _ = waiting.answer.send(outcome.clone());

@@ -46,7 +46,6 @@ pub(super) const READ_SETTINGS: [(&str, &str); 3] = [
 /// Reads rows of a ClickHouse table. Every method blocks, and must be called from a thread that may.
 pub struct ClickHouseSource {
     server: Arc<ClickHouseServer>,
-    relation: Relation,
     labels: StreamLabels,
     handle: Handle,
 }
@@ -55,7 +54,6 @@ pub struct ClickHouseSource {
 #[derive(Clone, Copy)]
 pub(super) struct Asking<'s> {
     pub(super) source: &'s ClickHouseSource,
-    pub(super) relation: &'s Relation,
     /// All rows that are wanted lie within.
     pub(super) range: TimeRange,
 }
@@ -63,12 +61,11 @@ pub(super) struct Asking<'s> {
 impl ClickHouseSource {
     /// The rows on a server, asked on that runtime.
     pub fn new(server: Arc<ClickHouseServer>, handle: Handle) -> Self {
-        let relation = Relation::of_schema(&server.schema);
-        Self { server, relation, labels: StreamLabels::default(), handle }
+        Self { server, labels: StreamLabels::default(), handle }
     }
 
     fn asking(&self, range: TimeRange) -> Asking<'_> {
-        Asking { source: self, relation: &self.relation, range }
+        Asking { source: self, range }
     }
 
     /// The part of a range in which streams that SQL accepts have rows, and how many streams there are.
@@ -80,14 +77,7 @@ impl ClickHouseSource {
     ) -> Result<(TimeRange, u64), ScanError> {
         let asking = self.asking(range);
         asking.wait(self.server.make_ready(), cancellation)?;
-        let mut asked = Statement::new(format!(
-            "SELECT toInt64(min(day)), toInt64(max(day)), uniqExact(stream) FROM {}",
-            self.relation.streams
-        ));
-        asked.append(&self.relation.streams_where(tenant, range));
-        for condition in selector.all() {
-            asked.push(" AND ").append(&condition);
-        }
+        let asked = self.server.relation().extent(tenant, range, selector);
         let fetched = self.server.connection.fetch(&asked, NUMBERS_BYTES_MAX);
         let answer = asking.wait(fetched, cancellation)?;
         let mut reader = RowReader::new(&answer);
@@ -101,11 +91,18 @@ impl ClickHouseSource {
         Ok((TimeRange::new(range.start.max(day_start(first)), range.end.min(end)), streams))
     }
 
-    /// What is selected of streams of which SQL says that any selector accepts them.
-    fn of_streams(&self, request: &SeriesRequest, selected: &Statement, joined: &str) -> Statement {
+    /// What is selected of streams of which SQL says that any selector accepts them. The tables are there then.
+    fn of_streams(
+        &self,
+        request: &SeriesRequest,
+        selected: &Statement,
+        joined: &str,
+    ) -> Result<Statement, ScanError> {
+        self.asking(request.range).wait(self.server.make_ready(), &request.cancellation)?;
         let mut asked = Statement::new("SELECT DISTINCT ");
-        asked.append(selected).push(&format!(" FROM {}{joined}", self.relation.streams));
-        asked.append(&self.relation.streams_where(&request.tenant, request.range));
+        let relation = self.server.relation();
+        asked.append(selected).push(" FROM ").append(&relation.streams(request.range)).push(joined);
+        asked.append(&relation.streams_where(&request.tenant, request.range));
         let parts: Vec<Statement> = request
             .selectors
             .iter()
@@ -119,7 +116,7 @@ impl ClickHouseSource {
         if !parts.is_empty() && parts.iter().all(|part| *part != Statement::default()) {
             asked.push(" AND (").join(&parts, " OR ").push(")");
         }
-        asked
+        Ok(asked)
     }
 
     fn read_all(
@@ -129,13 +126,17 @@ impl ClickHouseSource {
         mut take: impl FnMut(&[u8]) -> Result<(), ScanError>,
     ) -> Result<(), ScanError> {
         let asking = self.asking(request.range);
-        asking.wait(self.server.make_ready(), &request.cancellation)?;
         let fetched = self.server.connection.fetch(asked, request.memory_bytes_max);
         take(&asking.wait(fetched, &request.cancellation)?)
     }
 }
 
-impl Asking<'_> {
+impl<'s> Asking<'s> {
+    /// What is read from.
+    pub(super) fn relation(&self) -> &'s Relation {
+        self.source.server.relation()
+    }
+
     /// Waits for what a server does, and looks now and then whether it is still wanted.
     pub(super) fn wait<T>(
         &self,
@@ -190,7 +191,8 @@ impl Asking<'_> {
         streams: &[u64],
     ) -> Result<HashMap<u64, Labels>, ScanError> {
         let source = self.source;
-        let known = source.labels.of(&source.server.connection, self.relation, (tenant, self.range), streams);
+        let known =
+            source.labels.of(&source.server.connection, self.relation(), (tenant, self.range), streams);
         source.handle.block_on(known)
     }
 }
@@ -203,7 +205,7 @@ pub(super) fn count_statement(
     (counted_by, cuts): (&CountedBy<'_>, Cuts),
 ) -> Statement {
     let mut statement = count_scan::select(counted_by, cuts, range);
-    statement.push(&format!(" FROM {}", relation.rows));
+    statement.push(" FROM ").append(&relation.rows(range));
     statement.append(&relation.rows_where(tenant, range, selectors));
     statement
 }
@@ -228,9 +230,10 @@ impl LogSource for ClickHouseSource {
         if streams == 0 {
             return Ok(ScanEstimate::default());
         }
-        let mut asked =
-            Statement::new(format!("EXPLAIN ESTIMATE SELECT count() FROM {}", self.relation.rows));
-        asked.append(&self.relation.rows_where(&request.tenant, range, &[selector]));
+        let relation = self.server.relation();
+        let mut asked = Statement::new("EXPLAIN ESTIMATE SELECT count() FROM ");
+        asked.append(&relation.rows(range));
+        asked.append(&relation.rows_where(&request.tenant, range, &[selector]));
         let fetched = self.server.connection.fetch(&asked, NUMBERS_BYTES_MAX);
         let answer = self.asking(range).wait(fetched, &request.cancellation)?;
         let mut reader = RowReader::new(&answer);
@@ -253,7 +256,7 @@ impl LogSource for ClickHouseSource {
     }
 
     fn series(&self, request: &SeriesRequest) -> Result<Vec<Labels>, ScanError> {
-        let asked = self.of_streams(request, &Statement::new("labels"), "");
+        let asked = self.of_streams(request, &Statement::new("labels"), "")?;
         let mut series = Vec::new();
         self.read_all(&asked, request, |answer| {
             let mut reader = RowReader::new(answer);
@@ -297,7 +300,7 @@ impl LogSource for ClickHouseSource {
                 " ARRAY JOIN CAST(labels, 'Array(Tuple(String, String))') AS pair"
             }
         };
-        let asked = self.of_streams(request, &selected, joined);
+        let asked = self.of_streams(request, &selected, joined)?;
         self.read_all(&asked, request, |answer| collect_labels(answer, &mut collector))?;
         Ok(collector.finish())
     }
@@ -317,7 +320,7 @@ impl LogSource for ClickHouseSource {
             request.selectors.iter().map(|selector| StreamConditions::new(selector)).collect();
         let counted_by = (&CountedBy::Streams, cuts);
         let mut asked =
-            count_statement(&self.relation, (&request.tenant, request.range), &selectors, counted_by);
+            count_statement(asking.relation(), (&request.tenant, request.range), &selectors, counted_by);
         asked.push(GROUP_BY);
         let mut answer = asking.stream(&asked, &READ_SETTINGS)?;
         let mut bytes = Vec::new();

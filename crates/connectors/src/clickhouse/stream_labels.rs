@@ -61,7 +61,8 @@ impl StreamLabels {
             }
         }
         for asked_for in missing.chunks(ASKED_MAX) {
-            let mut asked = Statement::new(format!("SELECT stream, any(labels) FROM {}", relation.streams));
+            let mut asked = Statement::new("SELECT stream, any(labels) FROM ");
+            asked.append(&relation.streams(range));
             asked.append(&relation.streams_where(tenant, range));
             asked.push(" AND has(").uints(asked_for.to_vec()).push(", stream) GROUP BY stream");
             let answer = connection.fetch(&asked, ANSWER_BYTES_MAX).await?;
@@ -73,8 +74,7 @@ impl StreamLabels {
         }
         if let Some(stream) = missing.iter().find(|stream| !found.contains_key(stream)) {
             return Err(ScanError::Failed(format!(
-                "{} has no labels of stream {stream}, which has rows",
-                relation.streams
+                "the table of streams has no labels of stream {stream}, which has rows"
             )));
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

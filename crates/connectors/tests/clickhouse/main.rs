@@ -1,0 +1,5 @@
+//! The ClickHouse connector against the real engine.
+
+mod adopted_tables;
+mod fixture;
+mod own_tables;
