@@ -90,11 +90,32 @@ pub fn log_query() -> impl Strategy<Value = String> {
         r#"|= "ok""#,
         r#"!= "error""#,
         r#"|~ "v=1.*""#,
+        r#"!~ "(?i)OK$""#,
+        r#"|= "warn" or "v=7""#,
+        r#"|> "v=<_> level=ok""#,
+        r#"!> "<_>level=error""#,
         "| logfmt",
+        "| logfmt --strict --keep-empty",
+        r#"| logfmt word="level", v"#,
+        "| json",
+        "| unpack",
+        "| pattern `v=<v> level=<word>`",
+        "| regexp `v=(?P<v>-?[0-9]+) (?P<rest>.*)`",
         r#"| level="warn""#,
+        r#"| level!~"w.*" or word="ok""#,
         "| v > 3",
+        "| v >= 1 and v != 4",
+        "| v < 9s",
+        r#"| app = ip("10.0.0.0/8")"#,
+        r#"| __error__ = """#,
+        "| drop __error__, __error_details__",
         r#"| line_format "{{.v}}""#,
+        r#"| line_format "v={{ add .v 1 }} {{ __line__ | upper }}""#,
+        "| label_format word=level",
+        r#"| label_format v="{{ mul .v 2 }}", both=`{{.app}}-{{.level}}`"#,
+        "| decolorize",
         "| drop level",
+        r#"| drop app="a""#,
         "| keep app, v",
     ]);
     (selector, prop::collection::vec(stage, 0..4))
@@ -176,9 +197,11 @@ pub fn metric_query() -> impl Strategy<Value = String> {
                 format!("({left}) {operator} {matching} ({right})")
             },
         );
+        let sorted = (select(vec!["sort", "sort_desc"]), inner.clone())
+            .prop_map(|(operation, inner)| format!("{operation} ({inner})"));
         let replaced =
             inner.prop_map(|inner| format!(r#"label_replace({inner}, "copy", "$1-r", "env", "(x|z)")"#));
-        prop_oneof![3 => aggregated, 1 => best, 1 => with_number, 2 => joined, 1 => replaced]
+        prop_oneof![3 => aggregated, 1 => best, 1 => with_number, 2 => joined, 1 => replaced, 1 => sorted]
     })
 }
 
