@@ -13,7 +13,7 @@ use timberyard_model::{LogBatch, TenantId, TimeRange, Timestamp};
 use crate::append::Queue;
 use crate::counters::Counters;
 use crate::deletion::{DeletionId, Hiding, Pending};
-use crate::disk::Disk;
+use crate::disk::{Disk, DurableDirectories};
 use crate::error::StoreError;
 use crate::head::{CutChoice, Heads, Part};
 use crate::maintenance::Maintained;
@@ -31,6 +31,7 @@ use crate::wal::LogFiles;
 pub(crate) struct Core {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) paths: Paths,
+    pub(crate) directories: DurableDirectories,
     pub(crate) options: StoreOptions,
     pub(crate) queue: Queue,
     pub(crate) log_files: Arc<LogFiles>,
@@ -115,6 +116,7 @@ impl Core {
             state: Mutex::new(state),
             changed: Condvar::new(),
             poisoned: OnceLock::new(),
+            directories: DurableDirectories::below(paths.root()),
             disk,
             paths,
             options,

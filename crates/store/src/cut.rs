@@ -145,8 +145,9 @@ impl Core {
         syncs: Syncs,
     ) -> Result<Option<FinishedSegment>, StoreError> {
         let id = self.new_segment_id();
+        let options = self.writer_options(syncs);
         let mut writer =
-            SegmentWriter::create(&self.disk, &self.paths, tenant, day, id, self.writer_options(syncs))?;
+            SegmentWriter::create(&self.disk, &self.directories, &self.paths, tenant, day, id, options)?;
         for (family, entries) in &plan.families {
             for entry in *entries {
                 writer.note_sequences(Sequences::of(entry.sequence));

@@ -15,7 +15,7 @@ use crate::options::StoreOptions;
 use crate::paths::{Paths, day_name, segment_number};
 use crate::segment::Segment;
 use crate::segment_set::SegmentSet;
-use crate::wal::{LogFiles, LogRecord, LogWriter, SealedFile, read_log};
+use crate::wal::{LogFiles, LogRecord, LogWriter, SealedFile, read_log, rewrite_last_group};
 
 /// The lock of a data directory; let go of when dropped.
 pub(crate) type DirectoryLock = Box<dyn std::any::Any + Send + Sync>;
@@ -60,6 +60,7 @@ pub(crate) fn recover(
 
 fn load_or_begin(disk: &dyn Disk, paths: &Paths) -> Result<Manifest, StoreError> {
     if let Some(manifest) = Manifest::load(disk, paths)? {
+        sync_names(disk, paths)?;
         return Ok(manifest);
     }
     // The manifest is the first thing that is ever written here: without it the rest has lost its meaning.
@@ -76,6 +77,17 @@ fn load_or_begin(disk: &dyn Disk, paths: &Paths) -> Result<Manifest, StoreError>
             crate::manifest::ReplaceError::Unchanged(error) | crate::manifest::ReplaceError::Unknown(error),
         ) => Err(error),
     }
+}
+
+/// Makes the names of the manifest and of the log's files durable, in which whoever wrote them may have failed: what the
+/// manifest no longer needs must not go before that, nor a part of what the log holds into segments.
+fn sync_names(disk: &dyn Disk, paths: &Paths) -> Result<(), StoreError> {
+    for directory in [paths.root(), &paths.log_directory()] {
+        if disk.is_directory(directory) {
+            disk.sync_directory(directory).map_err(|error| StoreError::io(directory, error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Has the conditions of deletions read. One that is not understood waits until a program comes that does.
@@ -137,6 +149,7 @@ fn remove_left_overs(disk: &dyn Disk, paths: &Paths, manifest: &Manifest) -> Res
 /// the number and the sequence with which the log goes on.
 fn replay(core: &Core, decode: &DecodeRecord) -> Result<(u64, u64), StoreError> {
     let covered = lock(&core.manifest).covered;
+    rewrite_last_group(&*core.disk, &core.paths, covered)?;
     let mut visit = |record: LogRecord<'_>| {
         let batch = match decode(record.payload) {
             Ok(batch) => Arc::new(batch),

@@ -140,6 +140,7 @@ impl Core {
         let id = self.new_segment_id();
         let mut writer = SegmentWriter::create(
             &self.disk,
+            &self.directories,
             &self.paths,
             tenant,
             day,

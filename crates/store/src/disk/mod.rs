@@ -4,12 +4,14 @@
 //! `sync_directory` of their directory. Until then a crash may keep any part of either.
 //! Writes go where they are told and never move a file position.
 
+mod durable_directories;
 mod real;
 
 use std::any::Any;
 use std::io;
 use std::path::Path;
 
+pub(crate) use durable_directories::DurableDirectories;
 pub use real::RealDisk;
 
 /// A file system.
@@ -114,22 +116,14 @@ pub(crate) enum Syncs {
     Together,
 }
 
-/// Makes a directory and those above it, and makes their names durable.
+/// Makes a directory and those above it, and the names of those that were missing durable.
 pub(crate) fn create_directories(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    create_directories_with(disk, path, Syncs::Each)
-}
-
-/// Makes a directory and those above it.
-pub(crate) fn create_directories_with(disk: &dyn Disk, path: &Path, syncs: Syncs) -> io::Result<()> {
     if path.as_os_str().is_empty() || disk.is_directory(path) {
         return Ok(());
     }
     let parent = path.parent().unwrap_or(Path::new(""));
-    create_directories_with(disk, parent, syncs)?;
+    create_directories(disk, parent)?;
     disk.create_directory(path)?;
-    if syncs == Syncs::Together {
-        return Ok(());
-    }
     let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
     disk.sync_directory(parent)
 }

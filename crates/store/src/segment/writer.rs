@@ -16,7 +16,7 @@ use super::index::{Group, SegmentIndex};
 use super::keys::KeysBuilder;
 use super::label_index::LabelIndex;
 use crate::codec::{Malformed, checksum};
-use crate::disk::{Disk, DiskFile, Syncs, create_directories_with};
+use crate::disk::{Disk, DiskFile, DurableDirectories, Syncs};
 use crate::error::StoreError;
 use crate::paths::Paths;
 
@@ -65,6 +65,7 @@ pub(crate) struct FinishedSegment {
 impl SegmentWriter {
     pub(crate) fn create(
         disk: &Arc<dyn Disk>,
+        directories: &DurableDirectories,
         paths: &Paths,
         tenant: &TenantId,
         day: i32,
@@ -72,7 +73,8 @@ impl SegmentWriter {
         options: WriterOptions,
     ) -> Result<Self, StoreError> {
         let directory = paths.segment_directory(tenant, day);
-        create_directories_with(&**disk, &directory, options.syncs)
+        directories
+            .create(&**disk, &directory, options.syncs)
             .map_err(|error| StoreError::io(&directory, error))?;
         let path = paths.new_segment(tenant, day, id);
         let file = disk.create(&path).map_err(|error| StoreError::io(&path, error))?;

@@ -6,7 +6,9 @@
 
 mod format;
 mod reader;
+mod rewrite;
 mod writer;
 
 pub(crate) use reader::{LogRecord, read_log};
+pub(crate) use rewrite::rewrite_last_group;
 pub(crate) use writer::{LogFiles, LogWriter, SealedFile};

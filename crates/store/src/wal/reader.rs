@@ -44,10 +44,10 @@ pub(crate) struct LogContents {
     pub(crate) lost_records: u64,
 }
 
-struct Candidate {
-    path: PathBuf,
+pub(super) struct Candidate {
+    pub(super) path: PathBuf,
     bytes: u64,
-    header: HeaderState,
+    pub(super) header: HeaderState,
 }
 
 /// Hands every record with a sequence above `covered` to `visit`, in order.
@@ -118,7 +118,8 @@ pub(crate) fn read_log(
     Ok(contents)
 }
 
-fn list(disk: &dyn Disk, paths: &Paths) -> Result<Vec<(u64, Candidate)>, StoreError> {
+/// The files of a log by their numbers.
+pub(super) fn list(disk: &dyn Disk, paths: &Paths) -> Result<Vec<(u64, Candidate)>, StoreError> {
     let directory = paths.log_directory();
     if !disk.is_directory(&directory) {
         return Ok(Vec::new());

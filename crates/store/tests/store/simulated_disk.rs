@@ -173,6 +173,18 @@ impl SimulatedDisk {
             }
             directory.visible.clone_from(&directory.durable);
         }
+        // A directory is empty when it is removed; it is back where that was not kept.
+        let named: Vec<PathBuf> = state
+            .directories
+            .iter()
+            .flat_map(|(path, directory)| {
+                let named = directory.durable.iter().filter(|(_, node)| **node == Node::Directory);
+                named.map(|(name, _)| path.join(name))
+            })
+            .collect();
+        for path in named {
+            state.directories.entry(path).or_default();
+        }
         let lost: HashSet<PathBuf> =
             state.directories.keys().filter(|path| !state.reachable(path)).cloned().collect();
         state.directories.retain(|path, _| !lost.contains(path));
