@@ -86,6 +86,8 @@ struct State {
     appended_bytes: u64,
     /// What it held when it had no room for a record, until it holds less.
     full_at_bytes: Option<u64>,
+    /// A sync failed. What it was for need not outlive a cut of power though later syncs succeed, and would hide what follows.
+    has_failed_sync: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -107,7 +109,7 @@ pub struct Spooled {
 
 impl Spool {
     /// Opens a folder, or makes it: what is in it from before comes out first. What was half written when the process
-    /// ended was promised to nobody and is cut off.
+    /// ended was promised to nobody and is passed over.
     ///
     /// # Errors
     /// What the system says; nothing of the folder is lost.
@@ -134,14 +136,27 @@ impl Spool {
             Some(Position { offset: written.offset.min(file.bytes), ..written })
         });
         let read = read.unwrap_or(Position { file: first, offset: 0 });
-        let last = files.back().copied().unwrap_or(SpoolFile { number: 1, bytes: 0 });
+        let mut last = files.back().copied().unwrap_or(SpoolFile { number: 1, bytes: 0 });
+        if last.bytes > 0 {
+            // Its end need not outlive a cut of power, even if it is read now, and would hide what follows in the same file.
+            last = SpoolFile { number: last.number + 1, bytes: 0 };
+            files.push_back(last);
+        }
         let writer = OpenOptions::new().create(true).append(true).open(path_of(folder, last.number))?;
         // What a kill left half written.
-        writer.set_len(last.bytes)?;
+        writer.set_len(0)?;
         File::open(folder)?.sync_all()?;
         let held_bytes = files.iter().map(|file| file.bytes).sum();
-        let mut state =
-            State { files, writer, read, position, held_bytes, appended_bytes: 0, full_at_bytes: None };
+        let mut state = State {
+            files,
+            writer,
+            read,
+            position,
+            held_bytes,
+            appended_bytes: 0,
+            full_at_bytes: None,
+            has_failed_sync: false,
+        };
         state.remove_delivered(folder)?;
         Ok(Self { folder: folder.to_owned(), bytes_max, state: Mutex::new(state), synced: Mutex::new(0) })
     }
@@ -150,12 +165,14 @@ impl Spool {
     /// Those who sync at the same time share one. Blocks for the disk.
     ///
     /// # Errors
-    /// There is no room, or the disk takes nothing; then nothing was added.
+    /// There is no room, or the disk takes nothing; then nothing was added. Or a sync failed: then it takes nothing more until
+    /// it is opened again, and what was added may come out.
     pub fn append(&self, payload: &[u8], at_seconds: u64, sync: bool) -> Result<(), SpoolError> {
         let failed = |error| self.failed(error);
         let framed = frame::framed(payload, at_seconds);
         let (end, file) = {
             let mut state = self.state();
+            state.check_syncs().map_err(failed)?;
             let bytes = framed.len() as u64;
             if state.held_bytes + bytes > self.bytes_max && !state.is_empty() {
                 state.full_at_bytes = Some(state.held_bytes);
@@ -173,8 +190,15 @@ impl Spool {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         if *synced < end {
             // Whatever was appended until now is behind this one or in a file that was synced when it was full.
-            let until = self.state().appended_bytes;
-            file.sync_data().map_err(failed)?;
+            let until = {
+                let state = self.state();
+                state.check_syncs().map_err(failed)?;
+                state.appended_bytes
+            };
+            if let Err(error) = file.sync_data() {
+                self.state().has_failed_sync = true;
+                return Err(failed(error));
+            }
             // Of what came into the next file meanwhile nothing is known.
             *synced = (*synced).max(if self.is_written_to(&file) { until } else { end });
         }
@@ -274,9 +298,17 @@ impl State {
         Ok(())
     }
 
+    /// Fails once a sync has failed: another one would say that all is well.
+    fn check_syncs(&self) -> io::Result<()> {
+        match self.has_failed_sync {
+            true => Err(io::Error::other("a sync has failed, restart to write again")),
+            false => Ok(()),
+        }
+    }
+
     /// A full file is synced, so that only the last one ever needs it.
     fn begin_file(&mut self, folder: &Path) -> io::Result<()> {
-        self.writer.sync_data()?;
+        self.writer.sync_data().inspect_err(|_| self.has_failed_sync = true)?;
         let number = self.files.back().map_or(1, |last| last.number + 1);
         self.writer = OpenOptions::new().create_new(true).append(true).open(path_of(folder, number))?;
         File::open(folder)?.sync_all()?;
@@ -492,7 +524,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_half_written_is_cut_off() {
+    fn what_was_half_written_is_passed_over() {
         let folder = tempfile::tempdir().expect("a folder");
         let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
         spool.append(b"whole", 0, true).expect("room");
@@ -507,6 +539,36 @@ pub(crate) mod tests {
         assert_eq!(take(&spool), Some(b"whole".to_vec()));
         assert_eq!(take(&spool), Some(b"after".to_vec()));
         assert_eq!(take(&spool), None);
+    }
+
+    #[test]
+    fn what_may_not_be_on_the_disk_hides_nothing_that_was_promised_later() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
+        spool.append(b"its sync failed", 0, false).expect("room");
+        drop(spool);
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
+        spool.append(b"promised", 0, true).expect("room");
+        drop(spool);
+        let path = path_of(folder.path(), 1);
+        let zeros = vec![0; fs::read(&path).expect("read").len()];
+        fs::write(&path, zeros).expect("written");
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
+        assert!(spool.oldest().is_err(), "it is told");
+        assert_eq!(take(&spool), Some(b"promised".to_vec()));
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_promised_until_it_is_opened_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let spool = Spool::open(folder.path(), 1 << 20).expect("opened");
+        spool.append(b"before", 0, true).expect("room");
+        spool.state().has_failed_sync = true;
+        let refused = spool.append(b"after", 0, true).expect_err("not promised").to_string();
+        assert!(refused.contains("restart to write again"), "{refused}");
+        assert_eq!(take(&spool), Some(b"before".to_vec()), "what is there goes on");
+        drop(spool);
+        Spool::open(folder.path(), 1 << 20).expect("opened").append(b"after", 0, true).expect("room");
     }
 
     #[test]
