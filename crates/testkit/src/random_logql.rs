@@ -95,7 +95,7 @@ pub fn log_query() -> impl Strategy<Value = String> {
         r#"|> "v=<_> level=ok""#,
         r#"!> "<_>level=error""#,
         "| logfmt",
-        "| logfmt --strict --keep-empty",
+        "| logfmt --strict",
         r#"| logfmt word="level", v"#,
         "| json",
         "| unpack",
@@ -176,8 +176,10 @@ pub fn metric_query() -> impl Strategy<Value = String> {
         "on (env) group_left ()",
         "on (app) group_right (zone)",
     ]);
+    // Within other operations the order of a sort has no meaning.
+    let sort = select(vec!["", "", "", "", "sort", "sort_desc"]);
     let leaf = prop_oneof![4 => range_aggregation(), 1 => Just("vector(2)".to_owned())];
-    leaf.prop_recursive(3, 6, 2, move |inner| {
+    let unsorted = leaf.prop_recursive(3, 6, 2, move |inner| {
         let aggregated = (operation.clone(), grouping.clone(), inner.clone())
             .prop_map(|(operation, grouping, inner)| format!("{operation} {grouping} ({inner})"));
         let best = (select(vec!["topk", "bottomk"]), grouping.clone(), 1..3, inner.clone()).prop_map(
@@ -197,12 +199,12 @@ pub fn metric_query() -> impl Strategy<Value = String> {
                 format!("({left}) {operator} {matching} ({right})")
             },
         );
-        let sorted = (select(vec!["sort", "sort_desc"]), inner.clone())
-            .prop_map(|(operation, inner)| format!("{operation} ({inner})"));
         let replaced =
             inner.prop_map(|inner| format!(r#"label_replace({inner}, "copy", "$1-r", "env", "(x|z)")"#));
-        prop_oneof![3 => aggregated, 1 => best, 1 => with_number, 2 => joined, 1 => replaced, 1 => sorted]
-    })
+        prop_oneof![3 => aggregated, 1 => best, 1 => with_number, 2 => joined, 1 => replaced]
+    });
+    (sort, unsorted)
+        .prop_map(|(sort, query)| if sort.is_empty() { query } else { format!("{sort} ({query})") })
 }
 
 fn close(a: f64, b: f64) -> bool {
