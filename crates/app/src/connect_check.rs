@@ -5,6 +5,7 @@ use std::time::Duration;
 use timberyard_connectors::clickhouse::ClickHouseServer;
 use timberyard_connectors::files::FilesSettings;
 use timberyard_connectors::kafka::KafkaSink;
+use timberyard_connectors::parquet::ParquetSink;
 use timberyard_connectors::postgres::{PostgresPool, PostgresSink};
 use tokio::time::timeout;
 
@@ -44,6 +45,7 @@ async fn check(name: &str, engine: Engine<'_>) -> Result<String, String> {
         Engine::ClickHouse(clickhouse) => ClickHouseServer::new(clickhouse.clone())?.connect_check().await,
         Engine::Files(files) => check_folder(files),
         Engine::Kafka(kafka) => KafkaSink::new(name, kafka.clone())?.connect_check().await,
+        Engine::Parquet(parquet) => ParquetSink::connect_check(parquet).await,
         Engine::Postgres(postgres) => {
             PostgresSink::new(name, PostgresPool::new(postgres.clone())?).connect_check().await
         }

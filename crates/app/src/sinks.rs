@@ -6,6 +6,7 @@ use std::sync::Arc;
 use timberyard_connectors::clickhouse::{ClickHouseServer, ClickHouseSink, ClickHouseSource};
 use timberyard_connectors::files::{FilesSink, FilesSource};
 use timberyard_connectors::kafka::KafkaSink;
+use timberyard_connectors::parquet::ParquetSink;
 use timberyard_connectors::postgres::{PostgresPool, PostgresSink, PostgresSource, PostgresUpkeep};
 use timberyard_model::LogBatch;
 use timberyard_model::scan::LogSource;
@@ -23,6 +24,8 @@ use crate::time_argument::now;
 
 /// Where spools are, in the data directory, each in a folder of its sink's name.
 const SPOOLS: &str = "spool";
+/// Where rows wait for Parquet files, in the data directory, each sink's in a folder of its name.
+const PARQUET: &str = "parquet";
 /// The most that waits in memory for the spool of a best-effort sink, in bytes.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 
@@ -70,7 +73,7 @@ impl Sinks {
             settings.sinks.iter().filter(move |(_, description)| description.required == required)
         };
         for (name, description) in described(true) {
-            let Connected { mut sink, is_spooled, .. } = sinks.connected(name, description)?;
+            let Connected { mut sink, is_spooled, .. } = sinks.connected(settings, name, description)?;
             if is_spooled {
                 let spool = open_spool(settings, name, description)?;
                 let spooled = Arc::new(SpooledSink::start(sink, spool, Arc::new(BatchRecords)));
@@ -87,7 +90,7 @@ impl Sinks {
             sinks.broker = sinks.broker.require(store, taken);
         }
         for (name, description) in described(false) {
-            let connected = sinks.connected(name, description)?;
+            let connected = sinks.connected(settings, name, description)?;
             let spool = open_spool(settings, name, description)?;
             let driver = SinkDriver::start(connected.sink, QUEUE_BYTES_MAX, spool, Arc::new(BatchRecords));
             sinks.broker = sinks.broker.offer(driver, taken(description));
@@ -95,7 +98,12 @@ impl Sinks {
         Ok(sinks)
     }
 
-    fn connected(&mut self, name: &str, description: &SinkDescription) -> Result<Connected, Failure> {
+    fn connected(
+        &mut self,
+        settings: &Settings,
+        name: &str,
+        description: &SinkDescription,
+    ) -> Result<Connected, Failure> {
         let failed = |reason: String| Failure::new(format!("sink `{name}`: {reason}"));
         let engine = description.engine().ok_or_else(|| failed("has no engine".to_owned()))?;
         let connected = match engine {
@@ -120,6 +128,11 @@ impl Sinks {
             Engine::Kafka(kafka) => {
                 let sink = KafkaSink::new(name, kafka.clone()).map_err(failed)?.watched();
                 Connected { sink: Arc::new(sink), source: None, is_spooled: true }
+            }
+            Engine::Parquet(parquet) => {
+                let staging = settings.data_dir.join(PARQUET).join(name);
+                let sink = ParquetSink::start(name, parquet.clone(), &staging).map_err(failed)?;
+                Connected { sink: Arc::new(sink), source: None, is_spooled: false }
             }
             Engine::Postgres(postgres) => {
                 let pool = PostgresPool::new(postgres.clone()).map_err(failed)?;

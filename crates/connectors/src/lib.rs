@@ -13,8 +13,10 @@
 //! connection was lost. It spells nothing of the wire protocols that logs come in by: that is `timberyard_wire`.
 
 pub mod clickhouse;
+mod client_tls;
 pub mod files;
 pub mod kafka;
+pub mod parquet;
 mod password;
 pub mod postgres;
 mod quantity;

@@ -8,6 +8,7 @@ use timberyard_connectors::ByteSize;
 use timberyard_connectors::clickhouse::ClickHouseSettings;
 use timberyard_connectors::files::FilesSettings;
 use timberyard_connectors::kafka::KafkaSinkSettings;
+use timberyard_connectors::parquet::ParquetSettings;
 use timberyard_connectors::postgres::PostgresSettings;
 use timberyard_model::Surface;
 
@@ -47,6 +48,9 @@ pub(crate) struct SinkDescription {
     /// A topic of Kafka.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kafka: Option<KafkaSinkSettings>,
+    /// Parquet files by tenant and hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parquet: Option<ParquetSettings>,
     /// Events in PostgreSQL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) postgres: Option<PostgresSettings>,
@@ -62,6 +66,7 @@ impl Default for SinkDescription {
             clickhouse: None,
             files: None,
             kafka: None,
+            parquet: None,
             postgres: None,
         }
     }
@@ -76,6 +81,8 @@ pub(crate) enum Engine<'a> {
     Files(&'a FilesSettings),
     /// A topic of Kafka.
     Kafka(&'a KafkaSinkSettings),
+    /// Parquet files by tenant and hour.
+    Parquet(&'a ParquetSettings),
     /// Events in PostgreSQL.
     Postgres(&'a PostgresSettings),
 }
@@ -91,7 +98,8 @@ impl SinkDescription {
         let files = self.files.iter().map(Engine::Files);
         let kafka = self.kafka.iter().map(Engine::Kafka);
         let postgres = self.postgres.iter().map(Engine::Postgres);
-        clickhouse.chain(files).chain(kafka).chain(postgres)
+        let parquet = self.parquet.iter().map(Engine::Parquet);
+        clickhouse.chain(files).chain(kafka).chain(parquet).chain(postgres)
     }
 
     /// The ways in of what it gets; all when there are none.
@@ -102,8 +110,9 @@ impl SinkDescription {
 
     fn check(&self) -> Result<(), String> {
         let mut engines = self.engines();
-        let engine =
-            engines.next().ok_or("has no engine: write one of clickhouse, files, kafka, postgres")?;
+        let engine = engines
+            .next()
+            .ok_or("has no engine: write one of clickhouse, files, kafka, parquet, postgres")?;
         if engines.next().is_some() {
             return Err("has more than one engine: give each a name of its own".to_owned());
         }
@@ -119,6 +128,10 @@ impl SinkDescription {
             }
             Engine::Files(files) => files.check().map_err(|reason| format!("files: {reason}")),
             Engine::Kafka(kafka) => kafka.check().map_err(|reason| format!("kafka: {reason}")),
+            Engine::Parquet(_) if self.required => {
+                Err("required: is not for Parquet files, which are copies: rows are in them later".to_owned())
+            }
+            Engine::Parquet(parquet) => parquet.check().map_err(|reason| format!("parquet: {reason}")),
             Engine::Postgres(_) if self.surfaces() != [Surface::Change66] => {
                 Err("surfaces: PostgreSQL takes events alone: write `surfaces: [change66]`".to_owned())
             }
@@ -205,6 +218,8 @@ mod tests {
             ("{a: {flies: {dir: /x}}}", "sink `a`: unknown field `flies`"),
             ("{a: {files: {dir: /x, dri: 1}}}", "unknown field `dri`"),
             ("{a: {files: {dir: /x}, surfaces: [lokki]}}", "`lokki`"),
+            ("{a: {parquet: {folder: /x}, required: true}}", "required: is not for Parquet files"),
+            ("{a: {parquet: {}}}", "parquet: folder: is missing"),
             ("{a: {files: {dir: /x}, exclusive: true}}", "exclusive: is for a required sink"),
             ("{a: {postgres: {host: db}}}", "PostgreSQL takes events alone"),
             ("{a: {postgres: {port: 0}, surfaces: [change66]}}", "postgres: port: must be"),

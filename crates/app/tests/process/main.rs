@@ -38,6 +38,7 @@ mod loki_api;
 mod long_answers;
 mod metrics;
 mod page;
+mod parquet;
 mod people;
 mod postgres;
 mod processing;

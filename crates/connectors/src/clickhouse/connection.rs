@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use clickhouse::query::BytesCursor;
 use clickhouse::{Client, Compression};
-use hyper_rustls::ConfigBuilderExt;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -14,6 +13,7 @@ use timberyard_model::sink::SinkError;
 
 use super::settings::ClickHouseSettings;
 use super::statement::Statement;
+use crate::client_tls::client_tls;
 
 /// How long it may take until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -155,14 +155,8 @@ impl Connection {
         builder.pool_idle_timeout(IDLE_TIMEOUT).pool_timer(hyper_util::rt::TokioTimer::new());
         let client = if settings.url.starts_with("https://") {
             connector.enforce_http(false);
-            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-            let tls = rustls::ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(|error| error.to_string())?
-                .with_native_roots()
-                .map_err(|error| format!("cannot read the system's certificates: {error}"))?
-                .with_no_client_auth();
-            let https = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+            let https =
+                hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(client_tls()?).https_or_http();
             Client::with_http_client(builder.build(https.enable_http1().wrap_connector(connector)))
         } else {
             Client::with_http_client(builder.build(connector))

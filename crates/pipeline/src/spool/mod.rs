@@ -97,7 +97,7 @@ struct SpoolFile {
 }
 
 /// A record that is not delivered yet.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spooled {
     /// What went in.
     pub payload: Vec<u8>,

@@ -4,3 +4,4 @@
 pub mod clickhouse;
 pub mod kafka;
 pub mod postgres;
+pub mod s3;
