@@ -51,6 +51,17 @@ fn read(source: &FilesSource, direction: Direction, range: TimeRange) -> Vec<Str
     lines
 }
 
+/// Looks until it is so, for 20 seconds at most.
+async fn until(is_so: impl Fn() -> bool, found: impl Fn() -> String) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{}", found());
+}
+
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder)
         .expect("a folder")
@@ -112,11 +123,19 @@ async fn full_files_are_compressed_and_still_read() {
         for number in 0..40 {
             write(&sink, &[("s", number, &format!("line {number}"))]).await;
         }
-        let names = names(&folder.path().join("default"));
-        assert!(names.contains(&format!("s.ndjson.000001{suffix}")), "{names:?}");
-        assert!(names.contains(&format!("s.ndjson.000002{suffix}")), "{names:?}");
         let source = FilesSource::new(folder.path());
         let expected: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
+        assert_eq!(read(&source, Direction::Forward, TimeRange::ALL), expected, "while they are compressed");
+        let tenant = folder.path().join("default");
+        let is_packed = |name: &String| *name == "s.ndjson" || name.ends_with(suffix);
+        until(|| names(&tenant).iter().all(is_packed), || format!("{:?}", names(&tenant))).await;
+        for number in 1..=2 {
+            assert!(
+                names(&tenant).contains(&format!("s.ndjson.{number:06}{suffix}")),
+                "{:?}",
+                names(&tenant)
+            );
+        }
         for _ in 0..2 {
             assert_eq!(read(&source, Direction::Forward, TimeRange::ALL), expected);
         }
@@ -153,13 +172,7 @@ async fn what_is_kept_no_longer_is_taken_away_at_the_start() {
     old.set_modified(SystemTime::now() - Duration::from_secs(7200)).expect("dated");
     let _sink = FilesSink::start("archive", settings).expect("started again");
     let tenant = folder.path().join("default");
-    for _ in 0..500 {
-        if names(&tenant) == ["new.ndjson"] {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{:?}", names(&tenant));
+    until(|| names(&tenant) == ["new.ndjson"], || format!("{:?}", names(&tenant))).await;
 }
 
 #[tokio::test]

@@ -31,8 +31,8 @@ fn a_server_that_is_killed_while_it_exports_has_every_row_in_a_file_once() {
             let entries: Vec<_> = (0..50)
                 .map(|number| serde_json::json!({ "source": "shop", "message": format!("line {}", sent + number) }))
                 .collect();
-            server.post("/v1/logs").json(&entries).send().expect_status(202);
             sent += entries.len();
+            server.post("/v1/logs").json(&entries.into()).send().expect_status(202);
         }
         if round < 5 {
             // Rows on their way to the disk are nobody's yet; files are being made of what is there.

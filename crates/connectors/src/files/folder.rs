@@ -8,8 +8,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::name::{self, FileKind, Packing};
-use super::settings::{FileCompression, FilesSettings, SyncPolicy};
+use super::name::{self, FileKind};
+use super::settings::{FilesSettings, SyncPolicy};
 
 /// Files that are kept open; past that, the one that was written to longest ago is closed.
 const OPEN_FILES_MAX: usize = 128;
@@ -38,8 +38,17 @@ impl Folder {
         Ok(Self { path, open: HashMap::new(), clock: 0 })
     }
 
-    /// Adds lines to files, all or none: pairs of a file's stem and whole lines.
-    pub(super) fn append(&mut self, parts: &[(String, Vec<u8>)], settings: &FilesSettings) -> io::Result<()> {
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds lines to files, all or none: pairs of a file's stem and whole lines. Says whether a file became full.
+    pub(super) fn append(
+        &mut self,
+        parts: &[(String, Vec<u8>)],
+        settings: &FilesSettings,
+    ) -> io::Result<bool> {
         let mut written: Vec<(&str, u64)> = Vec::with_capacity(parts.len());
         for (stem, lines) in parts {
             if let Err(error) = self.append_one(stem, lines, settings.sync) {
@@ -51,14 +60,20 @@ impl Folder {
             let bytes = self.open.get(stem).map_or(0, |file| file.bytes);
             written.push((stem, bytes.saturating_sub(lines.len() as u64)));
         }
+        let mut is_any_full = false;
         for (stem, _) in parts {
-            let is_full = self.open.get(stem).is_some_and(|file| is_full(file, settings));
-            if is_full && let Err(error) = self.rotate(stem, settings) {
+            if !self.open.get(stem).is_some_and(|file| is_full(file, settings)) {
+                continue;
+            }
+            match self.rotate(stem) {
+                Ok(()) => is_any_full = true,
                 // The lines are there; the file grows on and is tried again.
-                tracing::warn!(folder = %self.path.display(), stem, %error, "cannot begin another file");
+                Err(error) => {
+                    tracing::warn!(folder = %self.path.display(), stem, %error, "cannot begin another file");
+                }
             }
         }
-        Ok(())
+        Ok(is_any_full)
     }
 
     fn append_one(&mut self, stem: &str, lines: &[u8], sync: SyncPolicy) -> io::Result<()> {
@@ -103,7 +118,7 @@ impl Folder {
     }
 
     /// Makes a full file of the one that is written to.
-    fn rotate(&mut self, stem: &str, settings: &FilesSettings) -> io::Result<()> {
+    fn rotate(&mut self, stem: &str) -> io::Result<()> {
         let Some(open) = self.open.remove(stem) else { return Ok(()) };
         open.file.sync_data()?;
         let numbers = files_in(&self.path)?.into_iter().filter_map(|file| match file.kind {
@@ -112,8 +127,7 @@ impl Folder {
         });
         let number = numbers.max().unwrap_or(0) + 1;
         let full = self.path.join(name::full(stem, number));
-        fs::rename(self.path.join(format!("{stem}{}", name::OPEN_SUFFIX)), &full)?;
-        compress(&full, settings.compression)
+        fs::rename(self.path.join(format!("{stem}{}", name::OPEN_SUFFIX)), &full)
     }
 
     /// Makes full files of those that are too old, and takes away what is kept no longer.
@@ -125,7 +139,7 @@ impl Folder {
             .map(|(stem, _)| stem.clone())
             .collect();
         for stem in old {
-            self.rotate(&stem, settings)?;
+            self.rotate(&stem)?;
         }
         let mut files = files_in(&self.path)?;
         if settings.kept_seconds.0 > 0 {
@@ -185,39 +199,6 @@ fn end_of_last_line(file: &mut File, bytes: u64) -> io::Result<u64> {
         end = from;
     }
     Ok(0)
-}
-
-fn compress(path: &Path, compression: FileCompression) -> io::Result<()> {
-    let packing = match compression {
-        FileCompression::None => return Ok(()),
-        FileCompression::Gzip => Packing::Gzip,
-        FileCompression::Zstd => Packing::Zstd,
-    };
-    let mut target = path.as_os_str().to_owned();
-    target.push(packing.suffix());
-    let target = PathBuf::from(target);
-    // Of a name that is no file of ours, until it is whole.
-    let half = target.with_extension("part");
-    let mut from = File::open(path)?;
-    let modified = from.metadata()?.modified()?;
-    let to = File::create(&half)?;
-    let to = match packing {
-        Packing::Zstd => {
-            let mut encoder = zstd::Encoder::new(to, 0)?;
-            io::copy(&mut from, &mut encoder)?;
-            encoder.finish()?
-        }
-        _ => {
-            let mut encoder = flate2::write::GzEncoder::new(to, flate2::Compression::default());
-            io::copy(&mut from, &mut encoder)?;
-            encoder.finish()?
-        }
-    };
-    // Its age is that of its last line.
-    to.set_modified(modified)?;
-    to.sync_all()?;
-    fs::rename(&half, &target)?;
-    fs::remove_file(path)
 }
 
 /// A file of the folder.

@@ -5,6 +5,7 @@
 
 mod folder;
 mod name;
+mod packing;
 mod settings;
 mod sink;
 mod source;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -10,9 +11,11 @@ use timberyard_model::sink::{Sink, SinkError, SinkFigures, SinkFuture};
 use timberyard_model::{IngestRecord, LogBatch, TenantId};
 use timberyard_wire::file_line;
 use timberyard_wire::log_entry::LogEntry;
+use tokio::sync::Notify;
 
 use super::folder::Folder;
 use super::name;
+use super::packing::pack_all;
 use super::settings::FilesSettings;
 
 /// How often it is looked for files that are too old.
@@ -31,6 +34,8 @@ struct Files {
     settings: FilesSettings,
     rows_written: AtomicU64,
     folders: Mutex<HashMap<TenantId, Folder>>,
+    /// A file became full.
+    rotated: Arc<Notify>,
 }
 
 impl FilesSink {
@@ -44,9 +49,14 @@ impl FilesSink {
         std::fs::create_dir_all(&settings.dir).map_err(failed)?;
         let probe = settings.dir.join(".timberyard");
         std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe)).map_err(failed)?;
-        let files = Arc::new(Files { settings, rows_written: AtomicU64::new(0), folders: Mutex::default() });
+        let files = Arc::new(Files {
+            settings,
+            rows_written: AtomicU64::new(0),
+            folders: Mutex::default(),
+            rotated: Arc::default(),
+        });
         files.open_all().map_err(|error| format!("{}: {error}", files.settings.dir.display()))?;
-        tokio::spawn(tidy(Arc::downgrade(&files)));
+        tokio::spawn(look_after(Arc::downgrade(&files), Arc::clone(&files.rotated)));
         Ok(Self { name: name.to_owned(), files })
     }
 }
@@ -104,7 +114,11 @@ impl Files {
             folders.insert(batch.tenant.clone(), Folder::open(path)?);
         }
         match folders.get_mut(&batch.tenant) {
-            Some(folder) => folder.append(&parts, &self.settings)?,
+            Some(folder) => {
+                if folder.append(&parts, &self.settings)? {
+                    self.rotated.notify_one();
+                }
+            }
             None => return Err(io::Error::other("it was opened just now")),
         }
         self.rows_written.fetch_add(batch.rows.len() as u64, Ordering::Relaxed);
@@ -119,14 +133,36 @@ impl Files {
             }
         }
     }
+
+    /// Compresses what is full. Nobody who writes or tidies waits for it.
+    fn pack(&self) {
+        let folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+        let paths: Vec<PathBuf> = folders.values().map(|folder| folder.path().to_owned()).collect();
+        drop(folders);
+        for path in paths {
+            if let Err(error) = pack_all(&path, self.settings.compression) {
+                tracing::warn!(folder = %path.display(), %error, "full files of logs are not compressed");
+            }
+        }
+    }
 }
 
-async fn tidy(files: Weak<Files>) {
+/// Takes old files away now and then, and compresses full ones as they come, one after the other.
+async fn look_after(files: Weak<Files>, rotated: Arc<Notify>) {
     let mut ticks = tokio::time::interval(TIDY_EVERY);
     loop {
-        ticks.tick().await;
+        let is_time = tokio::select! {
+            _ = ticks.tick() => true,
+            () = rotated.notified() => false,
+        };
         let Some(files) = files.upgrade() else { return };
-        if let Err(error) = tokio::task::spawn_blocking(move || files.tidy()).await {
+        let looked = tokio::task::spawn_blocking(move || {
+            if is_time {
+                files.tidy();
+            }
+            files.pack();
+        });
+        if let Err(error) = looked.await {
             tracing::error!(%error, "looking after files of logs ended badly");
             return;
         }

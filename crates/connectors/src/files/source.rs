@@ -5,7 +5,7 @@
 //! a look at some sessions, and refuses to hold more than [`SCAN_BYTES_MAX`].
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -64,10 +64,17 @@ impl FilesSource {
         let failed = |error: io::Error| ScanError::Failed(format!("{}: {error}", folder.display()));
         let mut files = files_in(&folder).map_err(failed)?;
         // Rows of one stream and time come in the order in which they were written.
-        files.sort_by_key(|file| (file.stem.clone(), order(file.kind)));
+        let in_order = |files: &mut Vec<FoundFile>| {
+            files.sort_by_key(|file| (file.stem.clone(), order(file.kind)));
+            // For a moment a file is there packed and plain.
+            files.dedup_by_key(|file| (file.stem.clone(), order(file.kind)));
+        };
+        in_order(&mut files);
         statistics.segments_total += files.len() as u64;
         self.forget_removed(&folder, &files);
-        for file in files {
+        let mut left: VecDeque<FoundFile> = files.into();
+        let mut done: HashSet<(String, u64)> = HashSet::new();
+        while let Some(file) = left.pop_front() {
             if !self.may_have(&file, range) {
                 continue;
             }
@@ -75,10 +82,20 @@ impl FilesSource {
             statistics.compressed_bytes += file.bytes;
             let mut lines = match open(&file) {
                 Ok(lines) => lines,
-                // It was compressed or taken away meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                // It is full, packed or taken away meanwhile: it, and what came behind it, have other names now.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let mut found = files_in(&folder).map_err(failed)?;
+                    found.retain(|found| {
+                        found.stem == file.stem && !done.contains(&(found.stem.clone(), order(found.kind)))
+                    });
+                    in_order(&mut found);
+                    left.retain(|later| later.stem != file.stem);
+                    found.into_iter().rev().for_each(|found| left.push_front(found));
+                    continue;
+                }
                 Err(error) => return Err(failed(error)),
             };
+            done.insert((file.stem.clone(), order(file.kind)));
             self.visit_lines(&file, &mut *lines, range, cancellation, statistics, visit)?;
         }
         Ok(())
