@@ -14,7 +14,7 @@ const status = (page) => page.locator(".said").innerText();
 test("all lines are there at once, counted by level", async () => {
   await visit("", async (page) => {
     await lines(page).first().waitFor();
-    assert.match(await page.getByTestId("total").innerText(), /6,000 lines/);
+    await until("all are counted", () => page.getByTestId("total").innerText(), "6,000 lines");
     await page.getByRole("img", { name: /^6,000 lines: error/ }).waitFor();
     assert.match(await status(page), /read .* of .*passed over/);
   });
@@ -194,7 +194,8 @@ test("the whole result is exported as NDJSON, CSV or text", async () => {
     // The dialog of the system for a place to save belongs to no page.
     await page.evaluate(() => delete window.showSaveFilePicker);
     await lines(page).first().waitFor();
-    const total = Number((await page.getByTestId("total").innerText()).replace(/\D/g, ""));
+    const count = async () => Number((await page.getByTestId("total").innerText()).replace(/\D/g, ""));
+    const total = await until("all are counted", count, (found) => found > 0);
     await page.getByRole("button", { name: "Export" }).click();
     for (const [format, ending, rows] of [["NDJSON", ".ndjson", total], ["CSV", ".csv", total + 1], ["Text", ".log", total]]) {
       const download = page.waitForEvent("download");

@@ -203,8 +203,11 @@ pub fn metric_query() -> impl Strategy<Value = String> {
             inner.prop_map(|inner| format!(r#"label_replace({inner}, "copy", "$1-r", "env", "(x|z)")"#));
         prop_oneof![3 => aggregated, 1 => best, 1 => with_number, 2 => joined, 1 => replaced]
     });
-    (sort, unsorted)
-        .prop_map(|(sort, query)| if sort.is_empty() { query } else { format!("{sort} ({query})") })
+    (sort, unsorted).prop_map(|(sort, query)| {
+        // Values that differ by their last bit may change places.
+        let is_exact = !["std", "avg", "quantile", "rate", "/", "^"].iter().any(|name| query.contains(name));
+        if is_exact && !sort.is_empty() { format!("{sort} ({query})") } else { query }
+    })
 }
 
 fn close(a: f64, b: f64) -> bool {

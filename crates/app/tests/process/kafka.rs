@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use timberyard_testkit::parts::clickhouse::ClickHouse;
-use timberyard_testkit::parts::kafka::KafkaBroker;
+use timberyard_testkit::parts::kafka::{KafkaBroker, PASSWORD, USER};
 use timberyard_testkit::server_process::{ServerProcess, ServerSettings};
 
 use crate::logql::entries;
 use crate::start::settings;
+use crate::terminal::timberyard;
+use crate::tls::Authority;
 
 /// How long what goes through a broker may take.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -175,6 +177,45 @@ fn logstreams_scenario_runs_on_its_own_topic_and_its_own_table() {
     let lines =
         entries(&reader, r#"{service="payment-service", level="ERROR"} |= "failed" | metadata=~".*123.*""#);
     assert_eq!(lines.len(), 1);
+}
+
+#[test]
+fn brokers_that_want_tls_and_a_password_get_both() {
+    if KafkaBroker::is_left_out() {
+        return;
+    }
+    let _turn = turn();
+    let authority = Authority::new();
+    authority.issue("broker");
+    let read = |file: &str| std::fs::read_to_string(authority.text(file)).expect("issued");
+    let broker = KafkaBroker::start_with_tls(1, &(read("broker.key") + &read("broker.pem")));
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = |password: &str| {
+        format!(
+            "brokers: '{}', security: {{tls: true, ca_file: {}, sasl: PLAIN, user: {USER}, password: {password}}}",
+            broker.secure_address(),
+            authority.text("root.pem")
+        )
+    };
+    let sink = |password: &str| {
+        format!("sinks: {{queue: {{required: true, kafka: {{{}, topic: logs}}}}}}\n", connection(password))
+    };
+    let config = folder.path().join("check.yaml");
+    let check = |password: &str| {
+        std::fs::write(&config, sink(password)).expect("written");
+        timberyard(&["config", "check", "--connect", "--config", config.to_str().expect("text")])
+    };
+    assert!(check(PASSWORD).succeeded().text().contains("sink `queue`: "));
+    let refused = check("wrong").failed().all();
+    assert!(refused.to_lowercase().contains("authentication"), "{refused}");
+
+    let ingest = with_file(folder.path(), "ingest", &sink(PASSWORD)).start();
+    let input = format!("inputs: {{queue: {{kafka: {{{}, topics: [logs]}}}}}}\n", connection(PASSWORD));
+    let reader = with_file(folder.path(), "all", &input).start();
+    assert!(push(&ingest, "service-1", "over TLS"));
+    eventually("the line to come through the topic", || {
+        (stored(&reader) == once(["over TLS".to_owned()])).then_some(())
+    });
 }
 
 #[test]

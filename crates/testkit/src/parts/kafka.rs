@@ -13,6 +13,11 @@ use crate::server_process::free_address;
 /// How long a start may take: a Java program, on a machine that has other things to do.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Who may come over TLS.
+pub const USER: &str = "timberyard";
+/// With what.
+pub const PASSWORD: &str = "a password of tests";
+
 /// What a folder needs before a broker starts on it; the ids are any.
 const META_PROPERTIES: &str =
     "version=1\ncluster.id=dGltYmVyeWFyZC10ZXN0cw\nnode.id=1\ndirectory.id=dGltYmVyeWFyZC1mb2xkZQ\n";
@@ -21,6 +26,8 @@ const META_PROPERTIES: &str =
 #[derive(Debug)]
 pub struct KafkaBroker {
     address: String,
+    /// Where it asks who one is, over TLS.
+    secure_address: Option<String>,
     folder: TempDir,
     child: Child,
 }
@@ -34,14 +41,30 @@ impl KafkaBroker {
     /// Starts it on an empty folder and free ports, with so many partitions a topic that it makes itself. Panics when
     /// `make deps` has not set it up.
     pub fn start(partitions: u32) -> Self {
+        Self::start_with(partitions, None)
+    }
+
+    /// The same with one more address, [`secure_address`](Self::secure_address): over TLS, with this key and this certificate
+    /// (PEM, one behind the other), for [`USER`] with [`PASSWORD`] by SASL PLAIN alone.
+    pub fn start_with_tls(partitions: u32, key_and_certificate: &str) -> Self {
+        Self::start_with(partitions, Some(key_and_certificate))
+    }
+
+    fn start_with(partitions: u32, key_and_certificate: Option<&str>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let address = free_address();
         std::fs::create_dir(folder.path().join("data")).expect("a folder for its data");
         std::fs::write(folder.path().join("data/meta.properties"), META_PROPERTIES).expect("written");
-        let properties = properties(&address, &free_address(), folder.path(), partitions);
+        let mut properties = properties(&address, &free_address(), folder.path(), partitions);
+        let secure_address = key_and_certificate.map(|pem| {
+            let (secure, file) = (free_address(), folder.path().join("broker.pem"));
+            std::fs::write(&file, pem).expect("written");
+            properties = with_tls(&properties, &secure, &file);
+            secure
+        });
         std::fs::write(folder.path().join("server.properties"), properties).expect("written");
         let child = spawn(folder.path());
-        let mut broker = Self { address, folder, child };
+        let mut broker = Self { address, secure_address, folder, child };
         broker.wait_until_ready();
         broker
     }
@@ -49,6 +72,11 @@ impl KafkaBroker {
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// `127.0.0.1:PORT`, where it speaks TLS. Panics when it was started without.
+    pub fn secure_address(&self) -> &str {
+        self.secure_address.as_deref().expect("a broker with TLS")
     }
 
     /// `kill -9`
@@ -137,6 +165,34 @@ fn properties(address: &str, controller: &str, folder: &Path, partitions: u32) -
         ("broker.heartbeat.interval.ms", "500"),
         // A member that was killed is given up soon.
         ("group.min.session.timeout.ms", "1000"),
+    ] {
+        writeln!(text, "{name}={value}").expect("memory is written to");
+    }
+    text
+}
+
+/// The same with a listener over TLS that wants to know who one is.
+fn with_tls(properties: &str, secure: &str, key_and_certificate: &Path) -> String {
+    let mut text: String = properties
+        .lines()
+        .map(|line| match line.split_once('=') {
+            Some((name @ ("listeners" | "advertised.listeners"), value)) => {
+                format!("{name}=SASL_SSL://{secure},{value}\n")
+            }
+            Some((name @ "listener.security.protocol.map", value)) => {
+                format!("{name}=SASL_SSL:SASL_SSL,{value}\n")
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let who = format!(
+        "org.apache.kafka.common.security.plain.PlainLoginModule required user_{USER}=\"{PASSWORD}\";"
+    );
+    for (name, value) in [
+        ("sasl.enabled.mechanisms", "PLAIN"),
+        ("listener.name.sasl_ssl.plain.sasl.jaas.config", &who),
+        ("ssl.keystore.type", "PEM"),
+        ("ssl.keystore.location", &key_and_certificate.display().to_string()),
     ] {
         writeln!(text, "{name}={value}").expect("memory is written to");
     }
