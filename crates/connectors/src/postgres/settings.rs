@@ -46,6 +46,8 @@ pub struct PostgresSettings {
     pub migrations_dir: Option<PathBuf>,
     /// Days that events are kept by their timestamp; for ever when absent. A month goes as a whole.
     pub retention_days: Option<u32>,
+    /// Days that rows of `server_metrics` are kept; 0 writes none.
+    pub metrics_days: u32,
 }
 
 /// Whether a connection is encrypted.
@@ -76,6 +78,7 @@ impl Default for PostgresSettings {
             migrate: true,
             migrations_dir: None,
             retention_days: None,
+            metrics_days: 30,
         }
     }
 }

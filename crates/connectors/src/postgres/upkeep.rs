@@ -12,10 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 use super::failure::PostgresError;
 use super::pool::PostgresPool;
 use super::schema::{drop_expired, events_stored};
+use super::server_metrics::write_metrics;
 use crate::watch::{ASK_INTERVAL, Watch};
 
 /// How often retention looks for what is too old.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often `server_metrics` gets rows.
+const METRICS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often events are counted.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -68,6 +71,7 @@ async fn look_after(pool: PostgresPool, now: fn() -> Timestamp, seen: Arc<Seen>)
         sleep(ASK_INTERVAL).await;
     }
     let (mut retention_due, mut count_due) = (Instant::now(), Instant::now());
+    let mut metrics_due = Instant::now();
     loop {
         let asked = timeout(pool.settings().connect_timeout(), ask(&pool)).await;
         let asked = asked.unwrap_or_else(|_| {
@@ -81,6 +85,12 @@ async fn look_after(pool: PostgresPool, now: fn() -> Timestamp, seen: Arc<Seen>)
             // Where it fails, the next question says so.
             if let Ok(events) = events_stored(&pool).await {
                 seen.events.store(events, Ordering::Relaxed);
+            }
+        }
+        if is_there && Instant::now() >= metrics_due {
+            metrics_due = Instant::now() + METRICS_INTERVAL;
+            if let Err(error) = write_metrics(&pool, now(), seen.events.load(Ordering::Relaxed)).await {
+                tracing::debug!(%error, "a minute has no rows in server_metrics");
             }
         }
         if is_there && Instant::now() >= retention_due {

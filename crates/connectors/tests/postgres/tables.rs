@@ -1,7 +1,7 @@
 //! Tables that come and go.
 
 use timberyard_connectors::postgres::{
-    Migrations, PostgresPool, PostgresSettings, PostgresSink, drop_expired,
+    Migrations, PostgresPool, PostgresSettings, PostgresSink, drop_expired, write_metrics,
 };
 use timberyard_model::Timestamp;
 use timberyard_testkit::parts::postgres::Postgres;
@@ -97,4 +97,44 @@ async fn months_that_are_too_old_go_as_a_whole_with_their_ids() {
     // The sink believes in the parts that have gone, and finds out.
     let again = events("default", &format!(r#"{{"logs":[{}]}}"#, event(times[1])), 9);
     assert_eq!(write(&sink, again).await, Ok(()));
+}
+
+#[tokio::test]
+async fn each_minute_has_its_metrics_once_and_old_ones_go() {
+    let server = Postgres::shared();
+    let (pool, sink) = sink(server).await;
+    let event = |id: &str, kind: &str, session: &str, time: &str| {
+        format!(
+            r#"{{"event_id":"{id}","event_type":"{kind}","event_name":"n","session_id":"{session}","timestamp":"{time}"}}"#
+        )
+    };
+    let list = [
+        event("1", "error", "a", "2026-11-21T16:50:00Z"),
+        event("2", "telemetry", "a", "2026-11-21T16:40:00Z"),
+        event("3", "telemetry", "b", "2026-11-21T16:30:00Z"),
+        event("4", "telemetry", "c", "2026-11-21T16:20:00Z"),
+        event("5", "error", "d", "2026-11-21T03:00:00Z"),
+        event("6", "error", "d", "2026-11-01T03:00:00Z"),
+    ];
+    write(&sink, events("default", &format!(r#"{{"logs":[{}]}}"#, list.join(",")), 1)).await.expect("stored");
+    let database = &pool.settings().database;
+    let old =
+        "INSERT INTO server_metrics (metric_name, metric_value, timestamp) VALUES ('old', 1, '2026-10-01')";
+    server.sql(database, old);
+    let now = Timestamp::parse_rfc3339(NOW).expect("a time");
+    // Two servers at the same moment, and one a little later.
+    let (one, two) = tokio::join!(write_metrics(&pool, now, 6), write_metrics(&pool, now, 6));
+    assert!(one.expect("asked") ^ two.expect("asked"), "one of them writes");
+    assert_eq!(write_metrics(&pool, now.saturating_add_nanos(20_000_000_000), 6).await, Ok(false));
+    let shown = "SELECT string_agg(metric_name || coalesce(labels->>'event_type', '') || '=' || metric_value, ' ' \
+                 ORDER BY metric_name, labels->>'event_type') FROM server_metrics";
+    assert_eq!(
+        server.sql(database, shown),
+        "active_sessions=3 error_rate_percent=40 events_last_hourerror=1 events_last_hourtelemetry=3 \
+         logs_last_day=5 logs_last_hour=4 total_logs=6"
+    );
+    assert_eq!(write_metrics(&pool, now.saturating_add_nanos(60_000_000_000), 6).await, Ok(true));
+    let settings = PostgresSettings { metrics_days: 0, ..pool.settings().clone() };
+    let silent = PostgresPool::new(settings).expect("settings are right");
+    assert_eq!(write_metrics(&silent, now.saturating_add_nanos(900_000_000_000), 6).await, Ok(false));
 }
