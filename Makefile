@@ -38,6 +38,8 @@ bench: build deps ## measure decoders, formats and the built server, report into
 	$(CARGO) run --release --locked -p timberyard-bench -- senders
 	$(CARGO) run --release --locked -p timberyard-bench -- agent
 	$(CARGO) run --release --locked -p timberyard-bench -- pipeline $(if $(filter quick,$(SIZE)),--lines 100000)
+	$(CARGO) run --release --locked -p timberyard-bench -- pushdown $(if $(filter quick,$(SIZE)),--lines 100000)
+	$(CARGO) run --release --locked -p timberyard-bench -- events $(if $(filter quick,$(SIZE)),--events 10000)
 	$(CARGO) run --release --locked -p timberyard-bench -- run $(if $(filter quick,$(SIZE)),--quick)
 
 conformance: ## compare a fresh server at URL with the recorded answers in DIR

@@ -88,7 +88,7 @@ fn push_some(
                 .send(&body[..])
                 .map_err(|e| format!("push: {e}"))?;
             match response.status().as_u16() {
-                200 | 202 | 204 => break,
+                200 | 201 | 202 | 204 => break,
                 429 => {
                     retries += 1;
                     std::thread::sleep(Duration::from_millis(50));

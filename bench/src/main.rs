@@ -9,6 +9,7 @@
 mod agent;
 mod ask;
 mod decode;
+mod events;
 mod format;
 mod generator;
 mod ingest;
@@ -17,6 +18,7 @@ mod machine;
 mod pipeline;
 mod process;
 mod push_body;
+mod pushdown;
 mod question;
 mod report;
 mod run;
@@ -24,6 +26,7 @@ mod scale;
 mod senders;
 mod server;
 mod small_push;
+mod warehouse;
 mod yardstick;
 
 use std::io::Write;
@@ -99,7 +102,31 @@ enum What {
         #[arg(long, default_value = "target/release/timberyard")]
         binary: PathBuf,
     },
-    /// Be one of these loops.
+    /// Ask LogQL of logs in ClickHouse, and SQL by hand for the same answers: the time of each.
+    Pushdown {
+        /// Lines that are there.
+        #[arg(long, default_value_t = 1_000_000)]
+        lines: usize,
+        /// How often each is asked; the median counts.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/timberyard")]
+        binary: PathBuf,
+    },
+    /// Bring events into PostgreSQL: CPU and events a second, against a loop of COPY.
+    Events {
+        /// Events to bring in, each way.
+        #[arg(long, default_value_t = 100_000)]
+        events: usize,
+        /// The binary to measure.
+        #[arg(long, default_value = "target/release/timberyard")]
+        binary: PathBuf,
+    },
+    /// Be that loop.
+    #[command(hide = true)]
+    CopyLoop(events::CopyLoopArguments),
+    /// Be one of the loops of `pipeline`.
     #[command(hide = true)]
     Loop(pipeline::LoopArguments),
     /// Write generated lines to standard output.
@@ -154,6 +181,11 @@ fn main() -> ExitCode {
         }
         What::Agent { lines, binary } => agent::measure(&binary, lines).map(|table| tell(&table)),
         What::Pipeline { lines, binary } => pipeline::measure(&binary, lines).map(|table| tell(&table)),
+        What::Pushdown { lines, rounds, binary } => {
+            pushdown::measure(&binary, lines, rounds).map(|table| tell(&table))
+        }
+        What::Events { events, binary } => events::measure(&binary, events).map(|table| tell(&table)),
+        What::CopyLoop(arguments) => events::run_copy_loop(&arguments),
         What::Loop(arguments) => pipeline::run_loop(&arguments),
         What::Lines { workload, lines, seed } => write_lines(workload, lines, seed),
     };

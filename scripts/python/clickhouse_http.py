@@ -123,9 +123,10 @@ class Answer(BaseHTTPRequestHandler):
                 connection.query("USE `" + fields["database"].replace("`", "") + "`")
             settings = {name: value for name, value in fields.items()
                         if name not in NOT_SETTINGS and not name.startswith("param_")}
-            for name, value in settings.items():
-                text = value.replace("\\", "\\\\").replace("'", "\\'")
-                connection.query(f"SET {name} = '{text}'")
+            if settings:
+                def text(value):
+                    return value.replace("\\", "\\\\").replace("'", "\\'")
+                connection.query("SET " + ", ".join(f"{name} = '{text(value)}'" for name, value in settings.items()))
             query = fields.get("query", "").encode()
             query = query + b"\n" + body if query and body else query or body
             if INSERT.match(query):

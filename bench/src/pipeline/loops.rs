@@ -115,9 +115,9 @@ pub(crate) fn measure(
             .map_err(|e| e.to_string())
     };
     let producing = start(&["--from", &file.display().to_string()])?;
-    let inserting = start(&["--url", &engines.clickhouse_url()])?;
+    let inserting = start(&["--url", &engines.warehouse.url()])?;
     let sending_cpu_seconds = ended(producing)?;
-    engines.wait_for_rows(database, lines)?;
+    engines.warehouse.wait_for_rows(database, lines)?;
     Ok(Cost { sending_cpu_seconds, writing_cpu_seconds: ended(inserting)? })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | file | what it knows |
 //! | --- | --- |
-//! | `engines` | the real Apache Kafka and the real engine of ClickHouse, as the tests start them |
+//! | `engines` | the real Apache Kafka and the real engine of ClickHouse |
 //! | `ours` | a server with the role `ingest` and one with the role `worker` |
 //! | `line_file` | lines on their way to a process of a loop |
 //! | `loops` | the loops: what a message is, what an insert is; each a process of its own |
@@ -23,6 +23,7 @@ use std::path::Path;
 use std::time::Instant;
 
 pub(crate) use self::loops::{LoopArguments, run as run_loop};
+pub(crate) use self::ours::bodies;
 
 use self::engines::Engines;
 use self::loops::Loops;
@@ -56,13 +57,13 @@ pub(crate) fn measure(binary: &Path, count: usize) -> Result<String, String> {
 
     let mut ways = Vec::new();
     let mut way = |name: &'static str, database: &str, run: &dyn Fn(&str) -> Result<Cost, String>| {
-        engines.make_tables(database)?;
+        engines.warehouse.make_tables(database)?;
         engines.make_topic(database)?;
-        let (begun, engine_before) = (Instant::now(), engines.clickhouse_cpu_seconds()?);
+        let (begun, engine_before) = (Instant::now(), engines.warehouse.cpu_seconds()?);
         let cost = run(database)?;
         let seconds = begun.elapsed().as_secs_f64();
-        engines.check(database, count, line_bytes)?;
-        let clickhouse_cpu_seconds = engines.clickhouse_cpu_seconds()? - engine_before;
+        engines.warehouse.check(database, count, line_bytes)?;
+        let clickhouse_cpu_seconds = engines.warehouse.cpu_seconds()? - engine_before;
         ways.push(Measured { name, cost, seconds, clickhouse_cpu_seconds });
         Ok::<(), String>(())
     };

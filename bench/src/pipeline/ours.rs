@@ -32,7 +32,7 @@ pub(crate) fn run(
     bodies: &[Vec<u8>],
     lines: usize,
 ) -> Result<Cost, String> {
-    let (brokers, url) = (engines.brokers(), engines.clickhouse_url());
+    let (brokers, url) = (engines.brokers(), engines.warehouse.url());
     let text = format!(
         "sinks:\n  queue: {{required: true, kafka: {{brokers: '{brokers}', topic: {database}}}}}\n  \
          warehouse: {{required: true, clickhouse: {{url: '{url}', database: {database}}}}}\n\
@@ -49,7 +49,7 @@ pub(crate) fn run(
     let (ingest, worker) = (start("ingest")?, start("worker")?);
     let at_start = (ingest.cpu_seconds()?, worker.cpu_seconds()?);
     push_all(&ingest, LOKI_PUSH, bodies, CONNECTIONS)?;
-    engines.wait_for_rows(database, lines)?;
+    engines.warehouse.wait_for_rows(database, lines)?;
     Ok(Cost {
         sending_cpu_seconds: ingest.stop()? - at_start.0,
         writing_cpu_seconds: worker.stop()? - at_start.1,

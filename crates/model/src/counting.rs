@@ -35,7 +35,7 @@ pub struct CountedCell {
     pub time: Timestamp,
     /// How many rows, at least one.
     pub rows: u64,
-    /// Bytes of their lines.
+    /// Bytes of their lines; 0 where the consumer does not look at lines.
     pub line_bytes: u64,
     /// About what their metadata takes, as [`StreamVolume`](crate::scan::StreamVolume) has it.
     pub metadata_bytes: u64,
@@ -53,6 +53,12 @@ impl Cuts {
     /// Nanoseconds from a cut to the next of its kind, and one cut of each kind; `None` when there are none.
     pub fn periodic(&self) -> Option<(i64, [i64; 2])> {
         (self.period_ns > 0).then_some((self.period_ns, self.kinds_ns))
+    }
+
+    /// Whether both kinds of cuts lie at the same times.
+    pub fn are_of_one_kind(&self) -> bool {
+        let [one, other] = self.kinds_ns.map(i128::from);
+        self.period_ns == 0 || (one - other) % i128::from(self.period_ns) == 0
     }
 
     /// A number that times between the same two cuts of the first kind share, and no others.

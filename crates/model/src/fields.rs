@@ -9,6 +9,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::matcher::LineFilter;
+
 /// Finds named fields in lines of one format.
 ///
 /// What it says of a shape must hold for every line of that shape whose slots keep the rules it gives: the fields
@@ -128,6 +130,8 @@ pub struct FieldTest {
     pub field: usize,
     /// Whether a row with this value, or without the field, may be of interest.
     pub accepts: FieldPredicate,
+    /// What the line of every row passes that passes the test: for sources that read no fields.
+    pub implied: Option<LineFilter>,
 }
 
 /// Says something of the value of a field.

@@ -55,6 +55,12 @@ pub struct ScanRequest {
     pub columns: Columns,
     /// The names of structured metadata that it will look at, when not all; a source may hand over others too.
     pub metadata_names: Option<Arc<[Box<str>]>>,
+    /// The names of stream labels that it will look at where rows are counted, when not all; a source may hand over others
+    /// too.
+    pub label_names: Option<Arc<[Box<str>]>>,
+    /// How many rows it takes if it takes all that it gets, though it may want more; the largest number where it wants all
+    /// there are, and nothing where it does not know.
+    pub rows_wanted: Option<usize>,
     /// Fields of the line that it will look at. A source may ignore this.
     pub fields: Option<FieldRequest>,
     /// Set by a consumer that only counts rows of equal metadata, as far as it looks at metadata, between cuts: the
@@ -82,6 +88,8 @@ impl ScanRequest {
             direction: Direction::Backward,
             columns: Columns::ALL,
             metadata_names: None,
+            label_names: None,
+            rows_wanted: None,
             fields: None,
             counting: None,
             read_ahead_bytes_max: Self::READ_AHEAD_BYTES,

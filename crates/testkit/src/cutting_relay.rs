@@ -2,12 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// Bytes that are handed on at once, at most.
 const BUFFER_BYTES: usize = 4096;
+
+/// How often bytes that are held are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Hands bytes on to a server and back until a connection is to be cut: then both ends of it see it broken.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub struct CuttingRelay {
 struct Cuts {
     to_server: AtomicI64,
     to_client: AtomicI64,
+    /// What is answered to requests that hold these bytes does not get through for now.
+    held: Mutex<Option<Vec<u8>>>,
     is_dropped: AtomicBool,
 }
 
@@ -30,7 +36,12 @@ impl CuttingRelay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let (to_server, to_client) = (AtomicI64::new(-1), AtomicI64::new(-1));
-        let cuts = Arc::new(Cuts { to_server, to_client, is_dropped: AtomicBool::new(false) });
+        let cuts = Arc::new(Cuts {
+            to_server,
+            to_client,
+            held: Mutex::default(),
+            is_dropped: AtomicBool::new(false),
+        });
         let shared = Arc::clone(&cuts);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -61,10 +72,26 @@ impl CuttingRelay {
         self.cuts.to_client.store(i64::from(bytes), Ordering::SeqCst);
     }
 
+    /// From now on, answers on connections that brought a request with these bytes do not get through, until others are named.
+    pub fn hold_answers_to(&self, request: Option<&str>) {
+        *self.cuts.held() = request.map(|request| request.as_bytes().to_vec());
+    }
+
     /// Cuts nothing any more. Says whether there was a cut still to come.
     pub fn spare(&self) -> bool {
         let left = [&self.cuts.to_server, &self.cuts.to_client].map(|cut| cut.swap(-1, Ordering::SeqCst));
         left.iter().any(|left| *left >= 0)
+    }
+}
+
+impl Cuts {
+    fn held(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn holds(&self, request: &[u8]) -> bool {
+        let held = self.held();
+        held.as_ref().is_some_and(|held| request.windows(held.len()).any(|bytes| bytes == held))
     }
 }
 
@@ -78,10 +105,22 @@ impl Drop for CuttingRelay {
 
 fn relay(client: &TcpStream, server: &TcpStream, cuts: &Arc<Cuts>) {
     let ends = |stream: &TcpStream| stream.try_clone().expect("a second handle");
+    // Whether the request that is under way is one whose answer is held.
+    let is_held = Arc::new(AtomicBool::new(false));
     for (from, to, is_to_server) in [(client, server, true), (server, client, false)] {
-        let (from, to, cuts) = (ends(from), ends(to), Arc::clone(cuts));
+        let (from, to, cuts, is_held) = (ends(from), ends(to), Arc::clone(cuts), Arc::clone(&is_held));
         thread::spawn(move || {
-            hand_on(&from, &to, if is_to_server { &cuts.to_server } else { &cuts.to_client });
+            match is_to_server {
+                true => hand_on(&from, &to, &cuts.to_server, |request| {
+                    is_held.fetch_or(cuts.holds(request), Ordering::SeqCst);
+                }),
+                false => hand_on(&from, &to, &cuts.to_client, |_| {
+                    while is_held.load(Ordering::SeqCst) && cuts.held().is_some() {
+                        thread::sleep(LOOK_INTERVAL);
+                    }
+                    is_held.store(false, Ordering::SeqCst);
+                }),
+            }
             for stream in [&from, &to] {
                 // It may be broken already.
                 let _ = stream.shutdown(Shutdown::Both);
@@ -90,10 +129,11 @@ fn relay(client: &TcpStream, server: &TcpStream, cuts: &Arc<Cuts>) {
     }
 }
 
-fn hand_on(mut from: &TcpStream, mut to: &TcpStream, cut: &AtomicI64) {
+fn hand_on(mut from: &TcpStream, mut to: &TcpStream, cut: &AtomicI64, look_at: impl Fn(&[u8])) {
     let mut buffer = [0; BUFFER_BYTES];
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer) else { return };
+        look_at(&buffer[..count]);
         let left = cut.load(Ordering::SeqCst);
         if left >= 0 && left < count as i64 {
             cut.store(-1, Ordering::SeqCst);

@@ -47,7 +47,15 @@ pub fn range_request(query: &str, start: i64, end: i64, step: i64) -> QueryReque
     QueryRequest { start: second(start), end: second(end), step_ns, ..request(query) }
 }
 
-const STREAMS: [&str; 5] = ["app=a env=x", "app=a env=y", "app=b env=x", "app=b", "app=c env=z zone=q"];
+const STREAMS: [&str; 7] = [
+    "app=a env=x",
+    "app=a env=y",
+    "app=b env=x",
+    "app=b",
+    "app=c env=z zone=q",
+    "app=a service_name=s",
+    "app=b env=y service_name=s",
+];
 
 /// A row: second, stream, value, word, level in the metadata.
 pub type RowSeed = (i64, usize, i32, &'static str, Option<&'static str>);
@@ -139,7 +147,7 @@ fn range_aggregation() -> impl Strategy<Value = String> {
         "rate_counter(",
         "quantile_over_time(0.3,",
     ]);
-    let by = select(vec!["", " by (app)", " without (env, level)", " by ()"]);
+    let by = select(vec!["", " by (app)", " by (service_name)", " without (env, level)", " by ()"]);
     let window = window.prop_map(|(range, offset)| format!("[{range}s]{offset}"));
     prop_oneof![
         (entries, log_query(), window.clone()).prop_map(|(f, logs, window)| format!("{f}({logs} {window})")),
@@ -165,7 +173,8 @@ fn steady(operator: &'static str, operand: &str) -> &'static str {
 
 /// A metric query.
 pub fn metric_query() -> impl Strategy<Value = String> {
-    let grouping = select(vec!["", "by (app)", "by (level, env)", "without (env)", "by ()"]);
+    let grouping =
+        select(vec!["", "by (app)", "by (service_name)", "by (level, env)", "without (env)", "by ()"]);
     let operation = select(vec!["sum", "avg", "min", "max", "count", "stddev", "stdvar"]);
     let operator =
         select(vec!["+", "-", "*", "/", "%", "^", ">", "<=", "== bool", "!=", "and", "or", "unless"]);

@@ -19,14 +19,14 @@ use crate::tls::Authority;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One broker at a time: each is a Java program.
-fn turn() -> MutexGuard<'static, ()> {
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks until there is an answer.
 #[track_caller]
-fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(answer) = ask() {
@@ -38,14 +38,14 @@ fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A server with a settings file and a role, in a folder of its own.
-fn with_file(folder: &Path, role: &str, text: &str) -> ServerSettings {
+pub(crate) fn with_file(folder: &Path, role: &str, text: &str) -> ServerSettings {
     let file = folder.join(format!("{role}.yaml"));
     std::fs::write(&file, text).expect("written");
     settings().argument("--config").argument(&file.display().to_string()).argument("--role").argument(role)
 }
 
 /// Sends a line of a service; says whether that was taken.
-fn push(server: &ServerProcess, service: &str, line: &str) -> bool {
+pub(crate) fn push(server: &ServerProcess, service: &str, line: &str) -> bool {
     let body = json!([{ "source": service, "message": line }]);
     server.post("/v1/logs").json(&body).try_send().is_ok_and(|answer| answer.status == 202)
 }
@@ -72,7 +72,7 @@ fn once(lines: impl IntoIterator<Item = String>) -> BTreeMap<String, usize> {
     lines.into_iter().map(|line| (line, 1)).collect()
 }
 
-fn ingest_file(broker: &KafkaBroker) -> String {
+pub(crate) fn ingest_file(broker: &KafkaBroker) -> String {
     format!(
         "sinks:\n  queue:\n    required: true\n    kafka: {{brokers: '{}', topic: logs, delivery_timeout_seconds: 2}}\n",
         broker.address()
@@ -301,7 +301,7 @@ fn without_its_brokers_a_server_is_ready_until_the_spool_is_full() {
 }
 
 /// Text that no compression makes small.
-fn noise(bytes: usize) -> String {
+pub(crate) fn noise(bytes: usize) -> String {
     let mut state = 1_u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -9,6 +9,17 @@ use crate::logql::array;
 use crate::start::{SECRET, server, server_with};
 use crate::terminal::{curl, timberyard};
 
+/// What holds whatever the store is.
+pub(crate) const OVER_ANY_STORE: &[fn()] = &[
+    the_documented_curl_examples_are_received_and_read_back,
+    an_entry_comes_back_enriched,
+    reads_answer_the_newest_of_a_service_first,
+    level_and_labels_may_be_absent,
+    a_label_that_is_not_a_legal_name_is_not_lost,
+    bad_arrays_are_400,
+    entries_of_both_kinds_are_read_with_the_fields_of_both,
+];
+
 fn post(server: &ServerProcess, entries: &Value) -> Answer {
     server.post("/v1/logs").json(entries).send()
 }

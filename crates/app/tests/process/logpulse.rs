@@ -12,6 +12,21 @@ use crate::logql::{array, texts};
 use crate::start::server;
 use crate::terminal::curl;
 
+/// What holds whatever the store is.
+pub(crate) const OVER_ANY_STORE: &[fn()] = &[
+    the_documented_curl_examples_are_accepted_and_read_back,
+    a_log_query_answers_entries_and_statistics,
+    queries_keep_to_their_range_and_limit,
+    a_metric_query_answers_an_aggregation,
+    a_query_that_does_not_parse_is_400_with_its_position,
+    labels_and_their_values_are_arrays_of_strings,
+    streams_that_break_the_rules_are_400_and_nothing_of_them_is_kept,
+    the_live_stream_says_what_it_filters_and_follows_a_changed_filter,
+    a_live_stream_without_filter_carries_every_surface,
+    a_slow_reader_does_not_slow_ingestion_and_is_told_what_it_missed,
+    health_tells_status_uptime_and_counts,
+];
+
 fn ingest(server: &ServerProcess, labels: &Value, entries: &[(i64, &str)]) -> Answer {
     let entries: Vec<Value> =
         entries.iter().map(|(time, line)| json!({ "ts": rfc3339(*time), "line": line })).collect();

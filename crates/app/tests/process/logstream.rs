@@ -9,6 +9,15 @@ use crate::logql::array;
 use crate::start::server;
 use crate::terminal::curl;
 
+/// What holds whatever the store is.
+pub(crate) const OVER_ANY_STORE: &[fn()] = &[
+    the_documented_curl_examples_are_queued_and_read_back,
+    an_entry_comes_back_with_its_id_and_its_metadata_as_json_text,
+    reads_filter_by_service_and_level_and_answer_the_newest_first,
+    a_hundred_entries_are_answered_unless_a_limit_says_otherwise,
+    each_bad_field_is_named,
+];
+
 fn ingest(server: &ServerProcess, entry: &Value) -> Answer {
     server.post("/api/ingest").json(entry).send()
 }

@@ -10,6 +10,19 @@ use crate::logql::array;
 use crate::start::{SECRET, server, server_with};
 use crate::terminal::{curl, timberyard};
 
+/// What holds whatever the store is.
+pub(crate) const OVER_ANY_STORE: &[fn()] = &[
+    an_entry_comes_back_with_every_field_as_it_was_sent,
+    an_entry_of_a_message_alone_gets_defaults_and_no_invented_fields,
+    every_level_is_kept_as_the_word_that_was_sent_and_normalised_beside_it,
+    labels_and_metadata_of_an_entry_are_those_of_the_mapping,
+    reads_are_filtered_by_each_parameter_and_answer_the_newest_first,
+    a_hundred_entries_are_answered_unless_a_limit_says_otherwise,
+    context_is_the_lines_around_each_match_in_the_same_session_or_client,
+    wrong_parameters_are_named,
+    payloads_that_do_not_parse_are_400_and_say_where,
+];
+
 /// Parameters of a read, and the messages that it answers.
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
 

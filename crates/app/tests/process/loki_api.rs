@@ -10,6 +10,25 @@ use crate::clock::{HOUR, SECOND, now};
 use crate::logql::{array, count, entries, entries_of, lines, push, texts, try_push};
 use crate::start::server;
 
+/// What holds whatever the store is.
+pub(crate) const OVER_ANY_STORE: &[fn()] = &[
+    json_values_of_two_and_three_elements_are_taken,
+    snappy_protobuf_is_taken_with_and_without_headers,
+    json_may_come_compressed_with_gzip,
+    equal_entries_of_a_push_are_one_and_those_of_other_surfaces_are_two,
+    a_range_of_logs_keeps_to_its_bounds_direction_and_limit,
+    a_range_of_a_metric_is_a_matrix,
+    an_instant_query_is_a_vector,
+    stages_filter_and_parse,
+    what_is_not_built_says_so_with_a_position,
+    labels_values_and_series_are_listed,
+    queries_may_be_posted_as_forms,
+    a_tail_shows_what_was_and_what_comes,
+    readiness_and_flush_answer,
+    tenants_do_not_see_each_other,
+    what_loki_refuses_is_refused,
+];
+
 /// `GET path` with parameters; the `data` of a success.
 #[track_caller]
 fn data(server: &ServerProcess, path: &str, parameters: &[(&str, &str)]) -> Value {

@@ -37,6 +37,8 @@ mod logtopus;
 mod loki_api;
 mod long_answers;
 mod metrics;
+mod only_clickhouse;
+mod outages;
 mod page;
 mod parquet;
 mod people;

@@ -2,6 +2,8 @@
 
 use timberyard_testkit::server_process::{ServerProcess, ServerSettings};
 
+use crate::only_clickhouse::only_on_clickhouse;
+
 /// The secret of servers that want HMAC keys.
 pub(crate) const SECRET: &str = "a secret of tests";
 
@@ -17,7 +19,10 @@ pub(crate) fn settings() -> ServerSettings {
 
 /// A server without keys.
 pub(crate) fn server() -> ServerProcess {
-    settings().start()
+    match only_on_clickhouse() {
+        None => settings().start(),
+        Some(yaml) => server_configured(&yaml),
+    }
 }
 
 /// A server with some environment variables.

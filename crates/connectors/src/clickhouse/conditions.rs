@@ -4,6 +4,7 @@
 //! is no UTF-8 is no character, and Unicode's classes are those of another version.
 
 use timberyard_model::Labels;
+use timberyard_model::fields::{FieldRequest, FieldTest};
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest, accepts_all};
 
 use super::statement::Statement;
@@ -132,6 +133,22 @@ impl LineConditions {
         accepts(&self.rest)
             && (self.of_text.is_empty() || std::str::from_utf8(line).is_ok() || accepts(&self.of_text))
     }
+}
+
+/// What SQL can say of rows whose fields pass tests: our own engine reads the fields of those that come back.
+pub(super) fn of_fields(fields: &FieldRequest) -> Vec<Statement> {
+    let condition = |test: &FieldTest| {
+        let (label, implied) = (fields.reader.labels().get(test.field)?, test.implied.clone()?);
+        // A test says nothing of rows that have the label elsewhere.
+        let mut condition = Statement::new("(");
+        condition.join(&LineConditions::new(&[implied]).sql, " AND ");
+        for map in ["labels", "metadata"] {
+            condition.push(&format!(" OR mapContains({map}, ")).text(label).push(")");
+        }
+        condition.push(")");
+        Some(condition)
+    };
+    fields.tests.iter().filter_map(condition).collect()
 }
 
 /// A pattern as SQL, and whether that is true of every line and not only of those that are UTF-8.

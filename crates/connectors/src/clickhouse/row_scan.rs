@@ -1,6 +1,6 @@
 //! Rows of a scan, page by page in the order asked for.
 //!
-//! A scan does not know how many rows its consumer will take, and ClickHouse sorts what it is asked for. So time is gone
+//! A scan may not know how many rows its consumer will take, and ClickHouse sorts what it is asked for. So time is gone
 //! through in windows that grow while they hold little, and a window in pages that grow while they are full; what a page
 //! has shown of how dense rows lie decides how long the next window is. A row is handed over once, whatever is stored meanwhile: each page
 //! begins behind the last row of the one before.
@@ -12,21 +12,27 @@ use timberyard_model::rows::RowsBuilder;
 use timberyard_model::scan::{Direction, RowBlock, ScanError, ScanRequest, ScanStatistics};
 use timberyard_model::time::{TimeRange, Timestamp};
 
-use super::conditions::{LineConditions, StreamConditions};
+use super::conditions::{LineConditions, StreamConditions, of_fields};
 use super::connection::AnswerStream;
 use super::row_binary::{RowReadError, RowReader};
 use super::source::{Asking, READ_SETTINGS};
 use super::statement::Statement;
 use super::stream_labels::unreadable;
 
-/// Rows of the first page.
+/// Rows of the first page when nobody says how many are wanted.
 const PAGE_ROWS_FIRST: u64 = 2_000;
+/// Rows of a page at least.
+const PAGE_ROWS_MIN: u64 = 100;
 /// Rows of a page at most: what the server sorts and holds.
 const PAGE_ROWS_MAX: u64 = 200_000;
-/// The first window, in nanoseconds.
-const WINDOW_FIRST_NS: i64 = 15 * 60 * 1_000_000_000;
-/// By how much windows and pages grow.
+/// The first window at least, in nanoseconds.
+const WINDOW_MIN_NS: i64 = 15 * 60 * 1_000_000_000;
+/// Which part of the range the first window is: of all rows, and of some.
+const WINDOW_SHARE_OF_ALL: i64 = 4;
+const WINDOW_SHARE_OF_SOME: i64 = 16;
+/// By how much windows and pages grow, and windows in which next to nothing is found.
 const GROWTH: i64 = 4;
+const GROWTH_MAX: i64 = 64;
 /// A block is handed over once it holds so many bytes.
 const BLOCK_BYTES: usize = 1 << 20;
 
@@ -50,6 +56,8 @@ pub(super) struct RowScan {
     window_ns: i64,
     page_rows: u64,
     page: Option<Page>,
+    /// What the next page begins behind, where the last one was full, and its window.
+    next_page: Option<(TimeRange, Place)>,
 }
 
 /// An answer that is being read.
@@ -75,15 +83,21 @@ struct RowParts {
 impl RowScan {
     /// The rows of a request, within a range that holds all of them.
     pub(super) fn new(request: &ScanRequest, range: TimeRange, besides: Option<&'static str>) -> Self {
+        let wanted = request.rows_wanted.map(|rows| rows as u64);
+        // One row more tells that no other has the time of the last one.
+        let page_rows = wanted.map_or(PAGE_ROWS_FIRST, |rows| rows.saturating_add(1));
+        let share = if wanted == Some(u64::MAX) { WINDOW_SHARE_OF_ALL } else { WINDOW_SHARE_OF_SOME };
+        let length_ns = range.end.as_nanos().saturating_sub(range.start.as_nanos());
         Self {
             streams: StreamConditions::new(&request.matchers),
             lines: LineConditions::new(&request.line_filters),
             request: request.clone(),
             besides,
             left: range,
-            window_ns: WINDOW_FIRST_NS,
-            page_rows: PAGE_ROWS_FIRST,
+            window_ns: (length_ns / share).max(WINDOW_MIN_NS),
+            page_rows: page_rows.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX),
             page: None,
+            next_page: None,
         }
     }
 
@@ -131,6 +145,9 @@ impl RowScan {
         for condition in &self.lines.sql {
             statement.push(" AND ").append(condition);
         }
+        for condition in self.request.fields.iter().flat_map(of_fields) {
+            statement.push(" AND ").append(&condition);
+        }
         if let Some(besides) = self.besides {
             statement.push(" AND ").push(besides);
         }
@@ -158,10 +175,11 @@ impl RowScan {
         asking: &Asking<'_>,
         statistics: &mut ScanStatistics,
     ) -> Result<Option<RowBlock>, ScanError> {
-        let mut page = match self.page.take() {
-            Some(page) => page,
-            None if self.left.is_empty() => return Ok(None),
-            None => self.open(asking, self.next_window(), None)?,
+        let mut page = match (self.page.take(), self.next_page.take()) {
+            (Some(page), _) => page,
+            (None, Some((window, behind))) => self.open(asking, window, Some(behind))?,
+            (None, None) if self.left.is_empty() => return Ok(None),
+            (None, None) => self.open(asking, self.next_window(), None)?,
         };
         let mut parts = Vec::new();
         let mut size = 0;
@@ -184,7 +202,7 @@ impl RowScan {
             }
             statistics.compressed_bytes += page.answer.received_bytes();
             statistics.decompressed_bytes += page.answer.decoded_bytes();
-            self.close(&page, asking, &mut frontier)?;
+            self.close(&page, &mut frontier);
         } else {
             self.page = Some(page);
         }
@@ -203,12 +221,7 @@ impl RowScan {
     }
 
     /// A page is read to its end: decides about the next one.
-    fn close(
-        &mut self,
-        page: &Page,
-        asking: &Asking<'_>,
-        frontier: &mut Option<Timestamp>,
-    ) -> Result<(), ScanError> {
+    fn close(&mut self, page: &Page, frontier: &mut Option<Timestamp>) {
         if page.rows < page.rows_max {
             // The window holds nothing more.
             let border = match self.request.direction {
@@ -223,11 +236,12 @@ impl RowScan {
             };
             *frontier = Some(border);
             if page.rows < page.rows_max / GROWTH as u64 {
-                self.window_ns = self.window_ns.saturating_mul(GROWTH);
+                let growth = (page.rows_max / page.rows.max(1)).clamp(GROWTH as u64, GROWTH_MAX as u64);
+                self.window_ns = self.window_ns.saturating_mul(growth as i64);
             }
-            return Ok(());
+            return;
         }
-        let (Some(first), Some(last)) = (page.first, page.last) else { return Ok(()) };
+        let (Some(first), Some(last)) = (page.first, page.last) else { return };
         // As much time again for every page's worth of rows, so that little of a window is looked at twice.
         let span = last.time.abs_diff(first.time).clamp(1_000_000, i64::MAX as u64 / 8) as i64;
         self.page_rows = (self.page_rows * GROWTH as u64).min(PAGE_ROWS_MAX);
@@ -244,8 +258,7 @@ impl RowScan {
                 TimeRange::new(end.saturating_add_nanos(-self.window_ns).max(self.left.start), end)
             }
         };
-        self.page = Some(self.open(asking, window, Some(last))?);
-        Ok(())
+        self.next_page = Some((window, last));
     }
 
     /// The rows of which nothing says that they are not wanted, in the order in which they were stored.

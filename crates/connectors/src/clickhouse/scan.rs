@@ -4,11 +4,12 @@
 //! are not come as rows.
 
 use timberyard_model::Rows;
+use timberyard_model::counting::Cuts;
 use timberyard_model::scan::{BlockStream, Direction, RowBlock, ScanError, ScanRequest, ScanStatistics};
 
 use super::conditions::{LineConditions, StreamConditions};
 use super::connection::AnswerStream;
-use super::count_scan::{CountedBy, GROUP_BY};
+use super::count_scan::Counting;
 use super::row_binary::RowReadError;
 use super::row_scan::RowScan;
 use super::source::{Asking, READ_SETTINGS, count_statement};
@@ -67,20 +68,16 @@ pub(super) fn counting(asking: Asking<'_>, request: &ScanRequest) -> Option<Stat
     if !lines.are_exact_of_text() || !streams.are_exact() {
         return None;
     }
-    let counted_by = CountedBy::Metadata(match (request.columns.metadata, &request.metadata_names) {
-        (false, _) => Some(&[]),
-        (true, names) => names.as_deref(),
-    });
+    let counting = Counting::of_scan(request, cuts);
     let of = (&request.tenant, asking.range);
-    let mut asked =
-        count_statement(asking.relation(), of, std::slice::from_ref(&streams), (&counted_by, cuts));
+    let mut asked = count_statement(asking.relation(), of, std::slice::from_ref(&streams), &counting);
     for condition in &lines.sql {
         asked.push(" AND ").append(condition);
     }
     if !lines.are_exact() {
         asked.push(" AND isValidUTF8(line)");
     }
-    asked.push(GROUP_BY);
+    asked.push(&counting.group_by());
     Some(asked)
 }
 
@@ -91,6 +88,7 @@ impl CountScan {
         asking: &Asking<'_>,
         statistics: &mut ScanStatistics,
     ) -> Result<Option<RowBlock>, ScanError> {
+        let counting = Counting::of_scan(&self.request, self.request.counting.unwrap_or(Cuts::NONE));
         let mut wanted_bytes = BLOCK_BYTES;
         let counted = loop {
             let mut is_over = false;
@@ -100,7 +98,7 @@ impl CountScan {
                     None => is_over = true,
                 }
             }
-            let counted = asking.take_counted(&self.request.tenant, &mut self.bytes)?;
+            let counted = asking.take_counted(&self.request.tenant, &counting, &mut self.bytes)?;
             match (counted.is_empty(), is_over) {
                 (false, _) => break counted,
                 // One row is longer than that.
@@ -113,8 +111,8 @@ impl CountScan {
                 (true, true) => return Err(unreadable(RowReadError::Incomplete)),
             }
         };
-        statistics.rows_matched += counted.iter().map(|(_, counted)| counted.cell.rows).sum::<u64>();
-        let counted = counted.into_iter().map(|(labels, counted)| counted.with_labels(labels)).collect();
+        let cells = counted.iter().flat_map(|counted| &counted.cells);
+        statistics.rows_matched += cells.map(|cell| cell.rows).sum::<u64>();
         // Numbers come in no order: what is left may lie anywhere.
         let frontier = match self.request.direction {
             Direction::Forward => asking.range.start,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timberyard_model::cancellation::Cancellation;
-use timberyard_model::counting::Cuts;
+use timberyard_model::counting::{CountedRows, Cuts};
 use timberyard_model::label_values::{LabelCollector, LabelQuestion, LabelValues};
 use timberyard_model::matcher::{LabelMatcher, accepts_all};
 use timberyard_model::scan::{
@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 
 use super::conditions::StreamConditions;
 use super::connection::{AnswerStream, ClickHouseError};
-use super::count_scan::{self, Counted, CountedBy, GROUP_BY, take_counted};
+use super::count_scan::{Counted, CountedOf, CountedStreams, Counting, labels_of_service};
 use super::relation::{Relation, day_start};
 use super::row_binary::RowReader;
 use super::row_scan::RowScan;
@@ -32,6 +32,8 @@ use super::stream_labels::{StreamLabels, collect_labels, read_labels, unreadable
 
 /// How often somebody who waits looks whether the answer is still wanted.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Rows of longer ranges are first asked on which days there are some: two days.
+const LONG_RANGE_NS: i64 = 2 * 86_400 * 1_000_000_000;
 /// Answers of a few numbers.
 const NUMBERS_BYTES_MAX: usize = 1 << 20;
 
@@ -168,20 +170,34 @@ impl<'s> Asking<'s> {
         Ok(self.source.server.connection.stream(statement, settings)?)
     }
 
-    /// Takes whole numbers from the bytes that came, each with the labels of its stream, and leaves the rest.
+    /// Takes whole numbers from the bytes that came, each with the labels of its streams, and leaves the rest.
     pub(super) fn take_counted(
         &self,
         tenant: &TenantId,
+        counting: &Counting<'_>,
         bytes: &mut Vec<u8>,
-    ) -> Result<Vec<(Labels, Counted)>, ScanError> {
-        let mut counted = Vec::new();
-        take_counted(bytes, &mut counted)?;
-        let mut streams: Vec<u64> = counted.iter().map(|counted| counted.stream).collect();
-        streams.sort_unstable();
+    ) -> Result<Vec<CountedRows>, ScanError> {
+        let counted = counting.take_counted(bytes)?;
+        let mut streams: Vec<u64> =
+            counted.iter().filter_map(|counted| counted.rows.streams.hash()).collect();
+        // They are sorted.
         streams.dedup();
         let labels = self.labels_of(tenant, &streams)?;
-        let with_labels = |counted: Counted| Some((labels.get(&counted.stream)?.clone(), counted));
-        Ok(counted.into_iter().filter_map(with_labels).collect())
+        let mut together: Vec<(CountedOf, CountedRows)> = Vec::new();
+        for Counted { rows, cell } in counted {
+            if let Some((_, last)) = together.last_mut().filter(|(of, _)| *of == rows) {
+                last.cells.push(cell);
+                continue;
+            }
+            let labels = match &rows.streams {
+                CountedStreams::One(hash) => labels.get(hash).cloned(),
+                CountedStreams::Service(service) => Some(labels_of_service(service)),
+            };
+            let Some(labels) = labels else { continue };
+            let metadata = rows.metadata.clone();
+            together.push((rows, CountedRows { labels, metadata, cells: vec![cell] }));
+        }
+        Ok(together.into_iter().map(|(_, counted)| counted).collect())
     }
 
     /// The labels of these streams.
@@ -197,14 +213,14 @@ impl<'s> Asking<'s> {
     }
 }
 
-/// The statement that counts rows, but for what tells rows apart.
+/// The statement that counts rows, but for [`Counting::group_by`].
 pub(super) fn count_statement(
     relation: &Relation,
     (tenant, range): (&TenantId, TimeRange),
     selectors: &[StreamConditions],
-    (counted_by, cuts): (&CountedBy<'_>, Cuts),
+    counting: &Counting<'_>,
 ) -> Statement {
-    let mut statement = count_scan::select(counted_by, cuts, range);
+    let mut statement = counting.select(range);
     statement.push(" FROM ").append(&relation.rows(range));
     statement.append(&relation.rows_where(tenant, range, selectors));
     statement
@@ -215,8 +231,15 @@ impl LogSource for ClickHouseSource {
         if request.range.is_empty() {
             return Ok(Box::new(ClickHouseScan::nothing(self.asking(request.range))));
         }
+        let range = request.range;
+        let is_long = range.end.as_nanos().saturating_sub(range.start.as_nanos()) > LONG_RANGE_NS;
+        let asking = self.asking(range);
+        if !is_long || counting(asking, request).is_some() {
+            asking.wait(self.server.make_ready(), &request.cancellation)?;
+            return Ok(Box::new(ClickHouseScan::new(asking, request)?));
+        }
         let selector = StreamConditions::new(&request.matchers);
-        let (range, _) = self.covered((&request.tenant, request.range), &selector, &request.cancellation)?;
+        let (range, _) = self.covered((&request.tenant, range), &selector, &request.cancellation)?;
         Ok(Box::new(ClickHouseScan::new(self.asking(range), request)?))
     }
 
@@ -318,17 +341,19 @@ impl LogSource for ClickHouseSource {
         asking.wait(self.server.make_ready(), &request.cancellation)?;
         let selectors: Vec<StreamConditions> =
             request.selectors.iter().map(|selector| StreamConditions::new(selector)).collect();
-        let counted_by = (&CountedBy::Streams, cuts);
+        let counting = Counting::of_streams(cuts);
         let mut asked =
-            count_statement(asking.relation(), (&request.tenant, request.range), &selectors, counted_by);
-        asked.push(GROUP_BY);
+            count_statement(asking.relation(), (&request.tenant, request.range), &selectors, &counting);
+        asked.push(&counting.group_by());
         let mut answer = asking.stream(&asked, &READ_SETTINGS)?;
         let mut bytes = Vec::new();
         while let Some(part) = asking.wait(answer.next(), &request.cancellation)? {
             bytes.extend_from_slice(&part);
-            for (labels, counted) in asking.take_counted(&request.tenant, &mut bytes)? {
+            for CountedRows { labels, cells, .. } in
+                asking.take_counted(&request.tenant, &counting, &mut bytes)?
+            {
                 if accepts_any(&request.selectors, &labels) {
-                    visit(&labels, &counted.cell)?;
+                    cells.iter().try_for_each(|cell| visit(&labels, cell))?;
                 }
             }
         }

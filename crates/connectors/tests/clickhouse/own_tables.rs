@@ -23,7 +23,7 @@ use timberyard_testkit::random_logql::{
 use crate::fixture::{Table, batch, line, tenant};
 
 /// One engine and one table for all tests that do not break it; each has tenants of its own. It ends with its standard input.
-static SHARED: LazyLock<Table> = LazyLock::new(|| Table::new(ClickHouse::start(), |_| ()));
+pub(crate) static SHARED: LazyLock<Table> = LazyLock::new(|| Table::new(ClickHouse::start(), |_| ()));
 
 #[test]
 fn what_was_sent_comes_back_as_it_was() {

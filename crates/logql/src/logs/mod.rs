@@ -104,6 +104,8 @@ pub(crate) fn scan_request(
         direction: request.direction,
         columns: Columns::ALL,
         metadata_names: None,
+        label_names: None,
+        rows_wanted: Some(request.limit),
         fields: tests_of_lines(&plan.stages),
         counting: None,
         read_ahead_bytes_max: budget.read_ahead_bytes_max(),

@@ -168,6 +168,8 @@ impl<'a> RowReader<'a> {
             direction: Direction::Forward,
             columns,
             metadata_names: None,
+            label_names: None,
+            rows_wanted: Some(usize::MAX),
             fields: tests_of_lines(&self.plan.stages),
             counting: only_counts(self.aggregation, &self.plan.stages).then(|| self.windows.cuts()),
             read_ahead_bytes_max: evaluation.budget.read_ahead_bytes_max(),
@@ -185,6 +187,7 @@ impl<'a> RowReader<'a> {
     ) -> Reading<'s> {
         let mut reading = self.full_reading(evaluation, range);
         reading.request.metadata_names = Some(narrow.metadata_names.clone());
+        reading.request.label_names = Some(narrow.label_names.clone());
         if let Some(fields) = &narrow.fields {
             reading.request.fields = Some(fields.clone());
         }

@@ -87,6 +87,8 @@ pub fn patterns(
         direction: request.direction,
         columns: Columns::ALL,
         metadata_names: plan.pipeline.is_empty().then(|| Arc::from([LEVEL_NAME.into()])),
+        label_names: None,
+        rows_wanted: Some(usize::MAX),
         fields: (!plan.reads_line).then(|| FieldRequest {
             reader: Arc::new(TemplateReader::default()),
             tests: Vec::new(),

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use timberyard_model::fields::{FieldPredicate, FieldReader, FieldRequest, FieldTest};
+use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
+use timberyard_model::required_literals::Literal;
 
 use crate::stage::fields::reader;
 use crate::stage::label_filter::LabelFilterStage;
@@ -33,6 +35,8 @@ pub(crate) struct NarrowPlan {
     pub(crate) pipeline: Pipeline,
     /// Of structured metadata these names matter.
     pub(crate) metadata_names: Arc<[Box<str>]>,
+    /// And of labels of streams.
+    pub(crate) label_names: Arc<[Box<str>]>,
     /// Fields that may stand in the place of lines.
     pub(crate) fields: Option<FieldRequest>,
     /// The field that is the sample and decides nothing else, as long as neither stream nor metadata have its label.
@@ -60,12 +64,13 @@ impl NarrowPlan {
         let pipeline = Pipeline::with_labels(stages, &labels)?;
         let special = [ERROR_LABEL, ERROR_DETAILS_LABEL, PRESERVE_ERROR_LABEL].map(Box::from);
         let metadata_names = labels.iter().cloned().chain(special).collect();
+        let label_names = labels.iter().cloned().collect();
         let fields = if use_of_labels.measures_line { None } else { fields(stages, &labels, use_of_labels) };
         let sample_field = fields.as_ref().and_then(|fields| {
             let unwrapped = only_sample(stages, use_of_labels)?;
             fields.reader.labels().iter().position(|label| **label == *unwrapped)
         });
-        Ok(Some(Self { pipeline, metadata_names, fields, sample_field }))
+        Ok(Some(Self { pipeline, metadata_names, label_names, fields, sample_field }))
     }
 }
 
@@ -143,7 +148,7 @@ fn fields(
         && let Some(field) = reader.labels().iter().position(|label| **label == *unwrap.label)
     {
         let accepts: FieldPredicate = Arc::new(|value| value.is_some_and(|value| !value.is_empty()));
-        tests.push(FieldTest { field, accepts });
+        tests.push(FieldTest { field, accepts, implied: None });
     }
     Some(FieldRequest { reader, tests, instead_of_line: true })
 }
@@ -182,13 +187,14 @@ fn tests(filters: &[&LabelFilter], parser: &PipelineStage, reader: &dyn FieldRea
         each_condition(filter, &mut |condition| {
             let Some(label) = only_label(condition) else { return };
             let Some(field) = reader.labels().iter().position(|field| *field == label) else { return };
+            let implied = implied_by(condition);
             let Ok(condition) = LabelFilterStage::new(condition) else { return };
             let accepts: FieldPredicate = Arc::new(move |value| {
                 // Labels that were asked for by name are there, if empty.
                 let value = value.or(takes_certain_labels.then_some(""));
                 condition.accepts_value(value).unwrap_or(true)
             });
-            tests.push(FieldTest { field, accepts });
+            tests.push(FieldTest { field, accepts, implied });
         });
     }
     tests
@@ -202,6 +208,39 @@ fn each_condition<'f>(filter: &'f LabelFilter, visit: &mut dyn FnMut(&'f LabelFi
             each_condition(right, visit);
         }
         _ => visit(filter),
+    }
+}
+
+/// What the line of a row passes whose field, got by a parser of JSON or logfmt, passes a condition on its label.
+fn implied_by(condition: &LabelFilter) -> Option<LineFilter> {
+    let mut any_of = implied_texts(condition)?;
+    // A text stands in its line as it is, unless it is written with escapes.
+    any_of.push(LinePattern::Literal(b"\\"[..].into()));
+    Some(LineFilter { negated: false, any_of })
+}
+
+/// Texts of which the label's value has one, each as far as no parser can have changed it.
+fn implied_texts(condition: &LabelFilter) -> Option<Vec<LinePattern>> {
+    let kept = |text: &[u8]| {
+        // A blank, or U+FFFD, may stand for bytes that are none.
+        let pieces = std::str::from_utf8(text).ok()?.split([' ', char::REPLACEMENT_CHARACTER]);
+        let longest = pieces.max_by_key(|piece| piece.len()).filter(|piece| !piece.is_empty())?;
+        Some(LinePattern::Literal(longest.as_bytes().into()))
+    };
+    match condition {
+        LabelFilter::Text(LabelMatcher { test: ValueTest::Equal(text), .. }) => {
+            Some(vec![kept(text.as_bytes())?])
+        }
+        LabelFilter::Text(LabelMatcher { test: ValueTest::Matches(pattern), .. }) => {
+            let sets = pattern.required_literals().all_of.into_iter();
+            let texts = |set: Vec<Literal>| {
+                set.iter().map(|text| kept(&text.bytes).filter(|_| !text.ignores_case)).collect()
+            };
+            sets.map(texts).find_map(|texts| texts)
+        }
+        LabelFilter::And(left, right) => implied_texts(left).or_else(|| implied_texts(right)),
+        LabelFilter::Or(left, right) => Some([implied_texts(left)?, implied_texts(right)?].concat()),
+        _ => None,
     }
 }
 
