@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use timberyard_server::auth::{FileStamp, KeyChange, KeyError, KeyFile, KeyUse, Secret, StoredKey};
+use timberyard_server::auth::{KeyChange, KeyError, KeyStamp, KeyStore, KeyUse, Secret, StoredKey};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::key_text_folder::KeyTextFolder;
@@ -146,7 +146,7 @@ impl Header {
     }
 }
 
-impl KeyFile for DirectoryKeyFile {
+impl KeyStore for DirectoryKeyFile {
     fn read(&self) -> Result<Vec<StoredKey>, KeyError> {
         self.read_lines(KEYS, KEYS_HEADER).map(|(keys, _)| keys)
     }
@@ -164,20 +164,18 @@ impl KeyFile for DirectoryKeyFile {
         Ok(keys)
     }
 
-    fn stamp(&self) -> Option<FileStamp> {
-        let metadata = fs::metadata(self.path(KEYS)).ok()?;
+    fn stamp(&self) -> Result<Option<KeyStamp>, KeyError> {
+        let Ok(metadata) = fs::metadata(self.path(KEYS)) else { return Ok(None) };
         let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
-        Some((metadata.ino(), metadata.len(), modified))
+        Ok(Some((metadata.ino(), metadata.len(), modified)))
     }
 
     fn prepare_text(&self, name: &str, text: &Secret) -> Result<(), KeyError> {
-        let texts = self.texts.as_ref().ok_or(KeyError::NoPlaceForTexts)?;
-        texts.prepare(name, text).map_err(|error| failed(&texts.path(name), &error))
+        KeyTextFolder::prepare_in(self.texts.as_ref(), name, text)
     }
 
     fn publish_text(&self, name: &str) -> Result<(), KeyError> {
-        let texts = self.texts.as_ref().ok_or(KeyError::NoPlaceForTexts)?;
-        texts.publish(name).map_err(|error| failed(&texts.path(name), &error))
+        KeyTextFolder::publish_in(self.texts.as_ref(), name)
     }
 
     fn prepared_text(&self, name: &str) -> Option<Secret> {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use timberyard_server::auth::Secret;
+use timberyard_server::auth::{KeyError, Secret};
 
 /// The folder of a server (`auth.rotated_keys_dir`).
 #[derive(Clone, Debug)]
@@ -29,6 +29,22 @@ impl KeyTextFolder {
     /// No key's name begins with a dot.
     fn beside(&self, name: &str) -> PathBuf {
         self.0.join(format!(".{name}.next"))
+    }
+
+    /// Writes a text beside its place, where there is a folder for it.
+    pub(crate) fn prepare_in(texts: Option<&Self>, name: &str, text: &Secret) -> Result<(), KeyError> {
+        let texts = texts.ok_or(KeyError::NoPlaceForTexts)?;
+        texts.prepare(name, text).map_err(|error| texts.failed(name, &error))
+    }
+
+    /// Puts what was prepared in its place, where there is a folder for it.
+    pub(crate) fn publish_in(texts: Option<&Self>, name: &str) -> Result<(), KeyError> {
+        let texts = texts.ok_or(KeyError::NoPlaceForTexts)?;
+        texts.publish(name).map_err(|error| texts.failed(name, &error))
+    }
+
+    fn failed(&self, name: &str, error: &io::Error) -> KeyError {
+        KeyError::File(format!("{}: {error}", self.path(name).display()))
     }
 
     /// Writes a text beside its place.

@@ -16,6 +16,7 @@ mod descriptors;
 mod failure;
 mod inputs;
 mod key_file;
+mod key_table;
 mod key_text_folder;
 mod keys;
 mod listeners;

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use timberyard_connectors::postgres::PostgresSettings;
 use timberyard_model::scan::LogSource;
 use timberyard_model::sink::Sink;
 use timberyard_model::{Limits, TenantId};
 use timberyard_pipeline::spool::SpooledSink;
 use timberyard_pipeline::{DemotedLabelsSource, Intake, JoinedSource, LabelDemotion, TailHub};
-use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, Scopes, Secret};
+use timberyard_server::auth::{AuthSettings, ConfiguredKey, KeyError, KeyRing, KeyStore, Scopes, Secret};
 use timberyard_server::reload::Reload;
 use timberyard_server::state::Parts;
 use timberyard_server::{Deletions, Events, Operations, ServerSettings, ServerState, SharedState};
@@ -22,6 +23,7 @@ use crate::config::{Settings, WORKER, compile_processing, with_tenant_limits};
 use crate::demoted_labels_file::DemotedLabelsFile;
 use crate::failure::Failure;
 use crate::key_file::DirectoryKeyFile;
+use crate::key_table::KeyTable;
 use crate::key_text_folder::KeyTextFolder;
 use crate::no_store::NoStore;
 use crate::search_file::DirectorySearchFile;
@@ -117,11 +119,14 @@ fn of_store(slot: Option<&Arc<StoreSlot>>) -> (Arc<dyn LogSource>, Arc<dyn Opera
     }
 }
 
-/// The stored keys of the data directory.
+/// The stored keys: of the data directory, or of the database that several servers share.
 pub(crate) fn key_ring(settings: &Settings) -> Result<KeyRing, KeyError> {
     let texts = settings.auth.rotated_keys_dir.as_deref().map(|path| KeyTextFolder::new(Path::new(path)));
-    let file = DirectoryKeyFile::new(&settings.data_dir).with_texts(texts);
-    let keys = KeyRing::open(Box::new(file), settings.auth.pepper.as_deref().map(Secret::new))?;
+    let store: Box<dyn KeyStore> = match shared_keys(settings) {
+        Some(postgres) => Box::new(KeyTable::new(postgres, texts)?),
+        None => Box::new(DirectoryKeyFile::new(&settings.data_dir).with_texts(texts)),
+    };
+    let keys = KeyRing::open(store, settings.auth.pepper.as_deref().map(Secret::new))?;
     let unreadable = keys.unreadable();
     if unreadable > 0 {
         tracing::warn!(
@@ -130,6 +135,11 @@ pub(crate) fn key_ring(settings: &Settings) -> Result<KeyRing, KeyError> {
         );
     }
     Ok(keys)
+}
+
+/// The database of stored keys, where they are in one; `config::check` has refused a name that none has.
+fn shared_keys(settings: &Settings) -> Option<&PostgresSettings> {
+    settings.sinks.get(settings.auth.store.as_ref()?)?.postgres.as_ref()
 }
 
 fn label_demotion(settings: &Settings) -> LabelDemotion {

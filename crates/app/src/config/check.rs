@@ -27,7 +27,8 @@ const LOG_SEGMENTS_MIN: u64 = 4;
 /// Sets what nobody wrote from what somebody wrote.
 pub(super) fn derive(configuration: &mut Configuration) {
     let keys = DirectoryKeyFile::new(&configuration.settings.data_dir);
-    configuration.settings.auth.has_stored_keys = keys.exists();
+    let auth = &mut configuration.settings.auth;
+    auth.has_stored_keys = auth.store.is_some() || keys.exists();
     let unwritten = configuration.origin("limits.request.inflated_bytes_max") == Origin::Default;
     let request = &mut configuration.settings.limits.request;
     if unwritten && request.inflated_bytes_max < request.body_bytes_max.saturating_mul(INFLATION_MAX) {

@@ -175,6 +175,11 @@ pub(crate) const KEYS: &[Key] = &[
         "secret that goes into the digests of stored keys made from now on"
     ),
     key!(
+        auth.store,
+        OptionalText,
+        "sink in whose PostgreSQL stored keys are kept, shared by several servers; in data_dir when not written"
+    ),
+    key!(
         auth.rotated_keys_dir,
         OptionalText,
         "folder that keys which are rotated by interval are written to, each in a file of its name"

@@ -182,6 +182,8 @@ pub(crate) struct AuthSettings {
     pub(crate) metrics: bool,
     /// What goes into the digests of stored keys beside the key.
     pub(crate) pepper: Option<String>,
+    /// The sink in whose database stored keys are; in the data directory when none is written.
+    pub(crate) store: Option<String>,
     /// Where keys that are rotated by interval are handed over.
     pub(crate) rotated_keys_dir: Option<String>,
     /// Keys that are not good which one address may send in a minute; without a bound when `None`.
@@ -208,6 +210,7 @@ impl Default for AuthSettings {
             admin_keys: Vec::new(),
             metrics: false,
             pepper: None,
+            store: None,
             rotated_keys_dir: None,
             failures_per_minute_max: Some(30),
             audit: true,

@@ -155,6 +155,11 @@ pub(super) fn refusals(settings: &Settings) -> Vec<String> {
     {
         refused.push(format!("`query.source`: there is no sink `{name}`"));
     }
+    if let Some(name) = &settings.auth.store
+        && settings.sinks.get(name).is_none_or(|sink| sink.postgres.is_none())
+    {
+        refused.push(format!("`auth.store`: there is no sink `{name}` with `postgres`"));
+    }
     refused
 }
 

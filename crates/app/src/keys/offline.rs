@@ -34,6 +34,8 @@ pub(super) fn answer(change: &Change<'_>, store: &KeyStoreArguments) -> Result<V
     }
     let failed = |error: KeyError| failure(directory, &error);
     let keys = key_ring(&settings).map_err(failed)?;
+    // Where somebody has to be asked who was away, there is nothing to show and nothing to change.
+    keys.reload().map_err(failed)?;
     let now = now();
     Ok(match change {
         Change::Create { arguments, lifetime_seconds, rotation } => {

@@ -48,6 +48,7 @@ mod reload;
 mod retention;
 mod round_trip;
 mod senders;
+mod shared_keys;
 mod shippers;
 mod stored_keys;
 mod syslog;

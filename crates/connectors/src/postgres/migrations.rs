@@ -90,12 +90,26 @@ pub struct Migrations(Vec<Migration>);
 impl Migrations {
     /// Those that are built in.
     pub fn built_in() -> Self {
-        Self(vec![Migration {
-            version: 1,
-            name: "events".to_owned(),
-            up: include_str!("migrations/0001_events.up.sql").to_owned(),
-            down: include_str!("migrations/0001_events.down.sql").to_owned(),
-        }])
+        let built_in = |version, name: &str, up: &str, down: &str| Migration {
+            version,
+            name: name.to_owned(),
+            up: up.to_owned(),
+            down: down.to_owned(),
+        };
+        Self(vec![
+            built_in(
+                1,
+                "events",
+                include_str!("migrations/0001_events.up.sql"),
+                include_str!("migrations/0001_events.down.sql"),
+            ),
+            built_in(
+                2,
+                "shared_keys",
+                include_str!("migrations/0002_shared_keys.up.sql"),
+                include_str!("migrations/0002_shared_keys.down.sql"),
+            ),
+        ])
     }
 
     /// Those that are built in, and those of a folder.

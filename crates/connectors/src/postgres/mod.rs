@@ -8,6 +8,7 @@ mod event_page;
 mod event_row;
 mod failure;
 mod json_column;
+mod key_table;
 mod migrations;
 mod partition;
 mod pool;
@@ -24,6 +25,7 @@ mod transaction;
 mod upkeep;
 
 pub use failure::PostgresError;
+pub use key_table::{KeyRow, KeyRowUse, add_key_use, keys_version, read_key_use, read_keys, replace_keys};
 pub use migrations::{Migration, MigrationError, MigrationState, Migrations, write_new};
 pub use pool::PostgresPool;
 pub use schema::drop_expired;

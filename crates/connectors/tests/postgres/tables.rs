@@ -26,7 +26,7 @@ async fn migrations_are_applied_once_and_taken_back() {
     let (one, two) = tokio::join!(one, two);
     let applied = one.expect("applied").len() + two.expect("applied").len();
     assert_eq!(applied, states.len());
-    let tables = "analytics_logs api_keys event_ids event_streams server_metrics timberyard_migrations";
+    let tables = "analytics_logs api_keys api_keys_version event_ids event_streams server_metrics timberyard_migrations";
     assert_eq!(server.sql(&database, TABLES), tables);
 
     let taken_back = migrations.down(&pool, 9).await.expect("taken back");

@@ -108,6 +108,11 @@ impl Authenticator {
         offered.iter().find_map(|key| self.holder_of(key, now))
     }
 
+    /// Whether nobody can say now whether one of these keys is good: where stored keys are kept is away.
+    pub(super) fn cannot_tell(&self, offered: &[String]) -> bool {
+        self.enabled && self.stored.cannot_tell(offered)
+    }
+
     fn holder_of(&self, key: &str, now: Timestamp) -> Option<KeyHolder> {
         if let Some(holder) = self.stored.holder_of(key, now) {
             return Some(holder);

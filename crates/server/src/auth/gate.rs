@@ -166,6 +166,7 @@ async fn identify(
             let offered = offered_keys(headers);
             let holder = match state.authenticator.identify(&offered, state.now()) {
                 Some(holder) => Some(holder),
+                None if state.authenticator.cannot_tell(&offered) => return Err(keys_are_away()),
                 None => person(state, headers, &offered, is_change).await.inspect_err(|refused| {
                     if refused.status == StatusCode::UNAUTHORIZED {
                         count_failure(state, address, &offered);
@@ -323,6 +324,13 @@ fn count_failure(state: &ServerState, address: Option<IpAddr>, offered: &[String
     if is_news {
         state.audit.add(AuditEvent::new("key_refused", state.now()).from(address));
     }
+}
+
+/// Nobody can say whether a key is good.
+fn keys_are_away() -> ErrorResponse {
+    let message = "stored keys cannot be read now, and this one is not known here; try again in a moment";
+    ErrorResponse::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", message)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(1))
 }
 
 fn too_many_attempts(wait: Duration) -> ErrorResponse {

@@ -107,8 +107,8 @@ pub enum KeyError {
         "keys are rotated by interval only where auth.rotated_keys_dir says which folder they are written to"
     )]
     NoPlaceForTexts,
-    /// The file of keys could not be read or written.
-    #[error("the file of keys: {0}")]
+    /// Where keys are kept could not be read or written.
+    #[error("the stored keys: {0}")]
     File(String),
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use timberyard_model::Timestamp;
@@ -16,22 +17,38 @@ use super::key_book::{self, KeyError, NewKey, RotationRequest};
 use super::key_material::{KeyEntropy, KeyText, entropy};
 use super::stored_key::{KeyUse, StoredKey};
 
-/// What tells one state of a file from another.
-pub type FileStamp = (u64, u64, i128);
+/// Keys that are asked for every second and were not told for so long are those of a store that is away.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// What tells one state of what is kept from another.
+pub type KeyStamp = (u64, u64, i128);
 
 /// How a list of keys is changed. An error leaves the file as it is.
 pub type KeyChange<'a> = dyn FnMut(&mut Vec<StoredKey>) -> Result<(), KeyError> + 'a;
 
 /// Where keys are kept. Everything blocks.
-pub trait KeyFile: Send + Sync {
+pub trait KeyStore: Send + Sync {
     /// All keys; none when there is no file.
     fn read(&self) -> Result<Vec<StoredKey>, KeyError>;
 
     /// Reads the keys, changes them, and writes them durably, while nobody else does. Returns what the file now has.
     fn change(&self, change: &mut KeyChange<'_>) -> Result<Vec<StoredKey>, KeyError>;
 
-    /// Changes when the file does; `None` when there is none.
-    fn stamp(&self) -> Option<FileStamp>;
+    /// Changes when the keys do; `None` when there is no file.
+    ///
+    /// # Errors
+    /// That nobody can be asked, where that takes somebody else.
+    fn stamp(&self) -> Result<Option<KeyStamp>, KeyError>;
+
+    /// How long keys that were read stay good while nobody can be asked; without a bound when `None`, where nobody has to be.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether keys are rotated by interval here, and not by another server.
+    fn rotates(&self) -> bool {
+        true
+    }
 
     /// How often keys were used, as it was written last.
     fn read_use(&self) -> Result<HashMap<Box<str>, KeyUse>, KeyError>;
@@ -54,11 +71,13 @@ pub trait KeyFile: Send + Sync {
 
 /// The stored keys of a server.
 pub struct KeyRing {
-    file: Box<dyn KeyFile>,
+    file: Box<dyn KeyStore>,
     pepper: Option<Secret>,
     keys: ArcSwap<HashMap<Box<str>, HeldKey>>,
     /// What the file was when it was last read. Held while the file and `keys` are brought together.
-    stamp: Mutex<Option<FileStamp>>,
+    stamp: Mutex<Option<KeyStamp>>,
+    /// When it was last asked and answered.
+    heard_at: Mutex<Option<Instant>>,
 }
 
 /// A key with what counts its use.
@@ -100,13 +119,57 @@ impl Used {
 
 impl KeyRing {
     /// The keys of a file.
-    pub fn open(file: Box<dyn KeyFile>, pepper: Option<Secret>) -> Result<Self, KeyError> {
-        let uses = file.read_use()?;
-        let stamp = file.stamp();
-        let keys = file.read()?;
-        let ring = Self { file, pepper, keys: ArcSwap::default(), stamp: Mutex::new(stamp) };
+    pub fn open(file: Box<dyn KeyStore>, pepper: Option<Secret>) -> Result<Self, KeyError> {
+        let read = || Ok((file.read_use()?, file.stamp()?, file.read()?));
+        let (uses, stamp, keys) = match read() {
+            Ok(read) => read,
+            // It may be there in a moment; until then nobody can say who is let in.
+            Err(error) if file.patience().is_some() => {
+                tracing::warn!(%error, "cannot read the stored keys; nobody is let in by one until that is possible");
+                let heard_at = Mutex::new(None);
+                return Ok(Self {
+                    file,
+                    pepper,
+                    keys: ArcSwap::default(),
+                    stamp: Mutex::default(),
+                    heard_at,
+                });
+            }
+            Err(error) => return Err(error),
+        };
+        let heard_at = Mutex::new(Some(Instant::now()));
+        let ring = Self { file, pepper, keys: ArcSwap::default(), stamp: Mutex::new(stamp), heard_at };
         ring.hold(keys, |id| uses.get(id).copied().unwrap_or_default());
         Ok(ring)
+    }
+
+    /// Whether nobody can be asked about one of these texts now, so that it may be a good key all the same.
+    pub(super) fn cannot_tell(&self, offered: &[String]) -> bool {
+        let Some(patience) = self.file.patience() else { return false };
+        let silent_for = self.silent_for();
+        if silent_for.is_some_and(|silent_for| silent_for < SILENCE_MAX) {
+            return false;
+        }
+        let is_over = silent_for.is_none_or(|silent_for| silent_for > patience);
+        let keys = self.keys.load();
+        let is_open = |id: &str| is_over || !keys.contains_key(id);
+        offered.iter().any(|text| KeyText::id_in(text).is_some_and(is_open))
+    }
+
+    /// How long ago the keys were last asked for and told; nothing when they never were.
+    fn silent_for(&self) -> Option<Duration> {
+        let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+        heard_at.map(|at| at.elapsed())
+    }
+
+    fn heard(&self) {
+        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether what is held is too old to let anybody in.
+    fn is_too_old(&self) -> bool {
+        let patience = self.file.patience();
+        patience.is_some_and(|patience| self.silent_for().is_none_or(|silent_for| silent_for > patience))
     }
 
     /// Whether there is any key, good or not.
@@ -127,6 +190,9 @@ impl KeyRing {
         let held = keys.get(id)?;
         // The digest first: whether a key is expired is for those who have it.
         if !held.key.digest.0.is_of(text, self.pepper.as_ref()) || !held.key.is_active(now) {
+            return None;
+        }
+        if self.is_too_old() {
             return None;
         }
         held.used.count.fetch_add(1, Ordering::Relaxed);
@@ -164,6 +230,9 @@ impl KeyRing {
     pub fn rotate_due(&self, now: Timestamp) -> Vec<Result<StoredKey, (Box<str>, KeyError)>> {
         let keys = self.keys.load_full();
         let mut outcomes = Vec::new();
+        if !self.file.rotates() {
+            return outcomes;
+        }
         for key in keys.values().map(|held| &held.key).filter(|key| key.rotation.is_some()) {
             if !key.is_active(now) || key.replaced_by.is_some() {
                 continue;
@@ -238,12 +307,14 @@ impl KeyRing {
     pub fn reload(&self) -> Result<bool, KeyError> {
         let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         // Read before the keys: a change in between is seen next time.
-        let now = self.file.stamp();
+        let now = self.file.stamp()?;
         if *stamp == now {
+            self.heard();
             return Ok(false);
         }
         let keys = self.file.read()?;
         *stamp = now;
+        self.heard();
         self.hold(keys, |_| KeyUse::default());
         Ok(true)
     }
@@ -282,7 +353,8 @@ impl KeyRing {
     fn change(&self, change: &mut KeyChange<'_>) -> Result<(), KeyError> {
         let mut stamp = self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = self.file.change(change)?;
-        *stamp = self.file.stamp();
+        // What is not known now is read again soon.
+        *stamp = self.file.stamp().unwrap_or_default();
         self.hold(keys, |_| KeyUse::default());
         Ok(())
     }
@@ -302,5 +374,86 @@ impl KeyRing {
             (key.id.clone(), HeldKey { key: Arc::new(key), holder, used })
         });
         self.keys.store(Arc::new(keys.collect()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where keys are kept, and nobody answers.
+    struct Away(Option<Duration>);
+
+    impl KeyStore for Away {
+        fn read(&self) -> Result<Vec<StoredKey>, KeyError> {
+            Err(KeyError::File("nobody answers".to_owned()))
+        }
+
+        fn change(&self, _change: &mut KeyChange<'_>) -> Result<Vec<StoredKey>, KeyError> {
+            self.read()
+        }
+
+        fn stamp(&self) -> Result<Option<KeyStamp>, KeyError> {
+            self.read().map(|_| None)
+        }
+
+        fn patience(&self) -> Option<Duration> {
+            self.0
+        }
+
+        fn read_use(&self) -> Result<HashMap<Box<str>, KeyUse>, KeyError> {
+            self.read().map(|_| HashMap::new())
+        }
+
+        fn prepare_text(&self, _name: &str, _text: &Secret) -> Result<(), KeyError> {
+            Err(KeyError::NoPlaceForTexts)
+        }
+
+        fn publish_text(&self, _name: &str) -> Result<(), KeyError> {
+            Err(KeyError::NoPlaceForTexts)
+        }
+
+        fn prepared_text(&self, _name: &str) -> Option<Secret> {
+            None
+        }
+
+        fn write_use(&self, _uses: &HashMap<Box<str>, KeyUse>) -> Result<(), KeyError> {
+            self.read().map(|_| ())
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_away_at_the_start_lets_nobody_in_and_says_so_of_its_own_keys_only() {
+        assert!(KeyRing::open(Box::new(Away(None)), None).is_err(), "a file has to be readable");
+        let ring = KeyRing::open(Box::new(Away(Some(Duration::ZERO))), None).expect("it may come");
+        let text = KeyText::new(&[7; 40]).text.reveal().to_owned();
+        assert_eq!(ring.holder_of(&text, Timestamp::from_nanos(0)), None);
+        assert!(ring.cannot_tell(&["else".to_owned(), text.clone()]));
+        assert!(!ring.cannot_tell(&["else".to_owned()]));
+        assert!(ring.reload().is_err() && ring.cannot_tell(&[text]));
+    }
+
+    #[test]
+    fn what_was_heard_too_long_ago_lets_nobody_in() {
+        let memory = super::super::memory_key_file::MemoryKeyFile::default();
+        let mut ring = KeyRing::open(Box::new(memory), None).expect("in memory");
+        let new = NewKey {
+            name: "web".to_owned(),
+            tenants: super::super::TenantAccess::Any,
+            scopes: super::super::Scopes::PUSH_AND_READ,
+            labels: None,
+            lifetime_seconds: None,
+            rotation: None,
+            created_by: "test".to_owned(),
+        };
+        let (_, key) = ring.create(&new, Timestamp::from_nanos(0)).expect("made");
+        let text = key.text.reveal().to_owned();
+        ring.file = Box::new(Away(Some(Duration::from_secs(900))));
+        let is_good = |ring: &KeyRing| ring.holder_of(&text, Timestamp::from_nanos(0)).is_some();
+        assert!(is_good(&ring));
+        ring.heard_at = Mutex::new(Instant::now().checked_sub(Duration::from_secs(60)));
+        assert!(is_good(&ring) && !ring.cannot_tell(std::slice::from_ref(&text)));
+        ring.heard_at = Mutex::new(Instant::now().checked_sub(Duration::from_secs(901)));
+        assert!(!is_good(&ring) && ring.cannot_tell(std::slice::from_ref(&text)));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Secret;
 use super::key_book::KeyError;
-use super::key_ring::{FileStamp, KeyChange, KeyFile};
+use super::key_ring::{KeyChange, KeyStamp, KeyStore};
 use super::stored_key::{KeyUse, StoredKey};
 
 /// A key file that is no file.
@@ -25,7 +25,7 @@ impl MemoryKeyFile {
     }
 }
 
-impl KeyFile for MemoryKeyFile {
+impl KeyStore for MemoryKeyFile {
     fn read(&self) -> Result<Vec<StoredKey>, KeyError> {
         Ok(self.held().keys.clone())
     }
@@ -39,8 +39,8 @@ impl KeyFile for MemoryKeyFile {
         Ok(keys)
     }
 
-    fn stamp(&self) -> Option<FileStamp> {
-        Some((self.held().changes, 0, 0))
+    fn stamp(&self) -> Result<Option<KeyStamp>, KeyError> {
+        Ok(Some((self.held().changes, 0, 0)))
     }
 
     fn read_use(&self) -> Result<HashMap<Box<str>, KeyUse>, KeyError> {

@@ -3,7 +3,7 @@
 //! A key is an HMAC key (checked without any store), a configured one, or a stored one. Configured keys are the
 //! operator's own: they may push and read for any tenant, and administer if they say so. HMAC keys are handed to
 //! clients: they may push and read, in the default tenant. Stored keys have tenants, scopes, labels and an end of their
-//! own; they are found by [`KeyRing`], changed by the rules of [`key_book`], and kept by a [`KeyFile`], which `app`
+//! own; they are found by [`KeyRing`], changed by the rules of [`key_book`], and kept by a [`KeyStore`], which `app`
 //! implements. People come with a token of an OpenID provider or a session instead ([`oidc`]). Whatever it is, [`gate`] makes one [`Identity`] of it, before anything is decoded.
 
 mod audit;
@@ -36,7 +36,7 @@ pub use identity::Identity;
 pub use key_book::{KeyError, NewKey, RotationRequest};
 pub use key_labels::{KeyLabels, KeyLabelsError};
 pub use key_material::{KeyEntropy, KeyText, entropy};
-pub use key_ring::{FileStamp, KeyChange, KeyFile, KeyRing};
+pub use key_ring::{KeyChange, KeyRing, KeyStamp, KeyStore};
 pub use memory_key_file::MemoryKeyFile;
 pub use oidc::{Grant, GrantError, LoginSettings, Oidc, OidcSettings, ProviderClient};
 pub use rotation::Rotation;

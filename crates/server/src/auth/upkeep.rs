@@ -16,6 +16,7 @@ const TICKS_TO_TELL: u32 = 60;
 /// Runs until the server stops. What is left then is for [`finish`].
 pub async fn run(state: SharedState) {
     let mut tick: u32 = 0;
+    let mut is_read = true;
     loop {
         tokio::select! {
             () = state.stopping.cancelled() => return,
@@ -33,7 +34,8 @@ pub async fn run(state: SharedState) {
         });
         match done.await {
             Ok(Ok(true)) => {
-                tracing::info!("the file of keys has changed and was read again");
+                is_read = true;
+                tracing::info!("the stored keys have changed and were read again");
                 if !state.authenticator.enabled() {
                     tracing::warn!(
                         "there are keys now, but this server started without: it asks for none until it starts again"
@@ -41,9 +43,13 @@ pub async fn run(state: SharedState) {
                 }
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "cannot read the file of keys; those known before stay good");
+                // Once, however long it takes.
+                if std::mem::take(&mut is_read) {
+                    tracing::warn!(%error, "cannot read the stored keys; those known before stay good for now");
+                }
             }
-            Ok(Ok(false)) | Err(_) => {}
+            Ok(Ok(false)) => is_read = true,
+            Err(_) => {}
         }
         if write {
             rotate_due(&state).await;
