@@ -31,6 +31,7 @@ CONNECTING = threading.Lock()
 NOT_SETTINGS = {
     "query", "database", "default_format", "user", "password", "quota_key", "session_id", "query_id", "compress",
     "decompress", "wait_end_of_query", "role", "enable_http_compression", "send_progress_in_http_headers",
+    "cancel_http_readonly_queries_on_client_close",
 }
 INSERT = re.compile(rb"\s*INSERT\s+INTO\s", re.I)
 INSERT_DATA = re.compile(rb"(.*?)\sFORMAT\s+(\w+)\s?", re.I | re.S)

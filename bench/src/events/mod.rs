@@ -90,7 +90,7 @@ fn bodies(count: usize) -> Vec<Vec<u8>> {
             "app_version": rng.choice(["1.0.0", "1.1.0", "2.0.3"]),
             "device_info": { "platform": rng.choice(["ios", "android"]), "version": format!("{}.0", rng.u32(12..19)) },
             "sequence_number": number,
-            "priority": rng.choice(["low", "normal", "high"]),
+            "priority": rng.choice(["normal", "high"]),
         })
     };
     let events: Vec<_> = numbers.iter().map(event).collect();

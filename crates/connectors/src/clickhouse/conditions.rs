@@ -135,17 +135,24 @@ impl LineConditions {
     }
 }
 
-/// What SQL can say of rows whose fields pass tests: our own engine reads the fields of those that come back.
-pub(super) fn of_fields(fields: &FieldRequest) -> Vec<Statement> {
+/// What SQL can say of rows whose fields pass tests: our own engine reads the fields of those that come back. `of_streams` says that
+/// a row is of a stream which fulfils conditions.
+pub(super) fn of_fields(
+    fields: &FieldRequest,
+    of_streams: impl Fn(&StreamConditions) -> Statement,
+) -> Vec<Statement> {
     let condition = |test: &FieldTest| {
         let (label, implied) = (fields.reader.labels().get(test.field)?, test.implied.clone()?);
-        // A test says nothing of rows that have the label elsewhere.
-        let mut condition = Statement::new("(");
-        condition.join(&LineConditions::new(&[implied]).sql, " AND ");
-        for map in ["labels", "metadata"] {
-            condition.push(&format!(" OR mapContains({map}, ")).text(label).push(")");
+        let lines = LineConditions::new(&[implied]).sql;
+        if lines.is_empty() {
+            return None;
         }
-        condition.push(")");
+        // A test says nothing of rows that have the label elsewhere.
+        let has_label = LabelMatcher { name: label.clone(), test: ValueTest::NotEqual("".into()) };
+        let mut condition = Statement::new("(");
+        condition.join(&lines, " AND ").push(" OR ");
+        condition.append(&of_streams(&StreamConditions::new(&[has_label])));
+        condition.push(" OR mapContains(metadata, ").text(label).push("))");
         Some(condition)
     };
     fields.tests.iter().filter_map(condition).collect()

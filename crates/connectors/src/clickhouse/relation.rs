@@ -112,7 +112,7 @@ impl Relation {
     }
 
     /// Rows of streams that one selector accepts; empty when all are.
-    fn stream_condition(
+    pub(super) fn stream_condition(
         &self,
         tenant: &TenantId,
         range: TimeRange,

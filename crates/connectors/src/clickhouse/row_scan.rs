@@ -15,7 +15,7 @@ use timberyard_model::time::{TimeRange, Timestamp};
 use super::conditions::{LineConditions, StreamConditions, of_fields};
 use super::connection::AnswerStream;
 use super::row_binary::{RowReadError, RowReader};
-use super::source::{Asking, READ_SETTINGS};
+use super::source::Asking;
 use super::statement::Statement;
 use super::stream_labels::unreadable;
 
@@ -145,7 +145,10 @@ impl RowScan {
         for condition in &self.lines.sql {
             statement.push(" AND ").append(condition);
         }
-        for condition in self.request.fields.iter().flat_map(of_fields) {
+        let tenant = &self.request.tenant;
+        let of_streams =
+            |conditions: &StreamConditions| asking.relation().stream_condition(tenant, window, conditions);
+        for condition in self.request.fields.iter().flat_map(|fields| of_fields(fields, of_streams)) {
             statement.push(" AND ").append(&condition);
         }
         if let Some(besides) = self.besides {
@@ -215,7 +218,7 @@ impl RowScan {
 
     fn open(&self, asking: &Asking<'_>, window: TimeRange, behind: Option<Place>) -> Result<Page, ScanError> {
         let statement = self.statement(asking, window, behind);
-        let answer = asking.stream(&statement, &READ_SETTINGS)?;
+        let answer = asking.stream(&statement)?;
         let rows_max = self.page_rows;
         Ok(Page { answer, window, bytes: Vec::new(), rows: 0, rows_max, first: None, last: None })
     }

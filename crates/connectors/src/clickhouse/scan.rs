@@ -12,7 +12,7 @@ use super::connection::AnswerStream;
 use super::count_scan::Counting;
 use super::row_binary::RowReadError;
 use super::row_scan::RowScan;
-use super::source::{Asking, READ_SETTINGS, count_statement};
+use super::source::{Asking, count_statement};
 use super::statement::Statement;
 use super::stream_labels::unreadable;
 
@@ -50,7 +50,7 @@ impl<'s> ClickHouseScan<'s> {
             scan.rows = Some(RowScan::new(request, asking.range, None));
             return Ok(scan);
         };
-        let answer = asking.stream(&asked, &READ_SETTINGS)?;
+        let answer = asking.stream(&asked)?;
         scan.counts = Some(CountScan { request: request.clone(), answer, bytes: Vec::new() });
         if !LineConditions::new(&request.line_filters).are_exact() {
             scan.rows = Some(RowScan::new(request, asking.range, Some("NOT isValidUTF8(line)")));

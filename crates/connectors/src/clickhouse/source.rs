@@ -39,11 +39,10 @@ const NUMBERS_BYTES_MAX: usize = 1 << 20;
 
 /// Settings of queries that read rows. Equal entries lie in the same partition; which conditions may come before they are made
 /// one is written in the statement.
-pub(super) const READ_SETTINGS: [(&str, &str); 3] = [
-    ("do_not_merge_across_partitions_select_final", "1"),
-    ("optimize_move_to_prewhere_if_final", "0"),
-    ("cancel_http_readonly_queries_on_client_close", "1"),
-];
+const READ_SETTINGS: &str =
+    " SETTINGS do_not_merge_across_partitions_select_final = 1, optimize_move_to_prewhere_if_final = 0";
+/// What concerns the request and not the query.
+const REQUEST_SETTINGS: [(&str, &str); 1] = [("cancel_http_readonly_queries_on_client_close", "1")];
 
 /// Reads rows of a ClickHouse table. Every method blocks, and must be called from a thread that may.
 pub struct ClickHouseSource {
@@ -159,15 +158,13 @@ impl<'s> Asking<'s> {
     }
 
     /// Begins to read an answer.
-    pub(super) fn stream(
-        &self,
-        statement: &Statement,
-        settings: &[(&str, &str)],
-    ) -> Result<AnswerStream, ScanError> {
+    pub(super) fn stream(&self, statement: &Statement) -> Result<AnswerStream, ScanError> {
         tracing::debug!(sql = %statement, "asks ClickHouse");
+        let mut statement = statement.clone();
+        statement.push(READ_SETTINGS);
         // The request is made as soon as it is on the runtime.
         let _entered = self.source.handle.enter();
-        Ok(self.source.server.connection.stream(statement, settings)?)
+        Ok(self.source.server.connection.stream(&statement, &REQUEST_SETTINGS)?)
     }
 
     /// Takes whole numbers from the bytes that came, each with the labels of its streams, and leaves the rest.
@@ -345,7 +342,7 @@ impl LogSource for ClickHouseSource {
         let mut asked =
             count_statement(asking.relation(), (&request.tenant, request.range), &selectors, &counting);
         asked.push(&counting.group_by());
-        let mut answer = asking.stream(&asked, &READ_SETTINGS)?;
+        let mut answer = asking.stream(&asked)?;
         let mut bytes = Vec::new();
         while let Some(part) = asking.wait(answer.next(), &request.cancellation)? {
             bytes.extend_from_slice(&part);

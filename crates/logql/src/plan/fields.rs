@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use timberyard_model::fields::{FieldPredicate, FieldReader, FieldRequest, FieldTest};
 use timberyard_model::matcher::{LabelMatcher, LineFilter, LinePattern, ValueTest};
+use timberyard_model::pattern::Pattern;
 use timberyard_model::required_literals::Literal;
 
 use crate::stage::fields::reader;
@@ -222,14 +223,17 @@ fn implied_by(condition: &LabelFilter) -> Option<LineFilter> {
 /// Texts of which the label's value has one, each as far as no parser can have changed it.
 fn implied_texts(condition: &LabelFilter) -> Option<Vec<LinePattern>> {
     let kept = |text: &[u8]| {
-        // A blank, or U+FFFD, may stand for bytes that are none.
-        let pieces = std::str::from_utf8(text).ok()?.split([' ', char::REPLACEMENT_CHARACTER]);
-        let longest = pieces.max_by_key(|piece| piece.len()).filter(|piece| !piece.is_empty())?;
-        Some(LinePattern::Literal(longest.as_bytes().into()))
+        Some(LinePattern::Literal(kept_piece(std::str::from_utf8(text).ok()?)?.as_bytes().into()))
     };
     match condition {
         LabelFilter::Text(LabelMatcher { test: ValueTest::Equal(text), .. }) => {
-            Some(vec![kept(text.as_bytes())?])
+            let piece = kept_piece(text)?;
+            // What stands before a value in its line.
+            let source = format!(r#"["=:,\[ \t\r\n]{}"#, regex::escape(piece));
+            match Pattern::anywhere(&source).ok().filter(|_| text.starts_with(piece)) {
+                Some(pattern) => Some(vec![LinePattern::Regex(pattern)]),
+                None => Some(vec![LinePattern::Literal(piece.as_bytes().into())]),
+            }
         }
         LabelFilter::Text(LabelMatcher { test: ValueTest::Matches(pattern), .. }) => {
             let sets = pattern.required_literals().all_of.into_iter();
@@ -242,6 +246,13 @@ fn implied_texts(condition: &LabelFilter) -> Option<Vec<LinePattern>> {
         LabelFilter::Or(left, right) => Some([implied_texts(left)?, implied_texts(right)?].concat()),
         _ => None,
     }
+}
+
+/// The longest piece of a text that stands for the same bytes in any line: a blank, or U+FFFD, may stand for bytes that are no
+/// text.
+fn kept_piece(text: &str) -> Option<&str> {
+    let pieces = text.split([' ', char::REPLACEMENT_CHARACTER]);
+    pieces.max_by_key(|piece| piece.len()).filter(|piece| !piece.is_empty())
 }
 
 /// The label that a condition looks at, when it is one and can be the field of a line.
