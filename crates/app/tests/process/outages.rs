@@ -17,9 +17,13 @@ use crate::clock::now;
 use crate::kafka::{eventually, ingest_file, noise, push, turn, with_file};
 use crate::start::server_configured;
 
+fn is_torture() -> bool {
+    std::env::var_os("TIMBERYARD_TORTURE").is_some()
+}
+
 /// How long ClickHouse is away.
 fn outage() -> Duration {
-    match std::env::var_os("TIMBERYARD_TORTURE").is_some() {
+    match is_torture() {
         true => Duration::from_secs(60),
         false => Duration::from_millis(1500),
     }
@@ -104,7 +108,8 @@ fn a_worker_that_is_killed_between_insert_and_commit_writes_nothing_twice() {
     let mut chain = Chain::start("killed");
     chain.send(10);
     chain.finish();
-    for _ in 0..3 {
+    let rounds = if is_torture() { 5 } else { 1 };
+    for _ in 0..rounds {
         // That rows are inserted is not heard by the worker, so it commits nothing.
         chain.relay.hold_answers_to(Some("INSERT"));
         chain.send(20);
