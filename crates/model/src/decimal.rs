@@ -33,7 +33,13 @@ pub fn write(mut number: u64, digits_min: usize, room: &mut Room) -> usize {
 pub fn append(number: u64, digits_min: usize, out: &mut Vec<u8>) {
     let mut room = ROOM;
     let start = write(number, digits_min, &mut room);
-    out.extend_from_slice(&room[start..END]);
+    let (digits, before) = (&room[start..], out.len());
+    match digits.first_chunk::<16>() {
+        // A piece of fixed size takes no call, and nearly every number is that short.
+        Some(piece) if END - start <= piece.len() => out.extend_from_slice(piece),
+        _ => out.extend_from_slice(digits),
+    }
+    out.truncate(before + END - start);
 }
 
 /// The two digits of each number below 100.

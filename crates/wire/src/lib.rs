@@ -69,6 +69,7 @@ pub mod row_text;
 pub mod rpc_status;
 pub mod service_name;
 pub mod splunk_hec;
+mod step_texts;
 mod syslog;
 pub mod syslog_stream;
 pub mod tail_cursor;

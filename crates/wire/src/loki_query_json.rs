@@ -12,6 +12,7 @@ use timberyard_model::Timestamp;
 use crate::json_text::{write_integer, write_key, write_string};
 use crate::loki_query_stats::{QueryStats, write_stats};
 use crate::prometheus_text::{write_seconds, write_value};
+use crate::step_texts::StepTexts;
 
 /// The header by which a client asks for labels by where they come from.
 pub const ENCODING_FLAGS_HEADER: &str = "X-Loki-Response-Encoding-Flags";
@@ -184,6 +185,7 @@ impl StreamsAnswer {
 pub struct MatrixAnswer {
     out: Vec<u8>,
     series: usize,
+    steps: StepTexts,
 }
 
 impl MatrixAnswer {
@@ -191,10 +193,10 @@ impl MatrixAnswer {
     pub fn new(warnings: &[String]) -> Self {
         let mut out = answer_start("matrix", warnings);
         out.extend_from_slice(br#""result":["#);
-        Self { out, series: 0 }
+        Self { out, series: 0, steps: StepTexts::default() }
     }
 
-    /// Adds a series.
+    /// Adds a series, whose points are in the order of time.
     pub fn series<'l>(
         &mut self,
         labels: impl IntoIterator<Item = (&'l str, &'l str)>,
@@ -205,9 +207,11 @@ impl MatrixAnswer {
         self.out.extend_from_slice(br#"{"metric":"#);
         write_labels(&mut self.out, labels);
         self.out.extend_from_slice(br#","values":["#);
+        let mut place = 0;
         for (i, (time, value)) in points.into_iter().enumerate() {
-            separate(&mut self.out, i);
-            write_point(&mut self.out, time, value);
+            self.out.extend_from_slice(if i == 0 { &b"["[..] } else { &b",["[..] });
+            self.steps.append(time, &mut place, &mut self.out);
+            write_point_end(&mut self.out, value);
         }
         self.out.extend_from_slice(b"]}");
     }
@@ -327,6 +331,10 @@ fn write_category<'l, V: AsRef<[u8]>>(
 fn write_point(out: &mut Vec<u8>, time: Timestamp, value: f64) {
     out.push(b'[');
     write_seconds(out, time);
+    write_point_end(out, value);
+}
+
+fn write_point_end(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(b",\"");
     write_value(out, value);
     out.extend_from_slice(b"\"]");

@@ -106,6 +106,18 @@ impl Windows {
             return Some(span);
         }
         let time = i128::from(nanos);
+        // Of windows that follow each other without a gap the next one is the most likely, and needs no division.
+        if self.range == self.step
+            && let Some((_, up_to, WindowSpan { last, .. })) = self.found
+            && let next_end = i128::from(up_to) + self.step
+            && up_to < nanos
+            && time <= next_end
+            && last + 1 < self.count
+        {
+            let span = WindowSpan { first: last + 1, last: last + 1 };
+            self.found = Some((up_to, clamp(next_end), span));
+            return Some(span);
+        }
         let last_step = i128::from(self.count) - 1;
         let first = ceiling_division(time - self.first_end, self.step).max(0);
         let last = (ceiling_division(time + self.range - self.first_end, self.step) - 1).min(last_step);

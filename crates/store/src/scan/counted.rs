@@ -130,7 +130,7 @@ impl Counter<'_> {
             all_rows.iter_mut().zip(*rows).for_each(|(sum, rows)| *sum += rows);
         }
         let mut unread: Vec<(Timestamp, Timestamp)> = Vec::new();
-        let mut stretches: Vec<CountedUnits> = Vec::new();
+        let mut stretches: Vec<CountedUnits> = Vec::with_capacity(known.units());
         for (unit, _) in all_rows.iter().enumerate().filter(|(_, rows)| **rows > 0) {
             let (first, last) = known.bounds(unit);
             let contested = stream.contested.as_deref().is_some_and(|all| touches(all, first, last));
@@ -158,10 +158,12 @@ impl Counter<'_> {
                     metadata_bytes: known.member().metadata_bytes(rows),
                 }
             });
+            let mut counted_cells = Vec::with_capacity(stretches.len());
+            counted_cells.extend(cells.filter(|cell| cell.rows > 0));
             counted.push(CountedRows {
                 labels: labels.clone(),
                 metadata: level.map(|level| (DETECTED_LEVEL.into(), level.into())).into_iter().collect(),
-                cells: cells.filter(|cell| cell.rows > 0).collect(),
+                cells: counted_cells,
             });
         };
         if by_level {
