@@ -4,6 +4,7 @@ mod postgres {
     mod encryption;
     mod fixture;
     mod network;
+    mod random_queries;
     mod sink;
     mod source;
     mod tables;
