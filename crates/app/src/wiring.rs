@@ -198,6 +198,7 @@ pub(crate) fn server_settings(settings: &Settings) -> ServerSettings {
         node_id: settings.node_id.as_str().into(),
         discover_service_name: settings.loki.discover_service_name,
         detect_level: settings.loki.detect_level,
+        split_gaps: settings.loki.split_gaps,
         label_attributes: match &*settings.otlp.label_attributes {
             [] => LabelAttributes::loki().clone(),
             names => LabelAttributes::new(names.iter().cloned()),

@@ -150,6 +150,12 @@ impl Rows {
         selected
     }
 
+    /// Keeps the rows that `keep` is true of, in their order. The bytes of the others stay where they are.
+    pub fn retain(&mut self, mut keep: impl FnMut(RowRef<'_>) -> bool) {
+        let rows = std::mem::take(&mut self.rows);
+        self.rows = rows.iter().filter(|row| keep(RowRef { rows: self, row })).copied().collect();
+    }
+
     /// The same rows in streams of other labels, which `relabel` gives each; those of two streams have to differ.
     #[must_use]
     pub fn relabelled(mut self, relabel: impl Fn(&Labels) -> Labels) -> Self {
@@ -558,6 +564,21 @@ mod tests {
         assert_eq!(selected.streams().len(), 2);
         assert_eq!(selected.arena().len(), (5 + 5) + (2 + 2 + 1) + 8 + 4);
         assert!(rows.selected(&[]).is_empty());
+    }
+
+    #[test]
+    fn rows_are_retained_with_their_bytes_and_fields() {
+        let mut builder = RowsBuilder::default();
+        let api = builder.stream(&Labels::from_pairs([("app", "api")]));
+        for (time, line) in [(1, &b"one"[..]), (2, b"two"), (3, b"three")] {
+            builder.push(api, Timestamp::from_nanos(time), line, [("k", line)]).expect("fits");
+        }
+        let mut rows = builder.finish();
+        rows.retain(|row| row.line() != b"two");
+        assert_eq!(rows.iter().map(|row| row.line().to_vec()).collect::<Vec<_>>(), [&b"one"[..], b"three"]);
+        assert_eq!(rows.get(1).metadata().collect::<Vec<_>>(), [("k", &b"three"[..])]);
+        rows.retain(|_| false);
+        assert!(rows.is_empty());
     }
 
     #[test]

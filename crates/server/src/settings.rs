@@ -25,6 +25,8 @@ pub struct ServerSettings {
     pub discover_service_name: bool,
     /// Whether records get `detected_level` as structured metadata.
     pub detect_level: bool,
+    /// Whether plain log queries of Loki's API lack entries on the hour that Loki does not find.
+    pub split_gaps: bool,
     /// Which attributes of OTLP's resources become labels.
     pub label_attributes: LabelAttributes,
     /// Whether a query may name several tenants (`X-Scope-OrgID: a|b`).
@@ -90,6 +92,7 @@ impl Default for ServerSettings {
             node_id: "timberyard-0".into(),
             discover_service_name: true,
             detect_level: true,
+            split_gaps: true,
             label_attributes: LabelAttributes::loki().clone(),
             multi_tenant_queries: true,
             limits: Limits::default(),

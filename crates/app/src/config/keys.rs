@@ -341,6 +341,11 @@ pub(crate) const KEYS: &[Key] = &[
     key!(loki.discover_service_name, Switch, "give pushed streams a service_name from their other labels"),
     key!(loki.detect_level, Switch, "add detected_level to entries"),
     key!(
+        loki.split_gaps,
+        Switch,
+        "leave out of plain log queries an entry exactly on the hour that ends its stream, as Loki does where it splits a query, with a warning"
+    ),
+    key!(
         otlp.label_attributes,
         Texts,
         "attributes of OTLP's resources that become labels, instead of Loki's list; * at the end of one stands for what follows"

@@ -63,7 +63,7 @@ pub(crate) struct Settings {
     pub(crate) keeps_logs: bool,
     /// The sink that answers queries; the embedded store when `None`.
     pub(crate) query_source: Option<String>,
-    /// What Loki's push adds to entries.
+    /// Habits of Loki.
     pub(crate) loki: LokiSettings,
     /// What becomes of OTLP.
     pub(crate) otlp: OtlpSettings,
@@ -257,6 +257,8 @@ pub(crate) struct LokiSettings {
     pub(crate) discover_service_name: bool,
     /// Whether entries get `detected_level`.
     pub(crate) detect_level: bool,
+    /// Whether plain log queries lack entries on the hour that Loki does not find.
+    pub(crate) split_gaps: bool,
 }
 
 /// What becomes of OTLP.
@@ -304,7 +306,7 @@ impl Default for Settings {
             sinks: SinkDescriptions::new(),
             keeps_logs: true,
             query_source: None,
-            loki: LokiSettings { discover_service_name: true, detect_level: true },
+            loki: LokiSettings { discover_service_name: true, detect_level: true, split_gaps: true },
             otlp: OtlpSettings::default(),
             limits: Limits::default(),
             tenant_limits: BTreeMap::new(),

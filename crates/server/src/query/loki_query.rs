@@ -9,14 +9,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use timberyard_logql::syntax::Expression;
-use timberyard_logql::{LinePosition, Page, QueryExtras, QueryRequest, syntax};
+use timberyard_logql::{Engine, LinePosition, Page, QueryExtras, QueryRequest, syntax};
 use timberyard_model::Cancellation;
 use timberyard_wire::loki_query_params::check_entries_limit;
 use timberyard_wire::query_cursor::{QueryCursor, query_hash};
 use timberyard_wire::row_text::RowFormat;
 
 use super::loki_reply::{ReplyForm, query_response};
-use super::{loki_rows, run};
+use super::{loki_rows, loki_split, run};
 use crate::auth::Identity;
 use crate::error_response::ErrorResponse;
 use crate::form::Form;
@@ -143,7 +143,9 @@ async fn answer(
     let started = Instant::now();
     let form = ReplyForm::new(headers);
     let page = wants_cursor.then(|| request.clone());
-    run::answer(state, identity, request, move |state, result| {
+    let splits = state.settings.split_gaps && page.is_none();
+    let run_query = if splits { loki_split::run } else { Engine::run };
+    run::answer_by(state, identity, request, run_query, move |state, result| {
         let next = page.map(|page| result.last.map(|last| cursor_after(&page, last).encode()));
         query_response(state, &result, form, next.as_ref().map(Option::as_deref), started.elapsed())
     })

@@ -21,6 +21,7 @@ pub mod loki_query;
 mod loki_reply;
 mod loki_rows;
 pub mod loki_rules;
+mod loki_split;
 pub mod loki_tail;
 pub mod loki_volume;
 mod many_tenants;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use timberyard_logql::explain::{self, Explanation};
 use timberyard_logql::patterns::{self, PatternSeries};
-use timberyard_logql::{Engine, QueryRequest, QueryResult};
+use timberyard_logql::{Engine, QueryError, QueryRequest, QueryResult};
 use timberyard_model::label_values::{LabelQuestion, LabelValues};
 use timberyard_model::scan::{LogSource, ScanError, SeriesRequest, StreamVolume};
 use timberyard_model::{Cancellation, Labels};
@@ -29,7 +29,25 @@ pub async fn query(
 pub async fn answer<T, W>(
     state: &SharedState,
     identity: &Identity,
+    request: QueryRequest,
+    write: W,
+) -> Result<T, ErrorResponse>
+where
+    T: Send + 'static,
+    W: FnOnce(&ServerState, QueryResult) -> T + Send + 'static,
+{
+    answer_by(state, identity, request, Engine::run, write).await
+}
+
+/// How a request is put to the engine.
+pub type RunQuery = fn(&Engine, &dyn LogSource, &QueryRequest) -> Result<QueryResult, QueryError>;
+
+/// [`answer`] with another way to put the request to the engine.
+pub async fn answer_by<T, W>(
+    state: &SharedState,
+    identity: &Identity,
     mut request: QueryRequest,
+    run_query: RunQuery,
     write: W,
 ) -> Result<T, ErrorResponse>
 where
@@ -42,7 +60,7 @@ where
     let run = move |source: &dyn LogSource, cancellation: Cancellation| {
         request.cancellation = cancellation;
         let started = Instant::now();
-        let result = engine.run(source, &request)?;
+        let result = run_query(&engine, source, &request)?;
         shared.metrics.queries.count(&result.statistics.scan);
         let took = started.elapsed();
         if SlowQueries::is_slow(took) {

@@ -187,3 +187,75 @@ async fn the_index_tells_streams_rows_and_bytes() {
     let bogus = [everything, ("aggregateBy", "bogus")];
     assert_eq!(ask(&server, "/loki/api/v1/index/volume", &bogus).await.status, 400);
 }
+
+/// A stream whose last line lies exactly on an hour two days ago, one that goes on behind it, and one with that line alone.
+fn with_lines_on_the_hour(split_gaps: bool) -> (TestServer, i64) {
+    let server = TestServer::with(|settings| settings.split_gaps = split_gaps);
+    let hour = -48 * 3600;
+    let push = |app: &str, seconds: i64, line: &str| {
+        let at = NOW.saturating_add_nanos(seconds * 1_000_000_000);
+        server.store.push(&Labels::from_pairs([("app", app), ("job", "ticks")]), at, line.as_bytes(), &[]);
+    };
+    for (app, seconds) in [("ends", -60), ("ends", 0), ("goes-on", -60), ("goes-on", 0), ("goes-on", 1)] {
+        push(app, hour + seconds, &format!("{app} {seconds}"));
+    }
+    push("alone", hour, "alone 0");
+    push("paused", hour - 1801, "paused -1801");
+    push("paused", hour, "paused 0");
+    push("young", -3660, "young -60");
+    push("young", -3600, "young 0");
+    (server, hour)
+}
+
+fn lines_of(answer: &Answer) -> Vec<String> {
+    let streams = result(answer);
+    let values = streams.as_array().expect("streams").iter().flat_map(|stream| stream["values"].as_array());
+    let mut lines: Vec<String> =
+        values.flatten().map(|value| value[1].as_str().expect("a line").to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn an_entry_on_the_hour_is_missing_where_loki_misses_it_and_nowhere_else() {
+    const LINES: [&str; 10] = [
+        "alone 0",
+        "ends -60",
+        "ends 0",
+        "goes-on -60",
+        "goes-on 0",
+        "goes-on 1",
+        "paused -1801",
+        "paused 0",
+        "young -60",
+        "young 0",
+    ];
+    let (server, hour) = with_lines_on_the_hour(true);
+    let (start, at_hour, end) = (nanos(hour - 3600), nanos(hour), nanos(0));
+    let query = r#"{job="ticks"}"#;
+    let range = |start, further: &[(&'static str, &'static str)]| {
+        [&[("query", query), ("start", start), ("end", &*end)], further].concat()
+    };
+    let plain = ask(&server, RANGE, &range(&start, &[])).await;
+    assert_eq!(lines_of(&plain), LINES.iter().filter(|line| **line != "ends 0").copied().collect::<Vec<_>>());
+    let warning = plain.json()["warnings"][0].as_str().unwrap_or_default().to_owned();
+    assert!(warning.starts_with("1 entry exactly on the hour is left out"), "{warning}");
+
+    let first = [("query", r#"{app="ends"}"#), ("start", &*start), ("end", &*end), ("limit", "1")];
+    assert_eq!(lines_of(&ask(&server, RANGE, &first).await), ["ends -60"], "the limit counts what is there");
+    let from_it = ask(&server, RANGE, &range(&at_hour, &[])).await;
+    assert!(lines_of(&from_it).contains(&"ends 0".to_owned()), "no part begins there, the query does");
+    assert!(from_it.json()["warnings"].as_array().is_none_or(Vec::is_empty));
+
+    let by_cursor = ask(&server, RANGE, &range(&start, &[("cursor", "")])).await;
+    assert_eq!(lines_of(&by_cursor), LINES);
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(range(&start, &[])).finish();
+    let accept = [("accept", "application/x-ndjson")];
+    let rows = server.request(Method::GET, &format!("{RANGE}?{encoded}"), &accept, Body::empty()).await;
+    assert!(rows.text().contains("ends 0"), "{}", rows.text());
+    let counted = [("query", r#"count_over_time({app="ends"}[2h])"#), ("time", &*nanos(hour + 3600))];
+    assert_eq!(result(&ask(&server, "/loki/api/v1/query", &counted).await)[0]["value"][1], "2");
+
+    let (server, _) = with_lines_on_the_hour(false);
+    assert_eq!(lines_of(&ask(&server, RANGE, &range(&start, &[])).await), LINES);
+}
