@@ -13,6 +13,7 @@
 //!
 //! The form is chosen by looking at the values; a guess that does not hold for all of them is given up.
 
+use super::dictionary_order::DictionaryOrder;
 use super::distinct::{self, Distinct};
 use super::frame::{CLASS_DIGIT, CLASS_HEX_LETTER, Stamp, classes};
 use super::hex;
@@ -67,6 +68,7 @@ pub(super) struct PlainEncoder {
     pub(super) ids: Vec<u32>,
     pub(super) numbers: Vec<u64>,
     known: Vec<Span>,
+    order: DictionaryOrder,
 }
 
 impl ColumnEncoder {
@@ -92,7 +94,7 @@ impl ColumnEncoder {
     }
 
     /// How many values each template of the column encoded last has, if it is nested.
-    pub(super) fn slot_rows(&self) -> &[usize] {
+    pub(crate) fn slot_rows(&self) -> &[usize] {
         self.nested.rows()
     }
 }
@@ -183,7 +185,7 @@ impl PlainEncoder {
         distinct_max: usize,
         out: &mut Vec<u8>,
     ) -> Option<u8> {
-        let Self { distinct, ids, known, .. } = self;
+        let Self { distinct, ids, known, order, .. } = self;
         distinct.clear();
         ids.clear();
         ids.reserve(values.len());
@@ -205,6 +207,7 @@ impl PlainEncoder {
             }
             ids.push(last.1);
         }
+        order.by_frequency(known, ids);
         out.push(DICTIONARY);
         put_varint(out, known.len() as u64);
         let mut found = 0;

@@ -9,6 +9,7 @@ use super::frame::{Frame, Stamp};
 use super::gate::{EncodedColumn, GateBuilder};
 use super::group::VERSION;
 use super::integer;
+use super::stretches::Stretches;
 use super::strings::{Span, Strings};
 use super::template_tree::{Found, TemplateTree};
 use super::templates::Template;
@@ -39,6 +40,8 @@ pub(crate) struct Encoder {
     gate: GateBuilder,
     compressor: Compressor<'static>,
     head: Vec<u8>,
+    /// Of the head.
+    stretches: Stretches,
     frames: Vec<u8>,
     blob: Vec<u8>,
 }
@@ -63,6 +66,7 @@ impl Encoder {
             gate: GateBuilder::default(),
             compressor: Compressor::new(LEVEL)?,
             head: Vec::new(),
+            stretches: Stretches::default(),
             frames: Vec::new(),
             blob: Vec::new(),
         })
@@ -78,7 +82,7 @@ impl Encoder {
             start = end;
         }
 
-        let Self { filled, ids, rows, columns, gate, compressor, head, frames, blob, .. } = self;
+        let Self { filled, ids, rows, columns, gate, compressor, head, stretches, frames, blob, .. } = self;
         put_varint(head, lines.len() as u64);
         put_varint(head, text.len() as u64);
         put_varint(head, filled.len() as u64);
@@ -89,9 +93,9 @@ impl Encoder {
             put_varint(head, *rows);
             filled.template.write(head);
         }
-        integer::encode(ids, blob);
-        let mut places = Places { compressor, head, frames };
-        places.place(blob, None)?;
+        let planes = integer::encode(ids, blob);
+        let mut places = Places { compressor, head, stretches, frames, apart: Stretches::default() };
+        places.place(blob, None, |stretches, end| stretches.note_numbers(end, planes, ids.len()))?;
         for (Filled { template, columns: slots }, rows) in filled.iter().zip(rows.iter()) {
             let mut literals = template.literals();
             let first = literals.next().unwrap_or_default();
@@ -108,13 +112,15 @@ impl Encoder {
                     gate.column(EncodedColumn { blob, count: values.len(), stamp, slots, slot_rows });
                     gate.literal(literal);
                 }
-                places.place(blob, Some((stamp, slots)))?;
+                places.place(blob, Some((stamp, slots)), |stretches, end| {
+                    stretches.note_column(end - blob.len(), blob, values.len(), slot_rows);
+                })?;
             }
             gate.end();
         }
         let start = out.len();
         out.push(VERSION);
-        Frame::write(compressor, head, out)?;
+        Frame::write(compressor, head, stretches, out)?;
         put_u64(out, checksum(&out[start..]));
         out.extend_from_slice(frames);
         Ok(())
@@ -132,6 +138,7 @@ impl Encoder {
         self.gate.clear();
         self.ids.clear();
         self.head.clear();
+        self.stretches.clear();
         self.frames.clear();
         self.blob.clear();
         for mut column in self.filled.drain(..).flat_map(|filled| filled.columns) {
@@ -175,15 +182,26 @@ impl Encoder {
 struct Places<'e> {
     compressor: &'e mut Compressor<'static>,
     head: &'e mut Vec<u8>,
+    /// Of the head.
+    stretches: &'e mut Stretches,
     frames: &'e mut Vec<u8>,
+    /// Of a column with a frame of its own.
+    apart: Stretches,
 }
 
 impl Places<'_> {
     /// Puts a column into the head, or into a frame of its own with its outline in the head: with the stamps of its values,
-    /// and of a nested column's slots. The numbers of templates have no outline.
-    fn place(&mut self, blob: &[u8], outline: Option<(Stamp, &[Stamp])>) -> std::io::Result<()> {
+    /// and of a nested column's slots. The numbers of templates have no outline. `note` is told where among other bytes the
+    /// column ends.
+    fn place(
+        &mut self,
+        blob: &[u8],
+        outline: Option<(Stamp, &[Stamp])>,
+        note: impl Fn(&mut Stretches, usize),
+    ) -> std::io::Result<()> {
         if blob.len() < OWN_FRAME_BYTES {
             put_varint(self.head, blob.len() as u64 + 1);
+            note(self.stretches, self.head.len() + blob.len());
             Blob::write_small(blob, outline.map_or(&[], |(_, slots)| slots), self.head);
             Ok(())
         } else {
@@ -192,7 +210,9 @@ impl Places<'_> {
                 Some((stamp, slots)) => Blob::write_outline(blob, stamp, slots, self.head),
                 None => Blob::write_outline(&[], Stamp::default(), &[], self.head),
             };
-            Frame::write_apart(self.compressor, &blob[outlined..], self.head, self.frames)
+            self.apart.clear();
+            note(&mut self.apart, blob.len());
+            Frame::write_apart(self.compressor, (blob, outlined, &self.apart), self.head, self.frames)
         }
     }
 }

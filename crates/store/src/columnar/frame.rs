@@ -7,6 +7,7 @@ use timberyard_model::fields::ByteSet;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::needle::Piece;
+use super::stretches::Stretches;
 use super::strings::{Budget, Span};
 use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
@@ -132,6 +133,7 @@ impl<'g> Frame<'g> {
     pub(super) fn write(
         compressor: &mut Compressor<'_>,
         plain: &[u8],
+        stretches: &Stretches,
         out: &mut Vec<u8>,
     ) -> std::io::Result<()> {
         let start = out.len();
@@ -140,10 +142,10 @@ impl<'g> Frame<'g> {
         // The length as stored is known only afterwards: five bytes hold any that fits.
         let length_at = out.len();
         let body_at = length_at + LENGTH_BYTES;
-        out.resize(body_at + zstd::zstd_safe::compress_bound(plain.len()), 0);
-        let len = compressor.compress_to_buffer(plain, &mut out[body_at..])?;
+        out.resize(body_at, 0);
+        stretches.compress(compressor, plain, 0, out)?;
+        let len = out.len() - body_at;
         if len < plain.len() {
-            out.truncate(body_at + len);
             for (i, byte) in out[length_at..body_at].iter_mut().enumerate() {
                 *byte = (len >> (7 * i)) as u8 & 0x7f | if i + 1 < LENGTH_BYTES { 0x80 } else { 0 };
             }
@@ -166,19 +168,19 @@ impl<'g> Frame<'g> {
         Ok(Self { kind, plain_len, bytes: reader.take(len)?, checksum: None })
     }
 
-    /// Appends `plain` to `out`, compressed where that makes it smaller, and what is needed to read it to `head`.
+    /// Appends the bytes from a place on to `out`, compressed where that makes them smaller, and what is needed to read them
+    /// to `head`.
     pub(super) fn write_apart(
         compressor: &mut Compressor<'_>,
-        plain: &[u8],
+        (bytes, from, stretches): (&[u8], usize, &Stretches),
         head: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> std::io::Result<()> {
-        let start = out.len();
-        out.resize(start + zstd::zstd_safe::compress_bound(plain.len()), 0);
-        let len = compressor.compress_to_buffer(plain, &mut out[start..])?;
-        let is_smaller = len < plain.len();
-        out.truncate(start + if is_smaller { len } else { 0 });
+        let (start, plain) = (out.len(), &bytes[from..]);
+        stretches.compress(compressor, bytes, from, out)?;
+        let is_smaller = out.len() - start < plain.len();
         if !is_smaller {
+            out.truncate(start);
             out.extend_from_slice(plain);
         }
         head.push(if is_smaller { ZSTD } else { STORED });

@@ -47,13 +47,13 @@ impl Bounds {
     }
 }
 
-/// Appends the numbers.
-pub(crate) fn encode<T: Copy + Into<u64>>(numbers: &[T], out: &mut Vec<u8>) {
-    encode_within(numbers, Bounds::of(numbers), out);
+/// Appends the numbers; gives how many planes they have.
+pub(crate) fn encode<T: Copy + Into<u64>>(numbers: &[T], out: &mut Vec<u8>) -> usize {
+    encode_within(numbers, Bounds::of(numbers), out)
 }
 
-/// Appends the numbers, whose bounds are these.
-pub(super) fn encode_within<T: Copy + Into<u64>>(numbers: &[T], bounds: Bounds, out: &mut Vec<u8>) {
+/// Appends the numbers, whose bounds are these; gives how many planes they have.
+pub(super) fn encode_within<T: Copy + Into<u64>>(numbers: &[T], bounds: Bounds, out: &mut Vec<u8>) -> usize {
     let Bounds { least, most, steps } = bounds;
     let first: u64 = numbers.first().copied().map_or(0, Into::into);
     let by_least = width(most - least);
@@ -79,6 +79,7 @@ pub(super) fn encode_within<T: Copy + Into<u64>>(numbers: &[T], bounds: Bounds, 
             out.extend(numbers.iter().map(|number| (((*number).into() - least) >> shift) as u8));
         }
     }
+    by_previous.min(by_least)
 }
 
 /// Reads `count` numbers.
@@ -220,9 +221,9 @@ pub(super) fn add_up(reader: &mut Reader<'_>, count: usize, index: usize) -> Res
     Ok(sums)
 }
 
-/// Passes over `count` numbers.
-pub(super) fn skip(reader: &mut Reader<'_>, count: usize) -> Result<(), Malformed> {
-    Planes::read(reader, count).map(|_| ())
+/// Passes over `count` numbers; gives how many planes they have.
+pub(super) fn skip(reader: &mut Reader<'_>, count: usize) -> Result<usize, Malformed> {
+    Planes::read(reader, count).map(|planes| planes.width)
 }
 
 /// Reads `count` numbers that are all below `bound`, or says `otherwise`.

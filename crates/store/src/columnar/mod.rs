@@ -12,6 +12,7 @@ mod column;
 mod column_encoder;
 mod column_rules;
 mod column_search;
+mod dictionary_order;
 mod digit_search;
 mod distinct;
 mod encoder;
@@ -34,6 +35,7 @@ mod shapes;
 mod single_value;
 mod slot;
 mod spelling;
+mod stretches;
 mod strings;
 mod table;
 mod template_fields;
@@ -54,6 +56,7 @@ pub(crate) use group::{Group, GroupBytes};
 pub(crate) use integer::{decode as decode_numbers, encode as encode_numbers};
 pub(crate) use matches::Matches;
 pub(crate) use narrow::{Narrowed, Narrowing};
+pub(crate) use stretches::Stretches;
 pub(crate) use strings::{Span, Strings};
 
 /// What columns read from a section of this length may spell out to.

@@ -7,12 +7,12 @@ use timberyard_model::prehashed::Prehashed;
 use timberyard_model::{Labels, RowRef, Timestamp};
 
 use super::counts::CountsBuilder;
-use super::frame::FrameWriter;
+use super::frame::{Frame, FrameWriter};
 use super::index::{BlockEntry, CountsEntry, Group, GroupStream, ROW_OVERHEAD_BYTES};
 use super::metadata::MetadataBuilder;
 use super::metadata_size::MetadataSizes;
 use crate::codec::{Malformed, put_varint};
-use crate::columnar::{Strings, encode_numbers};
+use crate::columnar::{Stretches, Strings, encode_numbers};
 
 /// A block has no more rows than this, however short they are.
 const BLOCK_ROWS_MAX: usize = 1 << 17;
@@ -182,9 +182,9 @@ impl GroupBuilder {
             rows: columns.len() as u32,
             first: *first,
             last: *last,
-            row_frame: frames.write(&columns.encode_rows(), out)?,
+            row_frame: columns.write_rows(frames, out)?,
             line_frame: frames.write_lines(&columns.lines, out)?,
-            metadata_frame: frames.write(&columns.metadata.encode(), out)?,
+            metadata_frame: columns.metadata.write(frames, out)?,
             gate: frames.write_gate(&columns.lines, out),
         };
         self.blocks.push(entry);
@@ -221,7 +221,8 @@ impl Columns {
         self.metadata = MetadataBuilder::default();
     }
 
-    fn encode_rows(&self) -> Vec<u8> {
+    fn write_rows(&self, frames: &mut FrameWriter, file: &mut Vec<u8>) -> Result<Frame, Malformed> {
+        let mut stretches = Stretches::default();
         let mut out = Vec::with_capacity(self.len() * 4 + 16);
         let merging = self.merging.iter().filter(|merges| **merges).count();
         match merging {
@@ -243,10 +244,11 @@ impl Columns {
         let unit = unit.unwrap_or(1);
         put_varint(&mut out, unit);
         let steps: Vec<u64> = steps.into_iter().map(|step| step / unit).collect();
-        encode_numbers(&steps, &mut out);
-        let streams: Vec<u64> = self.streams.iter().map(|stream| u64::from(*stream)).collect();
-        encode_numbers(&streams, &mut out);
-        out
+        let planes = encode_numbers(&steps, &mut out);
+        stretches.note_numbers(out.len(), planes, steps.len());
+        let planes = encode_numbers(&self.streams, &mut out);
+        stretches.note_numbers(out.len(), planes, self.streams.len());
+        frames.write_stretches(&out, &stretches, file)
     }
 
     /// Nanoseconds from row to row; the first is 0.

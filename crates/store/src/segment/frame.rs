@@ -4,7 +4,7 @@ use zstd::bulk::Compressor;
 
 use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
-use crate::columnar::{Encoder, Strings, decompress};
+use crate::columnar::{Encoder, Stretches, Strings, decompress};
 
 /// zstd's fastest level keeps about as little of logs as the next ones.
 const LEVEL: i32 = 1;
@@ -36,17 +36,25 @@ impl FrameWriter {
 
     /// Appends `raw`, compressed if that helps, to `out`.
     pub(crate) fn write(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<Frame, Malformed> {
+        self.write_stretches(raw, &Stretches::default(), out)
+    }
+
+    /// The same, with stretches of it compressed by themselves.
+    pub(crate) fn write_stretches(
+        &mut self,
+        raw: &[u8],
+        stretches: &Stretches,
+        out: &mut Vec<u8>,
+    ) -> Result<Frame, Malformed> {
         if raw.len() > RAW_BYTES_MAX {
             return Err(Malformed("stretch is longer than 1 GiB"));
         }
         let start = out.len();
-        let compressed = match &mut self.compressor {
-            Some(compressor) if !raw.is_empty() => compressor.compress(raw).ok(),
-            _ => None,
-        };
-        match compressed {
-            Some(bytes) if bytes.len() < raw.len() => out.extend_from_slice(&bytes),
-            _ => out.extend_from_slice(raw),
+        let compressed =
+            self.compressor.as_mut().map(|compressor| stretches.compress(compressor, raw, 0, out));
+        if !matches!(compressed, Some(Ok(()))) || out.len() - start >= raw.len() {
+            out.truncate(start);
+            out.extend_from_slice(raw);
         }
         Ok(Frame::of(out, start, raw.len()))
     }

@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
+use super::frame::{Frame, FrameWriter};
 use crate::codec::{Malformed, Reader, put_bytes, put_varint};
 use crate::columnar::{
-    Column, ColumnEncoder, Matches, Span, Strings, column_budget, decode_numbers, encode_numbers,
+    Column, ColumnEncoder, Matches, Span, Stretches, Strings, column_budget, decode_numbers, encode_numbers,
 };
 
 /// Pairs that one row may have: far more than the record limits allow.
@@ -103,25 +104,32 @@ impl MetadataBuilder {
         self.values.len()
     }
 
-    /// The section; empty when no row has any metadata.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+    /// Appends the section to a file; it is empty when no row has any metadata.
+    pub(super) fn write(&self, frames: &mut FrameWriter, file: &mut Vec<u8>) -> Result<Frame, Malformed> {
+        let (mut out, mut stretches) = (Vec::new(), Stretches::default());
+        self.encode(&mut out, &mut stretches);
+        frames.write_stretches(&out, &stretches, file)
+    }
+
+    fn encode(&self, out: &mut Vec<u8>, stretches: &mut Stretches) {
         if self.names.is_empty() {
-            return out;
+            return;
         }
-        put_varint(&mut out, self.names.len() as u64);
-        self.names.iter().for_each(|name| put_bytes(&mut out, name.as_bytes()));
-        put_varint(&mut out, self.shapes.len() as u64);
+        put_varint(out, self.names.len() as u64);
+        self.names.iter().for_each(|name| put_bytes(out, name.as_bytes()));
+        put_varint(out, self.shapes.len() as u64);
         for shape in &self.shapes {
-            put_varint(&mut out, shape.names.len() as u64);
-            shape.names.iter().for_each(|name| put_varint(&mut out, u64::from(*name)));
+            put_varint(out, shape.names.len() as u64);
+            shape.names.iter().for_each(|name| put_varint(out, u64::from(*name)));
         }
-        encode_numbers(&self.rows, &mut out);
+        let planes = encode_numbers(&self.rows, out);
+        stretches.note_numbers(out.len(), planes, self.rows.len());
         let mut encoder = ColumnEncoder::default();
         for column in self.shapes.iter().flat_map(|shape| &shape.columns) {
-            encoder.encode(&self.values, column, &mut out);
+            let start = out.len();
+            encoder.encode(&self.values, column, out);
+            stretches.note_column(start, &out[start..], column.len(), encoder.slot_rows());
         }
-        out
     }
 }
 
