@@ -15,11 +15,21 @@ const SERVICE_NAME: &str = "service_name";
 /// What rows are counted by, and what of them is added up.
 pub(super) struct Counting<'n> {
     cuts: Cuts,
-    /// Whether all streams of a service are one.
-    by_service: bool,
+    streams: CountedBy,
     metadata: CountedMetadata<'n>,
     /// Else they are 0: ClickHouse has to read lines to know.
     line_bytes: bool,
+}
+
+/// Which streams are told apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CountedBy {
+    /// All.
+    Stream,
+    /// Those of different services.
+    Service,
+    /// None: a key of two columns costs ClickHouse a quarter of the time of a short question.
+    Nothing,
 }
 
 /// What of structured metadata matters.
@@ -36,15 +46,18 @@ enum CountedMetadata<'n> {
 impl<'n> Counting<'n> {
     /// Rows and bytes of whole streams.
     pub(super) fn of_streams(cuts: Cuts) -> Self {
-        Self { cuts, by_service: false, metadata: CountedMetadata::Bytes, line_bytes: true }
+        Self { cuts, streams: CountedBy::Stream, metadata: CountedMetadata::Bytes, line_bytes: true }
     }
 
     /// What a scan looks at.
     pub(super) fn of_scan(request: &'n ScanRequest, cuts: Cuts) -> Self {
-        let labels = request.label_names.as_deref();
         Self {
             cuts,
-            by_service: labels.is_some_and(|names| names.iter().all(|name| **name == *SERVICE_NAME)),
+            streams: match request.label_names.as_deref() {
+                Some([]) => CountedBy::Nothing,
+                Some(names) if names.iter().all(|name| **name == *SERVICE_NAME) => CountedBy::Service,
+                _ => CountedBy::Stream,
+            },
             metadata: match (request.columns.metadata, request.metadata_names.as_deref()) {
                 (false, _) | (true, Some([])) => CountedMetadata::Nothing,
                 (true, Some(names)) => CountedMetadata::Names(names),
@@ -54,60 +67,64 @@ impl<'n> Counting<'n> {
         }
     }
 
-    /// `SELECT` of numbers; `FROM`, `WHERE` and [`Counting::group_by`] are to follow.
-    pub(super) fn select(&self, range: TimeRange) -> Statement {
-        let mut statement = Statement::new(match self.by_service {
-            true => "SELECT toUInt64(0), service AS counted_service, ",
-            false => "SELECT stream AS counted_stream, '', ",
+    /// `SELECT` of numbers; `FROM`, `WHERE` and [`Counting::group_by`] are to follow. Nothing stands in it that nobody looks at:
+    /// what it takes to plan a column, even a constant, shows in a short question.
+    pub(super) fn select(&self) -> Statement {
+        let mut statement = Statement::new("SELECT ");
+        statement.push(match self.streams {
+            CountedBy::Stream => "stream AS counted_stream, ",
+            CountedBy::Service => "service AS counted_service, ",
+            CountedBy::Nothing => "",
         });
         match self.metadata {
-            CountedMetadata::Nothing => {
-                statement.push("CAST(map(), 'Map(String, String)'), toUInt64(0)");
-            }
+            CountedMetadata::Nothing => {}
             // Each pair takes eight bytes, each name and value is there once.
             CountedMetadata::Bytes => {
                 statement.push(
-                    "CAST(map(), 'Map(String, String)'), toUInt64(sum(8 * length(metadata)) + arraySum(text -> \
-                     length(text), groupUniqArrayArray(arrayConcat(mapKeys(metadata)::Array(String), \
-                     mapValues(metadata)))))",
+                    "toUInt64(sum(8 * length(metadata)) + arraySum(text -> length(text), \
+                     groupUniqArrayArray(arrayConcat(mapKeys(metadata)::Array(String), mapValues(metadata))))), ",
                 );
             }
             CountedMetadata::Names(names) => {
                 statement.push("mapFilter((name, value) -> has(");
                 statement.texts(names.iter().map(|name| &**name));
-                statement.push(", name), metadata) AS counted_metadata, toUInt64(0)");
+                statement.push(", name), metadata) AS counted_metadata, ");
             }
             CountedMetadata::All => {
-                statement.push("metadata AS counted_metadata, toUInt64(0)");
+                statement.push("metadata AS counted_metadata, ");
             }
         }
-        statement.push(", toUnixTimestamp64Nano(max(time)), count(), ");
-        statement.push(if self.line_bytes { "sum(length(line))" } else { "toUInt64(0)" });
-        for number in 0..self.cells() {
-            let Some((period, kinds)) = self.cuts.periodic() else { continue };
-            // Unsigned from the last cut before the range on, so that division rounds down. It may wrap and wrap back.
-            let before = i128::from(range.start.as_nanos()) - 1;
-            let back = (before - i128::from(kinds[number])).rem_euclid(i128::from(period));
-            let cut = (before - back) as i64;
-            statement.push(", intDiv(toUInt64(toUnixTimestamp64Nano(time) - ").int(cut);
-            statement.push(" - 1), ").uint(period as u64).push(&format!(") AS cell_{number}"));
-        }
+        statement.push("toUnixTimestamp64Nano(max(time)), count()");
+        statement.push(if self.line_bytes { ", sum(length(line))" } else { "" });
         statement
     }
 
-    /// What the numbers are of.
-    pub(super) fn group_by(&self) -> String {
-        let mut text = match self.by_service {
-            true => " GROUP BY counted_service".to_owned(),
-            false => " GROUP BY counted_stream".to_owned(),
-        };
+    /// What the numbers of a range are of.
+    pub(super) fn group_by(&self, range: TimeRange) -> Statement {
+        let mut keys = Vec::new();
+        match self.streams {
+            CountedBy::Stream => keys.push(Statement::new("counted_stream")),
+            CountedBy::Service => keys.push(Statement::new("counted_service")),
+            CountedBy::Nothing => {}
+        }
         if matches!(self.metadata, CountedMetadata::Names(_) | CountedMetadata::All) {
-            text.push_str(", counted_metadata");
+            keys.push(Statement::new("counted_metadata"));
         }
-        for number in 0..self.cells() {
-            text.push_str(&format!(", cell_{number}"));
+        for kind in self.cuts.periodic().into_iter().flat_map(|(_, kinds)| kinds).take(self.cells()) {
+            let Some((period, _)) = self.cuts.periodic() else { continue };
+            // Unsigned from behind the last cut before the range on, so that division rounds down. It may wrap and wrap back.
+            let before = i128::from(range.start.as_nanos()) - 1;
+            let back = (before - i128::from(kind)).rem_euclid(i128::from(period));
+            let first = (before - back + 1) as i64;
+            let mut cell = Statement::new("intDiv(toUInt64(toUnixTimestamp64Nano(time) - ");
+            cell.int(first).push("), ").uint(period as u64).push(")");
+            keys.push(cell);
         }
-        text
+        let mut statement = Statement::default();
+        if !keys.is_empty() {
+            statement.push(" GROUP BY ").join(&keys, ", ");
+        }
+        statement
     }
 
     /// How many numbers of stretches of time each row has.
@@ -126,6 +143,8 @@ impl<'n> Counting<'n> {
         let (mut counted, mut end) = (Vec::new(), 0);
         while !reader.is_at_end() {
             match self.read_counted(&mut reader) {
+                // Without a key there is a number even of no rows.
+                Ok(row) if row.cell.rows == 0 => {}
                 Ok(row) => counted.push(row),
                 Err(RowReadError::Incomplete) => break,
                 Err(error) => return Err(unreadable(error)),
@@ -138,20 +157,21 @@ impl<'n> Counting<'n> {
     }
 
     fn read_counted(&self, reader: &mut RowReader<'_>) -> Result<Counted, RowReadError> {
-        let (stream, service) = (reader.u64()?, reader.name()?);
-        let streams = match self.by_service {
-            true => CountedStreams::Service(service.into()),
-            false => CountedStreams::One(stream),
+        let streams = match self.streams {
+            CountedBy::Stream => CountedStreams::One(reader.u64()?),
+            CountedBy::Service => CountedStreams::Service(reader.name()?.into()),
+            CountedBy::Nothing => CountedStreams::All,
         };
-        let mut metadata = Vec::new();
-        reader.map_into(&mut metadata)?;
-        let metadata = metadata.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let metadata_bytes = reader.u64()?;
-        let time = Timestamp::from_nanos(reader.i64()?);
-        let (rows, line_bytes) = (reader.u64()?, reader.u64()?);
-        for _ in 0..self.cells() {
-            reader.u64()?;
+        let (mut metadata, mut metadata_bytes) = (Vec::new(), 0);
+        match self.metadata {
+            CountedMetadata::Nothing => {}
+            CountedMetadata::Bytes => metadata_bytes = reader.u64()?,
+            CountedMetadata::Names(_) | CountedMetadata::All => reader.map_into(&mut metadata)?,
         }
+        let metadata = metadata.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let time = Timestamp::from_nanos(reader.i64()?);
+        let rows = reader.u64()?;
+        let line_bytes = if self.line_bytes { reader.u64()? } else { 0 };
         let cell = CountedCell { time, rows, line_bytes, metadata_bytes };
         Ok(Counted { rows: CountedOf { streams, metadata }, cell })
     }
@@ -177,6 +197,8 @@ pub(super) enum CountedStreams {
     One(u64),
     /// All of a service.
     Service(Box<str>),
+    /// All.
+    All,
 }
 
 impl CountedStreams {
@@ -184,7 +206,7 @@ impl CountedStreams {
     pub(super) fn hash(&self) -> Option<u64> {
         match self {
             Self::One(hash) => Some(*hash),
-            Self::Service(_) => None,
+            Self::Service(_) | Self::All => None,
         }
     }
 }

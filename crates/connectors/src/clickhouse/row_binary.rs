@@ -114,9 +114,8 @@ impl<'b> RowReader<'b> {
         self.take().map(i64::from_le_bytes)
     }
 
-    /// The pairs of a map, into a list that is emptied first.
+    /// The pairs of a map, behind those that a list has.
     pub(super) fn map_into(&mut self, pairs: &mut Vec<(&'b str, &'b [u8])>) -> Result<(), RowReadError> {
-        pairs.clear();
         for _ in 0..self.length()? {
             pairs.push((self.name()?, self.text()?));
         }

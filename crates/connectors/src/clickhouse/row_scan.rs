@@ -4,8 +4,13 @@
 //! through in windows that grow while they hold little, and a window in pages that grow while they are full; what a page
 //! has shown of how dense rows lie decides how long the next window is. A row is handed over once, whatever is stored meanwhile: each page
 //! begins behind the last row of the one before.
+//!
+//! Rows that nothing tells apart may be cut in two by the end of a page, so those at its end are left to the next one. `LIMIT … WITH TIES`
+//! would give all of them, but ClickHouse then sorts rows with all their columns instead of reading lines of those that are left: it is
+//! asked for where a page holds nothing else.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use timberyard_model::Labels;
 use timberyard_model::rows::RowsBuilder;
@@ -33,6 +38,8 @@ const WINDOW_SHARE_OF_SOME: i64 = 16;
 /// By how much windows and pages grow, and windows in which next to nothing is found.
 const GROWTH: i64 = 4;
 const GROWTH_MAX: i64 = 64;
+/// By how much a page is longer where SQL may let rows pass that are not wanted.
+const SURPLUS: u64 = 2;
 /// A block is handed over once it holds so many bytes.
 const BLOCK_BYTES: usize = 1 << 20;
 
@@ -56,28 +63,48 @@ pub(super) struct RowScan {
     window_ns: i64,
     page_rows: u64,
     page: Option<Page>,
-    /// What the next page begins behind, where the last one was full, and its window.
-    next_page: Option<(TimeRange, Place)>,
+    /// Where the next page begins, where the last one was full.
+    next_page: Option<PageStart>,
+}
+
+/// Where a page begins.
+#[derive(Clone, Copy, Debug)]
+struct PageStart {
+    window: TimeRange,
+    behind: Option<Place>,
+    /// Whether it has all rows that nothing tells from its last one.
+    with_ties: bool,
 }
 
 /// An answer that is being read.
 struct Page {
     answer: AnswerStream,
-    window: TimeRange,
-    /// Bytes that hold no whole row yet.
+    start: PageStart,
+    /// What came and is not handed over yet.
     bytes: Vec<u8>,
+    /// Rows that were handed over.
     rows: u64,
     rows_max: u64,
     first: Option<Place>,
     last: Option<Place>,
 }
 
-/// Rows of one block as they come.
-struct RowParts {
+/// Whole rows as they lie in what came.
+struct ReadRows<'b> {
+    rows: Vec<RowParts<'b>>,
+    metadata: Vec<(&'b str, &'b [u8])>,
+    /// Where the last one ends.
+    end: usize,
+}
+
+/// One of them.
+struct RowParts<'b> {
+    start: usize,
     place: Place,
     stream: u64,
-    line: Vec<u8>,
-    metadata: Vec<(Box<str>, Vec<u8>)>,
+    line: &'b [u8],
+    /// Where its metadata lies.
+    metadata: Range<usize>,
 }
 
 impl RowScan {
@@ -86,6 +113,7 @@ impl RowScan {
         let wanted = request.rows_wanted.map(|rows| rows as u64);
         // One row more tells that no other has the time of the last one.
         let page_rows = wanted.map_or(PAGE_ROWS_FIRST, |rows| rows.saturating_add(1));
+        let surplus = if request.fields.is_some() { SURPLUS } else { 1 };
         let share = if wanted == Some(u64::MAX) { WINDOW_SHARE_OF_ALL } else { WINDOW_SHARE_OF_SOME };
         let length_ns = range.end.as_nanos().saturating_sub(range.start.as_nanos());
         Self {
@@ -95,7 +123,7 @@ impl RowScan {
             besides,
             left: range,
             window_ns: (length_ns / share).max(WINDOW_MIN_NS),
-            page_rows: page_rows.clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX),
+            page_rows: page_rows.saturating_mul(surplus).clamp(PAGE_ROWS_MIN, PAGE_ROWS_MAX),
             page: None,
             next_page: None,
         }
@@ -103,7 +131,7 @@ impl RowScan {
 
     /// The statement of the first page, for people.
     pub(super) fn first_statement(&self, asking: &Asking<'_>) -> Statement {
-        self.statement(asking, self.next_window(), None)
+        self.statement(asking, &self.next_start())
     }
 
     fn wants_line(&self) -> bool {
@@ -118,7 +146,13 @@ impl RowScan {
         }
     }
 
-    fn statement(&self, asking: &Asking<'_>, window: TimeRange, behind: Option<Place>) -> Statement {
+    /// Where a page begins whose window is the next one.
+    fn next_start(&self) -> PageStart {
+        PageStart { window: self.next_window(), behind: None, with_ties: false }
+    }
+
+    fn statement(&self, asking: &Asking<'_>, start: &PageStart) -> Statement {
+        let PageStart { window, behind, with_ties } = *start;
         let line = if self.wants_line() { "line" } else { "''" };
         let mut metadata = Statement::default();
         match (&self.request.metadata_names, self.request.columns.metadata) {
@@ -164,11 +198,11 @@ impl RowScan {
                 .time(behind.time);
             statement.push(", ").uint(behind.sequence).push(", ").uint(behind.entry).push(")");
         }
-        // Rows that nothing tells apart are on one page: the next one begins behind them.
         statement.push(&format!(
-            " ORDER BY time {order}, sequence {order}, entry {order} LIMIT {} WITH TIES",
+            " ORDER BY time {order}, sequence {order}, entry {order} LIMIT {}",
             self.page_rows
         ));
+        statement.push(if with_ties { " WITH TIES" } else { "" });
         statement
     }
 
@@ -180,33 +214,44 @@ impl RowScan {
     ) -> Result<Option<RowBlock>, ScanError> {
         let mut page = match (self.page.take(), self.next_page.take()) {
             (Some(page), _) => page,
-            (None, Some((window, behind))) => self.open(asking, window, Some(behind))?,
+            (None, Some(start)) => self.open(asking, start)?,
             (None, None) if self.left.is_empty() => return Ok(None),
-            (None, None) => self.open(asking, self.next_window(), None)?,
+            (None, None) => self.open(asking, self.next_start())?,
         };
-        let mut parts = Vec::new();
-        let mut size = 0;
+        let enough = page.bytes.len() + BLOCK_BYTES;
         let is_over = loop {
             let Some(bytes) = asking.wait(page.answer.next(), &self.request.cancellation)? else {
                 break true;
             };
             page.bytes.extend_from_slice(&bytes);
-            size += page.take_rows(&mut parts)?;
-            if size >= BLOCK_BYTES {
+            if page.bytes.len() >= enough {
                 break false;
             }
         };
-        let frontier_of_rows = parts.last().map(|row: &RowParts| row.place);
-        let matched = self.rows_of(parts, asking, statistics)?;
-        let mut frontier = frontier_of_rows.map(|place| Timestamp::from_nanos(place.time));
+        let mut bytes = std::mem::take(&mut page.bytes);
+        let mut read = ReadRows::new(&bytes)?;
+        let is_full = page.rows + read.rows.len() as u64 >= page.rows_max;
+        let is_certain = page.start.with_ties || is_over && !is_full;
+        let count = if is_certain { read.rows.len() } else { read.count_before_last_place() };
+        // No later row lies beyond the first that waits.
+        let frontier = read.rows.get(count).or(read.rows.last()).map(|row| row.place);
+        let rest = read.rows.get(count).map_or(read.end, |row| row.start);
+        if is_over && read.end < bytes.len() {
+            return Err(unreadable(RowReadError::Incomplete));
+        }
+        read.rows.truncate(count);
+        page.rows += count as u64;
+        page.first = page.first.or(read.rows.first().map(|row| row.place));
+        page.last = read.rows.last().map(|row| row.place).or(page.last);
+        let matched = self.rows_of(read, asking, statistics)?;
+        let mut frontier = frontier.map(|place| Timestamp::from_nanos(place.time));
         if is_over {
-            if !page.bytes.is_empty() {
-                return Err(unreadable(RowReadError::Incomplete));
-            }
             statistics.compressed_bytes += page.answer.received_bytes();
             statistics.decompressed_bytes += page.answer.decoded_bytes();
-            self.close(&page, &mut frontier);
+            self.close(&page, is_full, &mut frontier);
         } else {
+            bytes.drain(..rest);
+            page.bytes = bytes;
             self.page = Some(page);
         }
         let frontier = frontier.unwrap_or(match self.request.direction {
@@ -216,25 +261,25 @@ impl RowScan {
         Ok(Some(RowBlock { rows: matched, counted: Vec::new(), frontier }))
     }
 
-    fn open(&self, asking: &Asking<'_>, window: TimeRange, behind: Option<Place>) -> Result<Page, ScanError> {
-        let statement = self.statement(asking, window, behind);
-        let answer = asking.stream(&statement)?;
+    fn open(&self, asking: &Asking<'_>, start: PageStart) -> Result<Page, ScanError> {
+        let answer = asking.stream(&self.statement(asking, &start))?;
         let rows_max = self.page_rows;
-        Ok(Page { answer, window, bytes: Vec::new(), rows: 0, rows_max, first: None, last: None })
+        Ok(Page { answer, start, bytes: Vec::new(), rows: 0, rows_max, first: None, last: None })
     }
 
     /// A page is read to its end: decides about the next one.
-    fn close(&mut self, page: &Page, frontier: &mut Option<Timestamp>) {
-        if page.rows < page.rows_max {
+    fn close(&mut self, page: &Page, is_full: bool, frontier: &mut Option<Timestamp>) {
+        let window = page.start.window;
+        if !is_full {
             // The window holds nothing more.
             let border = match self.request.direction {
                 Direction::Forward => {
-                    self.left.start = page.window.end;
-                    page.window.end
+                    self.left.start = window.end;
+                    window.end
                 }
                 Direction::Backward => {
-                    self.left.end = page.window.start;
-                    page.window.start
+                    self.left.end = window.start;
+                    window.start
                 }
             };
             *frontier = Some(border);
@@ -244,7 +289,11 @@ impl RowScan {
             }
             return;
         }
-        let (Some(first), Some(last)) = (page.first, page.last) else { return };
+        let (Some(first), Some(last)) = (page.first, page.last) else {
+            // Nothing tells its rows apart, and there may be more of them.
+            self.next_page = Some(PageStart { with_ties: true, ..page.start });
+            return;
+        };
         // As much time again for every page's worth of rows, so that little of a window is looked at twice.
         let span = last.time.abs_diff(first.time).clamp(1_000_000, i64::MAX as u64 / 8) as i64;
         self.page_rows = (self.page_rows * GROWTH as u64).min(PAGE_ROWS_MAX);
@@ -261,33 +310,38 @@ impl RowScan {
                 TimeRange::new(end.saturating_add_nanos(-self.window_ns).max(self.left.start), end)
             }
         };
-        self.next_page = Some((window, last));
+        self.next_page = Some(PageStart { window, behind: Some(last), with_ties: false });
     }
 
     /// The rows of which nothing says that they are not wanted, in the order in which they were stored.
     fn rows_of(
         &self,
-        mut parts: Vec<RowParts>,
+        read: ReadRows<'_>,
         asking: &Asking<'_>,
         statistics: &mut ScanStatistics,
     ) -> Result<timberyard_model::Rows, ScanError> {
-        statistics.rows_scanned += parts.len() as u64;
-        let mut streams: Vec<u64> = parts.iter().map(|row| row.stream).collect();
+        let ReadRows { mut rows, metadata, end } = read;
+        statistics.rows_scanned += rows.len() as u64;
+        let mut streams: Vec<u64> = rows.iter().map(|row| row.stream).collect();
         streams.sort_unstable();
         streams.dedup();
         let labels: HashMap<u64, Labels> = asking.labels_of(&self.request.tenant, &streams)?;
         if self.request.direction == Direction::Backward {
-            parts.reverse();
+            rows.reverse();
         }
         let mut builder = RowsBuilder::default();
-        for row in parts {
+        if self.request.columns.line {
+            // Names and numbers of rows come to little beside lines.
+            builder.reserve_bytes(end);
+        }
+        for row in rows {
             let Some(labels) = labels.get(&row.stream) else { continue };
-            if !(self.streams.accepts(labels) && self.lines.accepts(&row.line)) {
+            if !(self.streams.accepts(labels) && self.lines.accepts(row.line)) {
                 continue;
             }
             let stream = builder.stream(labels);
-            let line: &[u8] = if self.request.columns.line { &row.line } else { b"" };
-            let metadata = row.metadata.iter().map(|(name, value)| (&**name, value.as_slice()));
+            let line: &[u8] = if self.request.columns.line { row.line } else { b"" };
+            let metadata = metadata.get(row.metadata).unwrap_or_default().iter().copied();
             builder
                 .push(stream, Timestamp::from_nanos(row.place.time), line, metadata)
                 .map_err(|full| ScanError::Failed(full.to_string()))?;
@@ -298,36 +352,34 @@ impl RowScan {
     }
 }
 
-impl Page {
-    /// Takes the whole rows from the bytes that came, and gives how many bytes those were.
-    fn take_rows(&mut self, parts: &mut Vec<RowParts>) -> Result<usize, ScanError> {
-        let mut reader = RowReader::new(&self.bytes);
-        let mut metadata = Vec::new();
-        let mut end = 0;
+impl<'b> ReadRows<'b> {
+    /// The whole rows at the beginning of bytes.
+    fn new(bytes: &'b [u8]) -> Result<Self, ScanError> {
+        let mut reader = RowReader::new(bytes);
+        let mut read = Self { rows: Vec::new(), metadata: Vec::new(), end: 0 };
         while !reader.is_at_end() {
-            let row = match read_row(&mut reader, &mut metadata) {
-                Ok(row) => row,
+            match read.read_row(&mut reader) {
+                Ok(row) => read.rows.push(row),
                 Err(RowReadError::Incomplete) => break,
                 Err(error) => return Err(unreadable(error)),
-            };
-            end = reader.position();
-            self.rows += 1;
-            self.first.get_or_insert(row.place);
-            self.last = Some(row.place);
-            parts.push(row);
+            }
+            read.end = reader.position();
         }
-        self.bytes.drain(..end);
-        Ok(end)
+        Ok(read)
     }
-}
 
-fn read_row<'b>(
-    reader: &mut RowReader<'b>,
-    metadata: &mut Vec<(&'b str, &'b [u8])>,
-) -> Result<RowParts, RowReadError> {
-    let place = Place { time: reader.i64()?, sequence: reader.u64()?, entry: reader.u64()? };
-    let (stream, line) = (reader.u64()?, reader.text()?.to_vec());
-    reader.map_into(metadata)?;
-    let metadata = metadata.iter().map(|(name, value)| (Box::from(*name), value.to_vec())).collect();
-    Ok(RowParts { place, stream, line, metadata })
+    fn read_row(&mut self, reader: &mut RowReader<'b>) -> Result<RowParts<'b>, RowReadError> {
+        let start = reader.position();
+        let place = Place { time: reader.i64()?, sequence: reader.u64()?, entry: reader.u64()? };
+        let (stream, line) = (reader.u64()?, reader.text()?);
+        let before = self.metadata.len();
+        reader.map_into(&mut self.metadata)?;
+        Ok(RowParts { start, place, stream, line, metadata: before..self.metadata.len() })
+    }
+
+    /// How many rows lie before those that nothing tells from the last one.
+    fn count_before_last_place(&self) -> usize {
+        let Some(last) = self.rows.last() else { return 0 };
+        self.rows.iter().rposition(|row| row.place != last.place).map_or(0, |before| before + 1)
+    }
 }

@@ -77,7 +77,7 @@ pub(super) fn counting(asking: Asking<'_>, request: &ScanRequest) -> Option<Stat
     if !lines.are_exact() {
         asked.push(" AND isValidUTF8(line)");
     }
-    asked.push(&counting.group_by());
+    asked.append(&counting.group_by(asking.range));
     Some(asked)
 }
 

@@ -189,6 +189,7 @@ impl<'s> Asking<'s> {
             let labels = match &rows.streams {
                 CountedStreams::One(hash) => labels.get(hash).cloned(),
                 CountedStreams::Service(service) => Some(labels_of_service(service)),
+                CountedStreams::All => Some(Labels::default()),
             };
             let Some(labels) = labels else { continue };
             let metadata = rows.metadata.clone();
@@ -217,7 +218,7 @@ pub(super) fn count_statement(
     selectors: &[StreamConditions],
     counting: &Counting<'_>,
 ) -> Statement {
-    let mut statement = counting.select(range);
+    let mut statement = counting.select();
     statement.push(" FROM ").append(&relation.rows(range));
     statement.append(&relation.rows_where(tenant, range, selectors));
     statement
@@ -341,7 +342,7 @@ impl LogSource for ClickHouseSource {
         let counting = Counting::of_streams(cuts);
         let mut asked =
             count_statement(asking.relation(), (&request.tenant, request.range), &selectors, &counting);
-        asked.push(&counting.group_by());
+        asked.append(&counting.group_by(request.range));
         let mut answer = asking.stream(&asked)?;
         let mut bytes = Vec::new();
         while let Some(part) = asking.wait(answer.next(), &request.cancellation)? {
