@@ -3,7 +3,7 @@
 //! Numbers stay numbers and lines stay bytes. Labels of streams, structured metadata and parsed
 //! labels are kept apart; [`Streams`] shows them joined or apart, as the client asked.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use timberyard_model::scan::{Direction, ScanStatistics};
 use timberyard_model::{Labels, Timestamp};
@@ -103,11 +103,14 @@ pub struct Streams {
 impl Streams {
     /// Groups entries, which lie in the order asked for, by the labels of their stream.
     pub(crate) fn group(direction: Direction, entries: impl IntoIterator<Item = (Labels, Entry)>) -> Self {
-        let mut groups: BTreeMap<Labels, Vec<Entry>> = BTreeMap::new();
+        // Comparing labels by their order takes longer than their hash, so there is one sort of few streams.
+        let mut groups: HashMap<Labels, Vec<Entry>> = HashMap::new();
         for (stream, entry) in entries {
             groups.entry(stream).or_default().push(entry);
         }
-        let streams = groups.into_iter().map(|(stream, entries)| StreamResult { stream, entries }).collect();
+        let mut streams: Vec<StreamResult> =
+            groups.into_iter().map(|(stream, entries)| StreamResult { stream, entries }).collect();
+        streams.sort_unstable_by(|a, b| a.stream.cmp(&b.stream));
         Self { direction, streams }
     }
 
@@ -124,13 +127,25 @@ impl Streams {
     /// The lines by all their labels together, sorted by labels: each label set once, its entries
     /// in the order asked for. This is what clients get that do not ask for categories.
     pub fn by_all_labels(&self) -> Vec<(Labels, Vec<&Entry>)> {
-        let mut groups: BTreeMap<Labels, Vec<&Entry>> = BTreeMap::new();
+        let mut groups: Vec<(Labels, Vec<&Entry>)> = Vec::new();
+        let mut numbers: HashMap<Labels, usize> = HashMap::new();
         for stream in &self.streams {
+            // Labels are put together once for all lines of a stream that have the same besides.
+            let mut known: HashMap<(&Labels, &Labels), usize> = HashMap::new();
             for entry in &stream.entries {
-                groups.entry(entry.labels(&stream.stream)).or_default().push(entry);
+                let number = *known.entry((&entry.metadata, &entry.parsed)).or_insert_with(|| {
+                    let labels = entry.labels(&stream.stream);
+                    *numbers.entry(labels).or_insert_with_key(|labels| {
+                        groups.push((labels.clone(), Vec::new()));
+                        groups.len() - 1
+                    })
+                });
+                if let Some((_, entries)) = groups.get_mut(number) {
+                    entries.push(entry);
+                }
             }
         }
-        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (_, entries) in &mut groups {
             // Only entries of different streams whose labels together are the same can be out of order.
             match self.direction {

@@ -185,20 +185,24 @@ impl<'a> WorkingRow<'a> {
 
     /// The value of a label and where it comes from. Does not see `__error__`.
     pub fn get(&self, name: &str) -> Option<(Category, &str)> {
-        let mut found: Option<&Added> = None;
-        for added in &self.added {
-            // Stream before metadata before parsed, as Loki searches.
-            if self.span(added.name) == name && found.is_none_or(|f| added.category < f.category) {
-                found = Some(added);
-            }
-        }
-        if let Some(added) = found {
+        if let Some(added) = self.added_as(name) {
             return Some((added.category, self.span(added.value)));
         }
         if self.deleted.iter().any(|span| self.span(*span) == name) {
             return None;
         }
         self.stream.get(name).map(|value| (Category::Stream, value))
+    }
+
+    /// What was added under a name: stream before metadata before parsed, as Loki searches.
+    fn added_as(&self, name: &str) -> Option<&Added> {
+        let mut found: Option<&Added> = None;
+        for added in &self.added {
+            if self.span(added.name) == name && found.is_none_or(|f| added.category < f.category) {
+                found = Some(added);
+            }
+        }
+        found
     }
 
     /// The value that a condition on `name` sees: the empty text when there is no such label;
@@ -372,13 +376,15 @@ impl<'a> WorkingRow<'a> {
 
     /// Calls `visit` with every label there is now, errors as parsed labels, in no order; each
     /// name once.
-    pub fn for_each_label(&self, mut visit: impl FnMut(Category, &str, &str)) {
+    pub fn for_each_label<'s>(&'s self, mut visit: impl FnMut(Category, &'s str, &'s str)) {
         for (name, value) in self.stream.iter() {
             if self.deleted.iter().any(|span| self.span(*span) == name) {
                 continue;
             }
-            match self.get(name) {
-                Some((Category::Stream, replaced)) => visit(Category::Stream, name, replaced),
+            match self.added_as(name) {
+                Some(added) if added.category == Category::Stream => {
+                    visit(Category::Stream, name, self.span(added.value));
+                }
                 Some(_) => {}
                 None => visit(Category::Stream, name, value),
             }
@@ -408,23 +414,44 @@ impl<'a> WorkingRow<'a> {
         if !self.is_changed() {
             return self.stream.clone();
         }
-        let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
-        self.for_each_label(|_, name, value| pairs.push((name.into(), value.into())));
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        self.for_each_label(|_, name, value| pairs.push((name, value)));
         Labels::keeping_empty(pairs)
     }
 
-    /// The labels of one category, empty ones too.
+    /// The labels of one category, empty ones too. Costs next to nothing where there are none, or where they are those of
+    /// the stream.
     pub fn labels_of(&self, wanted: Category) -> Labels {
-        if wanted == Category::Stream && !self.is_changed() {
-            return self.stream.clone();
+        match wanted {
+            Category::Stream if self.leaves_stream() => return self.stream.clone(),
+            Category::Metadata if !self.has_category(wanted) => return Labels::default(),
+            Category::Parsed if !self.has_category(wanted) && !self.has_error_text() => {
+                return Labels::default();
+            }
+            _ => {}
         }
-        let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
         self.for_each_label(|category, name, value| {
             if category == wanted {
-                pairs.push((name.into(), value.into()));
+                pairs.push((name, value));
             }
         });
         Labels::keeping_empty(pairs)
+    }
+
+    /// Whether the labels of the stream are all there as they were.
+    fn leaves_stream(&self) -> bool {
+        let is_beside =
+            |added: &Added| added.category != Category::Stream && !self.stream_has(self.span(added.name));
+        self.deleted.is_empty() && self.added.iter().all(is_beside)
+    }
+
+    fn has_category(&self, category: Category) -> bool {
+        self.added.iter().any(|added| added.category == category)
+    }
+
+    fn has_error_text(&self) -> bool {
+        self.error().is_some() || !self.error_details.is_empty()
     }
 
     fn is_deleted(&self, name: &str) -> bool {
