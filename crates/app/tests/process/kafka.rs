@@ -139,7 +139,14 @@ fn logstreams_scenario_runs_on_its_own_topic_and_its_own_table() {
     );
     let ingest =
         settings().env("KAFKA_BROKER", broker.address()).argument("--role").argument("ingest").start();
-    let mut worker = with_file(folder.path(), "worker", &text).env("KAFKA_BROKER", broker.address()).start();
+    // Under a name it takes its own place again, for which a nameless one waits until the group has given it up.
+    let input = format!(
+        "inputs: {{kafka: {{kafka: {{brokers: '{}', topics: [app-logs], format: logstream, member: worker-1}}}}}}\n",
+        broker.address()
+    );
+    let mut worker = with_file(folder.path(), "worker", &(text.clone() + &input))
+        .env("KAFKA_BROKER", broker.address())
+        .start();
     let reader = with_file(folder.path(), "all", &text).start();
     let log = |message: &str| {
         json!({ "service": "payment-service", "level": "ERROR", "message": message,
