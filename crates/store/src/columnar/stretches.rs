@@ -143,6 +143,9 @@ mod tests {
     use super::super::strings::Span;
     use super::*;
 
+    /// Makes a value of a column.
+    type Make<'m> = &'m dyn Fn(&mut fastrand::Rng) -> String;
+
     fn compressed(stretches: &Stretches, plain: &[u8], from: usize) -> Vec<u8> {
         let mut out = Vec::new();
         let mut compressor = Compressor::new(1).expect("zstd works");
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn the_long_planes_of_each_form_are_found() {
         let mut rng = fastrand::Rng::with_seed(2);
-        let makes: [(&dyn Fn(&mut fastrand::Rng) -> String, usize); 6] = [
+        let makes: [(Make<'_>, usize); 6] = [
             (&|_| "same".to_owned(), 0),
             (&|rng| rng.u32(..1 << 24).to_string(), 3),
             (&|rng| format!("{:032x}", rng.u128(..)), 1),
