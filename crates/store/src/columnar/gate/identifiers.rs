@@ -21,7 +21,7 @@ pub(super) const UUID_BYTES: usize = 36;
 /// Where its hyphens are.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 /// Fewer bits a key than this tell too little.
-const KEY_BITS_MIN: usize = 3;
+const KEY_BITS_MIN: usize = 2;
 /// More bits a key than this are not worth having.
 const KEY_BITS_MAX: usize = 8;
 /// Filters of few keys have so many bits, where there is room.
