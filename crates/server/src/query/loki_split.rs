@@ -6,7 +6,8 @@
 //! that the ingesters still hold are, too. Timberyard has no such chunks: it takes for one what a stream brought without a
 //! pause as long as the one after which Loki closes a chunk.
 //!
-//! Only rows exactly on an hour cost anything, two short scans each.
+//! Only streams with rows exactly on an hour cost anything, a short scan or two each; beyond a number of such streams
+//! nothing is left out.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,9 @@ const SPLIT_NS: i64 = HOUR_NS;
 const INGESTERS_NS: i64 = 3 * HOUR_NS;
 /// Loki's `chunk_idle_period`: a chunk ends when nothing came for so long.
 const CHUNK_IDLE_NS: i64 = 30 * MINUTE_NS;
+
+/// So many streams are looked at for one scan.
+const STREAMS_MAX: usize = 1000;
 
 /// Runs a query as Loki would; entries that are left out are counted in a warning.
 pub(super) fn run(
@@ -74,25 +78,16 @@ impl SplitSource<'_> {
         time.as_nanos() % SPLIT_NS == 0 && time > self.after && time < self.before
     }
 
-    /// Whether the stream's entries at `time` end a chunk with earlier ones.
-    fn ends_chunk(&self, of: &ScanRequest, labels: &Labels, time: Timestamp) -> Result<bool, ScanError> {
-        let later = TimeRange::new(time.saturating_add_nanos(1), Timestamp::MAX);
-        let earlier = TimeRange::new(time.saturating_add_nanos(-CHUNK_IDLE_NS), time);
-        Ok(self.has_rows(of, labels, earlier, Direction::Backward)?
-            && !self.has_rows(of, labels, later, Direction::Forward)?)
-    }
-
-    fn has_rows(
+    /// The time of one of a stream's rows, of the first block that has some.
+    fn find(
         &self,
         of: &ScanRequest,
         labels: &Labels,
         range: TimeRange,
-        direction: Direction,
-    ) -> Result<bool, ScanError> {
+    ) -> Result<Option<Timestamp>, ScanError> {
         let request = ScanRequest {
-            range,
             matchers: labels.iter().map(|(name, value)| LabelMatcher::equal(name, value)).collect(),
-            direction,
+            direction: Direction::Backward,
             columns: Columns { line: false, metadata: false },
             rows_wanted: Some(1),
             read_ahead_bytes_max: 0,
@@ -102,18 +97,19 @@ impl SplitSource<'_> {
         let mut blocks = self.source.scan(&request)?;
         while let Some(block) = blocks.next_block()? {
             // Streams with further labels pass the matchers as well.
-            if block.rows.iter().any(|row| row.labels() == labels) {
-                return Ok(true);
+            let rows = block.rows.iter().filter(|row| row.labels() == labels);
+            if let Some(newest) = rows.map(|row| row.timestamp()).max() {
+                return Ok(Some(newest));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 }
 
 impl LogSource for SplitSource<'_> {
     fn scan<'a>(&'a self, request: &ScanRequest) -> Result<Box<dyn BlockStream + 'a>, ScanError> {
         let blocks = self.source.scan(request)?;
-        Ok(Box::new(SplitBlocks { split: self, request: request.clone(), blocks, judged: HashMap::new() }))
+        Ok(Box::new(SplitBlocks { split: self, request: request.clone(), blocks, known: HashMap::new() }))
     }
 
     fn estimate(&self, request: &ScanRequest) -> Result<ScanEstimate, ScanError> {
@@ -143,18 +139,40 @@ struct SplitBlocks<'a> {
     split: &'a SplitSource<'a>,
     request: ScanRequest,
     blocks: Box<dyn BlockStream + 'a>,
-    /// What is known of streams at points of time.
-    judged: HashMap<(Labels, Timestamp), bool>,
+    /// Of streams with rows where a part begins.
+    known: HashMap<Labels, Known>,
+}
+
+/// What is known of a stream.
+#[derive(Clone, Copy)]
+struct Known {
+    /// It has a row at this time.
+    row: Timestamp,
+    /// Whether its rows of this time end a chunk with earlier ones, when that was asked.
+    ends_chunk: Option<bool>,
 }
 
 impl SplitBlocks<'_> {
     fn is_left_out(&mut self, labels: &Labels, time: Timestamp) -> Result<bool, ScanError> {
-        if let Some(known) = self.judged.get(&(labels.clone(), time)) {
-            return Ok(*known);
+        let known = self.known.get(labels).copied();
+        match known {
+            Some(known) if known.row > time => return Ok(false),
+            Some(Known { row, ends_chunk: Some(ends_chunk) }) if row == time => return Ok(ends_chunk),
+            None if self.known.len() >= STREAMS_MAX => return Ok(false),
+            _ => {}
         }
-        let ends_chunk = self.split.ends_chunk(&self.request, labels, time)?;
-        self.judged.insert((labels.clone(), time), ends_chunk);
-        Ok(ends_chunk)
+        let (split, request) = (self.split, &self.request);
+        let later = TimeRange::new(time.saturating_add_nanos(1), Timestamp::MAX);
+        let known = match split.find(request, labels, later)? {
+            Some(row) => Known { row, ends_chunk: None },
+            None => {
+                let earlier = TimeRange::new(time.saturating_add_nanos(-CHUNK_IDLE_NS), time);
+                let ends_chunk = split.find(request, labels, earlier)?.is_some();
+                Known { row: time, ends_chunk: Some(ends_chunk) }
+            }
+        };
+        self.known.insert(labels.clone(), known);
+        Ok(known.row == time && known.ends_chunk == Some(true))
     }
 }
 
