@@ -243,6 +243,8 @@ async fn an_entry_on_the_hour_is_missing_where_loki_misses_it_and_nowhere_else()
 
     let first = [("query", r#"{app="ends"}"#), ("start", &*start), ("end", &*end), ("limit", "1")];
     assert_eq!(lines_of(&ask(&server, RANGE, &first).await), ["ends -60"], "the limit counts what is there");
+    let forward = ask(&server, RANGE, &range(&start, &[("direction", "forward")])).await;
+    assert_eq!(lines_of(&forward), lines_of(&plain), "in both directions");
     let from_it = ask(&server, RANGE, &range(&at_hour, &[])).await;
     assert!(lines_of(&from_it).contains(&"ends 0".to_owned()), "no part begins there, the query does");
     assert!(from_it.json()["warnings"].as_array().is_none_or(Vec::is_empty));
@@ -256,6 +258,19 @@ async fn an_entry_on_the_hour_is_missing_where_loki_misses_it_and_nowhere_else()
     let counted = [("query", r#"count_over_time({app="ends"}[2h])"#), ("time", &*nanos(hour + 3600))];
     assert_eq!(result(&ask(&server, "/loki/api/v1/query", &counted).await)[0]["value"][1], "2");
 
+    let at = NOW.saturating_add_nanos((hour - 3600) * 1_000_000_000);
+    let ends = Labels::from_pairs([("app", "ends"), ("job", "ticks")]);
+    server.store.push(&ends, at, b"an hour before", &[]);
+    server.store.push(&ends, NOW.saturating_add_nanos(hour * 1_000_000_000), b"ends 0 again", &[]);
+    let (start, plain) = (nanos(hour - 7200), [("query", r#"{app="ends"}"#), ("end", &*end)]);
+    for direction in ["forward", "backward"] {
+        let asked = [&plain[..], &[("start", &*start), ("direction", direction)]].concat();
+        let answer = ask(&server, RANGE, &asked).await;
+        assert_eq!(lines_of(&answer), ["an hour before", "ends -60"], "{direction}");
+        assert!(answer.json()["warnings"][0].as_str().is_some_and(|text| text.starts_with("2 entries")));
+    }
+
+    let start = nanos(hour - 3600);
     let (server, _) = with_lines_on_the_hour(false);
     assert_eq!(lines_of(&ask(&server, RANGE, &range(&start, &[])).await), LINES);
 }
