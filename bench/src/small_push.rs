@@ -68,7 +68,9 @@ pub(crate) fn measure(binary: &Path, seed: u64) -> Result<SmallPush, String> {
         file.write_all(&vec![7; bytes]).and_then(|()| file.sync_data()).map_err(told)?;
         sync_us.push(started.elapsed().as_secs_f64() * 1e6);
         let started = Instant::now();
-        agent.get(&ready).call().map_err(|e| format!("ready: {e}"))?;
+        let mut answer = agent.get(&ready).call().map_err(|e| format!("ready: {e}"))?;
+        // An answer that is not read to its end closes the connection, and the next push would have to open one.
+        answer.body_mut().read_to_vec().map_err(|e| format!("ready: {e}"))?;
         way_us.push(started.elapsed().as_secs_f64() * 1e6);
     }
     server.stop()?;

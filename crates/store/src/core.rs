@@ -104,7 +104,7 @@ impl Core {
             ..State::default()
         };
         Self {
-            queue: Queue::new(options.queue_bytes_max),
+            queue: Queue::new(options.queue_bytes_max, options.quick_write_max),
             log_files,
             index_cache: IndexCache::new(options.index_cache_bytes_max),
             counters: Counters::default(),
@@ -196,11 +196,7 @@ impl Core {
         state.cut_failure = None;
         loop {
             self.check_writing()?;
-            let sealed_bytes = self.log_files.sealed_bytes();
-            let room = state.heads.bytes() < self.options.head_bytes_max
-                && state.heads.largest_family_bytes() < self.options.family_bytes_max()
-                && sealed_bytes < self.options.log_bytes_max;
-            if room {
+            if self.has_room_in(&state) {
                 return Ok(());
             }
             if let Some(error) = state.cut_failure.take() {
@@ -213,6 +209,17 @@ impl Core {
             self.changed.notify_all();
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Whether a batch would not have to wait for the cutter.
+    pub(crate) fn has_room(&self) -> bool {
+        self.has_room_in(&self.state())
+    }
+
+    fn has_room_in(&self, state: &State) -> bool {
+        state.heads.bytes() < self.options.head_bytes_max
+            && state.heads.largest_family_bytes() < self.options.family_bytes_max()
+            && self.log_files.sealed_bytes() < self.options.log_bytes_max
     }
 
     /// Wakes the cutter when heads or log have become large.

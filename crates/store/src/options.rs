@@ -1,6 +1,7 @@
 //! How a store behaves: every bound with its unit and its default.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use timberyard_model::TenantId;
 use timberyard_model::matcher::LabelMatcher;
@@ -18,6 +19,9 @@ pub struct StoreOptions {
     pub log_segment_bytes: u64,
     /// Payload bytes that may wait for the log. A batch is always taken when none waits.
     pub queue_bytes_max: usize,
+    /// A small batch that meets an idle log is written and synced by the thread that brings it, while that lately took no longer
+    /// than this: to wake the log's thread, and to be woken by it, would take as long. With 0 the log's thread writes everything.
+    pub quick_write_max: Duration,
     /// Free bytes on the volume below which appends are refused.
     pub disk_reserve_bytes: u64,
     /// What is kept of tenants that [`StoreOptions::tenant_retention`] does not name, and of all
@@ -94,6 +98,7 @@ impl Default for StoreOptions {
             log_bytes_max: 256 << 20,
             log_segment_bytes: 16 << 20,
             queue_bytes_max: 64 << 20,
+            quick_write_max: Duration::from_micros(200),
             disk_reserve_bytes: 256 << 20,
             retention: Retention::default(),
             tenant_retention: BTreeMap::new(),

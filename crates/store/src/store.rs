@@ -12,7 +12,7 @@ use timberyard_model::scan::{
 };
 use timberyard_model::{Labels, LogBatch, TenantId, Timestamp};
 
-use crate::append::{LogThread, QueuedBatch};
+use crate::append::{Committer, Pushed, QueuedBatch, SMALL_BYTES_MAX};
 use crate::core::{Core, lock};
 use crate::deletion::{CancelError, DeleteError, Deletion, DeletionId, DeletionRequest};
 use crate::disk::{Disk, RealDisk};
@@ -25,18 +25,18 @@ use crate::recovery::{DirectoryLock, Recovered, recover};
 use crate::retention::RetentionPreview;
 use crate::scan;
 use crate::statistics::{MaintenanceReport, StoreStatistics};
-use crate::wal::LogWriter;
 
 /// An open data directory. All methods take `&self`; share it by `Arc`.
 pub struct Store {
     core: Arc<Core>,
+    committer: Arc<Committer>,
     threads: Mutex<Threads>,
     _lock: DirectoryLock,
 }
 
 #[derive(Default)]
 struct Threads {
-    log: Option<JoinHandle<LogWriter>>,
+    log: Option<JoinHandle<()>>,
     cutter: Option<JoinHandle<()>>,
     readers: Vec<JoinHandle<()>>,
 }
@@ -63,10 +63,11 @@ impl Store {
         interpreters: &Interpreters,
     ) -> Result<Self, StoreError> {
         let Recovered { core, writer, lock } = recover(disk, Paths::new(directory), options, interpreters)?;
-        let log_thread = LogThread::new(Arc::clone(&core), writer);
+        let committer = Arc::new(Committer::new(Arc::clone(&core), writer));
         let spawn_error = |error| StoreError::io(directory, error);
         let log = std::thread::Builder::new().name("store-log".to_owned());
-        let log = log.spawn(move || log_thread.run()).map_err(spawn_error)?;
+        let log_committer = Arc::clone(&committer);
+        let log = log.spawn(move || log_committer.run()).map_err(spawn_error)?;
         let cutter_core = Arc::clone(&core);
         let cutter = std::thread::Builder::new().name("store-cutter".to_owned());
         let cutter = cutter.spawn(move || cutter_core.run_cutter()).map_err(spawn_error)?;
@@ -77,13 +78,14 @@ impl Store {
             threads.readers.push(reader.spawn(move || reader_core.read_pool.run()).map_err(spawn_error)?);
         }
         core.request_cut_if_due();
-        Ok(Self { core, threads: Mutex::new(threads), _lock: lock })
+        Ok(Self { core, committer, threads: Mutex::new(threads), _lock: lock })
     }
 
     /// Makes a batch durable and visible, then calls `done`. `payload` is what goes into the log.
     ///
-    /// Returns at once. `done` is called exactly once, on the log's thread (or on this one
-    /// when the batch is refused at once), and must not block.
+    /// Returns at once, except that a small batch is written and synced by this very thread while nobody else writes and that is
+    /// quick ([`StoreOptions::quick_write_max`]). `done` is called exactly once, on the log's thread or on this one, and must
+    /// not block.
     pub fn append(
         &self,
         batch: Arc<LogBatch>,
@@ -91,8 +93,11 @@ impl Store {
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
         let queued = QueuedBatch { batch, payload, done: Box::new(done) };
-        if let Err((queued, error)) = self.core.queue.push(queued) {
-            (queued.done)(Err(error));
+        let may_be_written_here = queued.payload.len() <= SMALL_BYTES_MAX && self.core.has_room();
+        match self.core.queue.push(queued, may_be_written_here) {
+            Ok(Pushed::Waits) => {}
+            Ok(Pushed::Back(queued, turn)) => self.committer.write_one(queued, turn),
+            Err((queued, error)) => (queued.done)(Err(error)),
         }
     }
 
@@ -161,20 +166,22 @@ impl Store {
     /// Waits for what is queued, puts everything into segments, empties the log, and refuses
     /// appends from then on. Dropping a store without this loses nothing: the log is replayed.
     pub fn close(&self) -> Result<(), StoreError> {
-        let Some(mut writer) = self.stop_threads() else { return Ok(()) };
+        if !self.stop_threads() {
+            return Ok(());
+        }
         self.core.check_writing()?;
-        writer.seal();
+        self.committer.seal();
         self.core.cut(CutChoice::All)?;
         let manifest = lock(&self.core.manifest);
         self.core.log_files.release(manifest.covered, 0)
     }
 
-    /// Gives the end of the log back, but once only.
-    fn stop_threads(&self) -> Option<LogWriter> {
+    /// Whether everything that was taken is in the log now; says so only once.
+    fn stop_threads(&self) -> bool {
         let mut threads = lock(&self.threads);
         self.core.queue.close(StoreError::Closed);
         // The cutter goes on until the log's thread, which may wait for it, has ended.
-        let writer = threads.log.take().and_then(|log| log.join().ok());
+        let is_written = threads.log.take().is_some_and(|log| log.join().is_ok());
         self.core.stop();
         if let Some(cutter) = threads.cutter.take()
             && cutter.join().is_err()
@@ -187,7 +194,7 @@ impl Store {
                 tracing::error!("a reader's thread panicked");
             }
         }
-        writer
+        is_written
     }
 }
 

@@ -1,11 +1,11 @@
-//! The way in: a bounded queue, and the one thread that takes groups from it, makes them durable
+//! The way in: a bounded queue, and one thread at a time that takes groups from it, makes them durable
 //! and then visible.
 
-mod log_thread;
+mod committer;
 mod origins;
 mod queue;
 mod unique_keys;
 mod verdict;
 
-pub(crate) use log_thread::LogThread;
-pub(crate) use queue::{Queue, QueuedBatch};
+pub(crate) use committer::Committer;
+pub(crate) use queue::{Pushed, Queue, QueuedBatch, SMALL_BYTES_MAX};

@@ -1,6 +1,6 @@
 //! Writes groups of records and keeps account of the log's files.
 //!
-//! [`LogWriter`] belongs to the one thread that writes; [`LogFiles`] is shared with whoever
+//! [`LogWriter`] belongs to whoever has the turn to write; [`LogFiles`] is shared with whoever
 //! releases files after a manifest was replaced. Files are allocated in full before the first
 //! record goes in, so that a full volume is noticed before anything was written.
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use timberyard_model::batch::EqualEntries;
 use timberyard_model::{LogBatch, TenantId, Timestamp};
@@ -25,7 +26,9 @@ fn torture() -> bool {
 /// With every third seed all segments of a cut are synced together, with every third those of cuts with more than one. With every other seed heads and log are so small that families are cut one by one, in the background.
 fn crash_options(seed: u64) -> StoreOptions {
     let segments_synced_singly_max = [0, 1, 16][seed as usize % 3];
-    let options = StoreOptions { segments_synced_singly_max, ..small_options() };
+    // By the log's thread in groups, or, but for the first one, by the thread that brings them.
+    let quick_write_max = [Duration::ZERO, Duration::MAX / 16][seed as usize / 2 % 2];
+    let options = StoreOptions { segments_synced_singly_max, quick_write_max, ..small_options() };
     if seed.is_multiple_of(2) {
         return options;
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use timberyard_model::batch::{EqualEntries, UniqueKey};
 use timberyard_model::counting::{CountedCell, Cuts};
@@ -134,6 +135,7 @@ pub(crate) fn small_options() -> StoreOptions {
         head_bytes_max: 256 << 10,
         log_bytes_max: 128 << 10,
         log_segment_bytes: 16 << 10,
+        quick_write_max: Duration::ZERO,
         disk_reserve_bytes: 0,
         group_bytes: 8 << 10,
         block_bytes: 2 << 10,
@@ -256,7 +258,7 @@ fn check_labels(store: &Store, request: &SeriesRequest, series: &BTreeSet<Labels
         if difference.is_none() {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(difference, None, "{request:?}");
     if !series.is_empty() {

@@ -1,59 +1,72 @@
-//! The thread that writes the log: one group at a time, synced, made visible, answered.
-//!
-//! No timer: a group is what arrived while the one before was being synced. Rows become visible
-//! after they are durable and before they are acknowledged.
+//! Makes groups of batches durable, then visible, and answers them: one group at a time, whoever has the turn.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::origins::GroupOrigins;
-use super::queue::QueuedBatch;
+use super::queue::{QueuedBatch, Turn};
 use super::unique_keys::GroupKeys;
 use super::verdict::Verdict;
-use crate::core::Core;
+use crate::core::{Core, lock};
 use crate::error::StoreError;
 use crate::head::{Part, split};
 use crate::wal::LogWriter;
 
-/// Owns the end of the log.
-pub(crate) struct LogThread {
+/// Writes groups to the end of the log. Rows become visible after they are durable and before they are acknowledged.
+pub(crate) struct Committer {
     core: Arc<Core>,
-    writer: LogWriter,
+    writer: Mutex<LogWriter>,
 }
 
-/// Answers what waits if the thread dies.
-struct AnswerOnPanic(Arc<Core>);
+/// Answers what waits if the thread that writes dies.
+struct AnswerOnPanic<'c>(&'c Core);
 
-impl Drop for AnswerOnPanic {
+impl Drop for AnswerOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.poison("the log's thread panicked");
-            while let Some(group) = self.0.queue.take_group() {
+            self.0.poison("writing the log panicked");
+            while let Some((_turn, group)) = self.0.queue.take_group() {
                 answer_all(group, &self.0.stopped_error());
             }
         }
     }
 }
 
-impl LogThread {
+impl Committer {
     pub(crate) fn new(core: Arc<Core>, writer: LogWriter) -> Self {
-        Self { core, writer }
+        Self { core, writer: Mutex::new(writer) }
     }
 
-    /// Works until the queue is closed and empty, and gives the log back.
-    pub(crate) fn run(mut self) -> LogWriter {
-        let _guard = AnswerOnPanic(Arc::clone(&self.core));
-        while let Some(group) = self.core.queue.take_group() {
-            if let Err(error) = self.core.wait_for_room().and_then(|()| self.core.check_free_bytes()) {
-                answer_all(group, &error);
-                continue;
+    /// Writes group after group until the queue is closed and empty: what the log's thread does. No timer: a group is what
+    /// arrived while the one before was being synced.
+    pub(crate) fn run(&self) {
+        let _guard = AnswerOnPanic(&self.core);
+        while let Some((turn, group)) = self.core.queue.take_group() {
+            match self.core.wait_for_room().and_then(|()| self.core.check_free_bytes()) {
+                Ok(()) => self.write(group, &turn),
+                Err(error) => answer_all(group, &error),
             }
-            self.write(group);
         }
-        self.writer
     }
 
-    fn write(&mut self, group: Vec<QueuedBatch>) {
+    /// Writes one batch on this thread.
+    pub(crate) fn write_one(&self, queued: QueuedBatch, turn: Turn<'_>) {
+        let _guard = AnswerOnPanic(&self.core);
+        // Given back before the guard takes what waits.
+        let turn = turn;
+        match self.core.check_free_bytes() {
+            Ok(()) => self.write(vec![queued], &turn),
+            Err(error) => (queued.done)(Err(error)),
+        }
+    }
+
+    /// Nothing is written behind what is there: the log's file ends here.
+    pub(crate) fn seal(&self) {
+        lock(&self.writer).seal();
+    }
+
+    fn write(&self, group: Vec<QueuedBatch>, turn: &Turn<'_>) {
         let mut origins = GroupOrigins::default();
         let mut keys = GroupKeys::default();
         let mut accepted = Vec::with_capacity(group.len());
@@ -76,7 +89,7 @@ impl LogThread {
         if accepted.is_empty() {
             return;
         }
-        let written = self.make_durable(&accepted);
+        let written = self.make_durable(&accepted, turn);
         let first = match written {
             Ok(first) => first,
             Err(error) => {
@@ -100,15 +113,18 @@ impl LogThread {
     }
 
     /// Returns the sequence of the first batch.
-    fn make_durable(&mut self, group: &[QueuedBatch]) -> Result<u64, StoreError> {
+    fn make_durable(&self, group: &[QueuedBatch], turn: &Turn<'_>) -> Result<u64, StoreError> {
         self.core.check_writing()?;
-        let reserved = self.writer.reserve(group.iter().map(|queued| queued.payload.len()));
+        let mut writer = lock(&self.writer);
+        let started = Instant::now();
+        let reserved = writer.reserve(group.iter().map(|queued| queued.payload.len()));
         let written = match reserved {
             // Nothing was written: when there is room again, writing goes on.
             Err(error) if error.is_full() => return Err(self.core.full_error()),
             Err(error) => Err(error),
-            Ok(()) => self.writer.write_group(group.iter().map(|queued| &*queued.payload)),
+            Ok(()) => writer.write_group(group.iter().map(|queued| &*queued.payload)),
         };
+        turn.took(started.elapsed(), group.iter().map(|queued| queued.payload.len()).sum());
         written.map_err(|error| {
             self.core.poison(&format!("writing the log failed: {error}"));
             self.core.stopped_error()
