@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod batch_builder;
+pub mod buffer;
 pub mod cancellation;
 pub mod counting;
 pub mod decimal;

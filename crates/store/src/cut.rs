@@ -272,7 +272,7 @@ fn write_family(
 ) -> Result<(), StoreError> {
     let rows = SortedRows::of(entries);
     let mut earlier = earlier.of_family(family, &rows);
-    writer.expect_bytes(entries.iter().map(|entry| entry.group_bytes).sum());
+    writer.expect(rows.len(), entries.iter().map(|entry| entry.group_bytes).sum());
     let mut gaps = Gaps::new(std::mem::take(&mut earlier.groups));
     let mut repetitions = Repetitions::default();
     let mut start = 0;

@@ -9,7 +9,6 @@
 //! No clock, no sockets, no async runtime, no knowledge of any query language or wire format.
 
 mod append;
-mod buffer;
 mod codec;
 mod columnar;
 mod compaction;

@@ -9,6 +9,7 @@ use crate::core::{Core, lock};
 use crate::error::StoreError;
 use crate::head::CutChoice;
 use crate::retention::Checked;
+use crate::segment::FrameWriter;
 use crate::statistics::MaintenanceReport;
 
 /// Files of the log that are kept for reuse while nothing happens.
@@ -35,6 +36,7 @@ impl Core {
         if std::mem::replace(&mut before.batches_appended, batches) == batches {
             let manifest = lock(&self.manifest);
             self.log_files.release(manifest.covered, FREE_LOG_FILES_MAX)?;
+            FrameWriter::forget_spare();
         }
         Ok(report)
     }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use timberyard_model::rows::arena_capacity;
+use timberyard_model::buffer::Buffer;
 
 use crate::error::DecodeError;
 
@@ -82,7 +82,9 @@ pub fn inflate(
         Compression::Snappy if body.starts_with(SNAPPY_STREAM_HEADER) => {
             read_capped(snap::read::FrameDecoder::new(body), "snappy", guess, bytes_max).map(Cow::Owned)
         }
-        Compression::Snappy => inflate_snappy_block(body, bytes_max).map(Cow::Owned),
+        Compression::Snappy => {
+            inflate_snappy_block(body, bytes_max).map(|bytes| Cow::Owned(bytes.into_bytes()))
+        }
     }
 }
 
@@ -93,7 +95,7 @@ const SNAPPY_STREAM_HEADER: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 const SNAPPY_RATIO_MAX: usize = 22;
 
 /// Inflates one block of Snappy's raw format, as Loki's protobuf pushes are.
-pub fn inflate_snappy_block(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, DecodeError> {
+pub fn inflate_snappy_block(body: &[u8], bytes_max: usize) -> Result<Buffer, DecodeError> {
     let corrupt = |_| DecodeError::malformed("snappy: corrupt input");
     let claimed = snap::raw::decompress_len(body).map_err(corrupt)?;
     if claimed > bytes_max {
@@ -102,10 +104,8 @@ pub fn inflate_snappy_block(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, De
     if claimed / SNAPPY_RATIO_MAX > body.len() {
         return Err(DecodeError::malformed("snappy: corrupt input"));
     }
-    // Of the same size as the arena that its lines are copied to: neither leaves a hole the other does not fit.
-    let mut bytes = Vec::with_capacity(arena_capacity(claimed));
-    bytes.resize(claimed, 0);
-    snap::raw::Decoder::new().decompress(body, &mut bytes).map_err(corrupt)?;
+    let mut bytes = Buffer::of_len(claimed);
+    snap::raw::Decoder::new().decompress(body, bytes.bytes_mut()).map_err(corrupt)?;
     Ok(bytes)
 }
 

@@ -13,8 +13,8 @@ use super::spelling::{PADDING, append_hex_digits, append_number, hex_pair};
 use super::strings::{Budget, Strings};
 use super::table::Table;
 use super::template_list::TemplateList;
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader};
+use timberyard_model::buffer::Buffer;
 
 /// The values of one slot, still in their form.
 pub(crate) enum Column {

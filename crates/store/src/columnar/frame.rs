@@ -9,8 +9,8 @@ use zstd::bulk::{Compressor, Decompressor};
 use super::needle::Piece;
 use super::stretches::Stretches;
 use super::strings::{Budget, Span};
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
+use timberyard_model::buffer::Buffer;
 
 const STORED: u8 = 0;
 const ZSTD: u8 = 1;

@@ -19,8 +19,8 @@ use super::slot::Slot;
 use super::strings::{Budget, Strings};
 use super::table::Table;
 use super::template_list::TemplateList;
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum};
+use timberyard_model::buffer::Buffer;
 
 /// The first byte of a group that is written today.
 pub(super) const VERSION: u8 = 2;

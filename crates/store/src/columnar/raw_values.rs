@@ -2,8 +2,8 @@
 
 use super::integer;
 use super::strings::StringsView;
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader};
+use timberyard_model::buffer::Buffer;
 
 /// The values of a raw column.
 pub(crate) struct RawValues {

@@ -123,8 +123,8 @@ pub(super) fn merge_family(
             merged.push((*source, streams));
         }
     }
-    let raw_bytes = merged.iter().map(|(source, _)| source.group.raw_bytes()).sum::<u64>();
-    writer.expect_bytes(usize::try_from(raw_bytes).unwrap_or(usize::MAX));
+    let sum = |of: fn(&Group) -> u64| merged.iter().map(|(source, _)| of(source.group)).sum::<u64>() as usize;
+    writer.expect(sum(Group::rows), sum(Group::raw_bytes));
     let mut gaps = Gaps::new(others);
     Merge::new(merged).run(|row, merges| {
         if gaps.parts(row.timestamp()) {

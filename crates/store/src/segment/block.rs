@@ -9,12 +9,12 @@ use timberyard_model::fields::FieldRequest;
 
 use super::index::BlockEntry;
 use super::metadata::Metadata;
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader};
 use crate::columnar::{
     Group as LineGroup, GroupBytes, GroupFields, Matches, Narrowed, Narrowing, Strings, ask_fields,
     decode_numbers,
 };
+use timberyard_model::buffer::Buffer;
 
 /// What of a block is wanted. Times and streams always are.
 #[derive(Clone, Copy)]

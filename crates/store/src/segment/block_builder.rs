@@ -51,7 +51,8 @@ pub(crate) struct BuiltGroup {
 }
 
 impl GroupBuilder {
-    pub(crate) fn new(family: &str, block_bytes: usize) -> Self {
+    /// `expected` is about how many rows and raw bytes there will be, of which memory for one block is reserved.
+    pub(crate) fn new(family: &str, block_bytes: usize, expected: (usize, usize)) -> Self {
         Self {
             family: family.into(),
             block_bytes,
@@ -60,7 +61,7 @@ impl GroupBuilder {
             streams: Vec::new(),
             blocks: Vec::new(),
             raw_bytes: 0,
-            columns: Columns::default(),
+            columns: Columns::with_room(block_bytes, expected),
             counts: CountsBuilder::default(),
             metadata_sizes: MetadataSizes::default(),
             metadata_names: BTreeSet::new(),
@@ -196,6 +197,27 @@ impl GroupBuilder {
 }
 
 impl Columns {
+    /// With room for a block of so many raw bytes, or for fewer that are expected.
+    fn with_room(block_bytes: usize, (rows, raw_bytes): (usize, usize)) -> Self {
+        let bytes = raw_bytes.min(block_bytes);
+        let rows = match raw_bytes {
+            0 => 0,
+            _ => (rows as u64 * bytes as u64).div_ceil(raw_bytes as u64) as usize,
+        };
+        // A block ends with the row that fills it.
+        let rows = (rows + rows / 16).min(BLOCK_ROWS_MAX);
+        let line_bytes = bytes.saturating_sub(rows * ROW_OVERHEAD_BYTES as usize);
+        let mut columns = Self {
+            timestamps: Vec::with_capacity(rows),
+            streams: Vec::with_capacity(rows),
+            merging: Vec::with_capacity(rows),
+            ..Self::default()
+        };
+        columns.lines.bytes.reserve(line_bytes + line_bytes / 16);
+        columns.lines.ends.reserve(rows);
+        columns
+    }
+
     fn len(&self) -> usize {
         self.timestamps.len()
     }

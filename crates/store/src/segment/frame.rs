@@ -1,10 +1,13 @@
 //! Compressed stretches of a segment: a zstd frame, or the bytes as they are when that is not smaller.
 
+use std::sync::Mutex;
+
 use zstd::bulk::Compressor;
 
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, Reader, checksum, put_u64, put_varint};
 use crate::columnar::{Encoder, Stretches, Strings, decompress};
+use crate::core::lock;
+use timberyard_model::buffer::Buffer;
 
 /// zstd's fastest level keeps about as little of logs as the next ones.
 const LEVEL: i32 = 1;
@@ -22,16 +25,28 @@ pub(crate) struct Frame {
     pub(crate) checksum: u64,
 }
 
-/// Compresses one stretch after the other with the same working memory.
+/// Compresses one stretch after the other with the same working memory, which is kept for the next writer: to let it grow
+/// again for each segment costs more than some columns.
 pub(crate) struct FrameWriter {
     compressor: Option<Compressor<'static>>,
     lines: Option<Encoder>,
 }
 
+/// The working memory that no writer has.
+static SPARE: Mutex<Option<(Compressor<'static>, Encoder)>> = Mutex::new(None);
+
 impl FrameWriter {
     pub(crate) fn new() -> Self {
-        // Without memory for a compressor everything is stored as it is.
-        Self { compressor: Compressor::new(LEVEL).ok(), lines: Encoder::new().ok() }
+        match lock(&SPARE).take() {
+            Some((compressor, lines)) => Self { compressor: Some(compressor), lines: Some(lines) },
+            // Without memory for a compressor everything is stored as it is.
+            None => Self { compressor: Compressor::new(LEVEL).ok(), lines: Encoder::new().ok() },
+        }
+    }
+
+    /// Gives up the working memory that no writer has.
+    pub(crate) fn forget_spare() {
+        drop(lock(&SPARE).take());
     }
 
     /// Appends `raw`, compressed if that helps, to `out`.
@@ -80,6 +95,12 @@ impl FrameWriter {
             0 => Frame::default(),
             len => Frame::of(out, start, len),
         }
+    }
+}
+
+impl Drop for FrameWriter {
+    fn drop(&mut self) {
+        *lock(&SPARE) = self.compressor.take().zip(self.lines.take());
     }
 }
 

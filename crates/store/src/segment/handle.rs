@@ -14,12 +14,12 @@ use super::footer::{self, TRAILER_BYTES, Trailer};
 use super::index::{BlockEntry, CountsEntry, Group, SegmentIndex};
 use super::index_cache::IndexCache;
 use super::keys::KeyIndex;
-use crate::buffer::Buffer;
 use crate::codec::{Malformed, checksum};
 use crate::columnar::Gate;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
 use crate::paths::Paths;
+use timberyard_model::buffer::Buffer;
 
 /// What the manifest says of a segment: enough to leave it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]

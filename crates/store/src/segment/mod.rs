@@ -26,6 +26,7 @@ mod writer;
 pub(crate) use block::{Block, Decoded, Evidence, OfRow, RuledOut, Wanted, WantedFields};
 pub(crate) use block_row::BlockRow;
 pub(crate) use counts::StreamCounts;
+pub(crate) use frame::FrameWriter;
 pub(crate) use handle::{Segment, SegmentReader, SegmentSummary, Sequences};
 pub(crate) use index::{
     BlockEntry, Group, GroupStream, PAIR_BYTES, ROW_OVERHEAD_BYTES, SegmentIndex, StreamSet,

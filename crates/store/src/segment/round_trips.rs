@@ -76,7 +76,7 @@ fn rows_of(plain: &[PlainRow]) -> Rows {
 
 fn encode(plain: &[PlainRow], block_bytes: usize) -> (BuiltGroup, Vec<u8>) {
     let mut frames = FrameWriter::new();
-    let mut builder = GroupBuilder::new("api", block_bytes);
+    let mut builder = GroupBuilder::new("api", block_bytes, (0, 0));
     let mut out = Vec::new();
     for (row, plain) in rows_of(plain).iter().zip(plain) {
         builder.push(row, plain.merges, &mut frames, 0, &mut out).expect("fits");

@@ -38,6 +38,8 @@ pub(crate) struct SegmentWriter {
     options: WriterOptions,
     /// Raw bytes of a full group of the family that is written.
     group_bytes: usize,
+    /// Rows and raw bytes that are still to come of the family.
+    expected: (usize, usize),
     tenant: TenantId,
     day: i32,
     id: u64,
@@ -83,6 +85,7 @@ impl SegmentWriter {
             paths: paths.clone(),
             options,
             group_bytes: options.group_bytes,
+            expected: (0, 0),
             tenant: tenant.clone(),
             day,
             id,
@@ -101,8 +104,9 @@ impl SegmentWriter {
         })
     }
 
-    /// Makes the groups of so many raw bytes of a family about equally large, so that none is a small rest.
-    pub(crate) fn expect_bytes(&mut self, raw_bytes: usize) {
+    /// Makes the groups of so many rows and raw bytes of a family about equally large, so that none is a small rest.
+    pub(crate) fn expect(&mut self, rows: usize, raw_bytes: usize) {
+        self.expected = (rows, raw_bytes);
         let most = self.options.group_bytes + self.options.group_bytes / 8;
         let groups = raw_bytes.div_ceil(most.max(1)).max(1);
         self.group_bytes = match groups {
@@ -124,8 +128,10 @@ impl SegmentWriter {
         // Where groups are not divided into blocks a block is as large as its group.
         let undivided = self.options.block_bytes >= self.options.group_bytes;
         let block_bytes = if undivided { self.group_bytes } else { self.options.block_bytes };
-        let (_, builder) =
-            self.current.get_or_insert_with(|| (family.into(), GroupBuilder::new(family, block_bytes)));
+        let expected = self.expected;
+        let (_, builder) = self
+            .current
+            .get_or_insert_with(|| (family.into(), GroupBuilder::new(family, block_bytes, expected)));
         let pushed = builder.push(row, merges, &mut self.frames, self.position, &mut self.buffer);
         pushed.map_err(|error| malformed(&self.path, error))?;
         if self.buffer.len() >= WRITE_BYTES {

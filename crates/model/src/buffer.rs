@@ -4,9 +4,7 @@
 //! What is kept is bounded for the whole process: [`KEPT_BYTES_MAX`] in at most [`KEPT_MAX`] buffers.
 
 use std::ops::Deref;
-use std::sync::Mutex;
-
-use crate::core::lock;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Smaller buffers are as cheap from the allocator.
 const LARGE_BYTES: usize = 64 << 10;
@@ -19,13 +17,13 @@ static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Bytes whose memory is kept when they are let go of.
 #[derive(Debug, Default)]
-pub(crate) struct Buffer {
+pub struct Buffer {
     bytes: Vec<u8>,
 }
 
 impl Buffer {
     /// An empty one with room for so many bytes.
-    pub(crate) fn with_room(len: usize) -> Self {
+    pub fn with_room(len: usize) -> Self {
         let mut bytes = taken(len);
         bytes.clear();
         bytes.reserve(len);
@@ -33,21 +31,25 @@ impl Buffer {
     }
 
     /// So many bytes, whatever they are, for someone who writes all of them.
-    pub(crate) fn of_len(len: usize) -> Self {
+    pub fn of_len(len: usize) -> Self {
         let mut bytes = taken(len);
         bytes.resize(len, 0);
         Self { bytes }
     }
 
     /// The bytes, whose memory is kept only if they come back as a buffer.
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+    pub fn into_bytes(mut self) -> Vec<u8> {
         std::mem::take(&mut self.bytes)
     }
 
     /// The bytes, to be changed.
-    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
+}
+
+fn kept() -> MutexGuard<'static, Vec<Vec<u8>>> {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A kept buffer with room for so many bytes and whatever is in it; an empty one when there is none.
@@ -55,7 +57,7 @@ fn taken(len: usize) -> Vec<u8> {
     if len < LARGE_BYTES {
         return Vec::new();
     }
-    let mut kept = lock(&KEPT);
+    let mut kept = kept();
     let fits = kept.iter().enumerate().filter(|(_, bytes)| bytes.capacity() >= len);
     let place = fits.min_by_key(|(_, bytes)| bytes.capacity()).map(|(place, _)| place);
     place.map(|place| kept.swap_remove(place)).unwrap_or_default()
@@ -67,7 +69,7 @@ impl Drop for Buffer {
         if !(LARGE_BYTES..=KEPT_BYTES_MAX).contains(&bytes.capacity()) {
             return;
         }
-        let mut kept = lock(&KEPT);
+        let mut kept = kept();
         kept.push(bytes);
         // The smallest goes first: another of its size costs least.
         while kept.len() > KEPT_MAX || kept.iter().map(Vec::capacity).sum::<usize>() > KEPT_BYTES_MAX {
@@ -100,7 +102,7 @@ mod tests {
         let buffers: Vec<Buffer> = (1..60).map(|i| Buffer::of_len(i * LARGE_BYTES)).collect();
         drop(buffers);
         drop(Buffer::of_len(2 * KEPT_BYTES_MAX));
-        let kept = lock(&KEPT);
+        let kept = kept();
         assert!(kept.len() <= KEPT_MAX);
         assert!(kept.iter().map(Vec::capacity).sum::<usize>() <= KEPT_BYTES_MAX);
     }
