@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
@@ -20,6 +21,9 @@ use crate::state::SharedState;
 /// Bodies of more bytes than this are inflated and decoded on a thread of their own, so that they do
 /// not hold up other requests.
 pub(crate) const INLINE_BYTES_MAX: usize = 128 << 10;
+
+/// Of an announced length so much memory is reserved before anything of it has come.
+const ANNOUNCED_BYTES_MAX: usize = 1 << 20;
 
 /// A body as it came over the wire: whole, perhaps compressed.
 #[derive(Debug)]
@@ -169,7 +173,9 @@ async fn read(
     limit: usize,
     held: &mut HeldBytes,
 ) -> Result<Bytes, ErrorResponse> {
-    let mut bytes = BytesMut::new();
+    // As much as is announced, but no more than a sender who only announces it may be given.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut bytes = BytesMut::with_capacity(announced.min(limit).min(ANNOUNCED_BYTES_MAX));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| broken_off(&error))?;
         if let Ok(chunk) = frame.into_data() {

@@ -46,8 +46,10 @@ pub struct LevelDetector {
 impl LevelDetector {
     /// For a stream with these labels.
     pub fn new(labels: &Labels) -> Self {
-        let value = LEVEL_NAMES.iter().find_map(|name| labels.get(name));
-        Self { from_labels: value.map(|value| normalized(value.as_bytes()).into()) }
+        let ranked =
+            labels.iter().filter_map(|(name, value)| Some((level_name_rank(name.as_bytes())?, value)));
+        let best = ranked.min_by_key(|(rank, _)| *rank);
+        Self { from_labels: best.map(|(_, value)| normalized(value.as_bytes()).into()) }
     }
 
     /// The value that `detected_level` should have for a record; a word that is no known level is kept as
@@ -268,18 +270,19 @@ fn split_plain(text: &[u8]) -> Result<&[u8], BrokenJson> {
 fn logfmt_level_value(line: &[u8]) -> Option<&[u8]> {
     let mut best: Option<(usize, &[u8])> = None;
     let mut at = 0;
+    let is_word = |byte: &u8| !matches!(byte, b'=' | b'"' | ..=b' ');
     loop {
-        at += line.get(at..)?.iter().take_while(|byte| **byte <= b' ').count();
-        let key_start = at;
-        let is_key = |byte: &u8| !matches!(byte, b'=' | b'"' | ..=b' ');
-        at += line.get(at..)?.iter().take_while(|byte| is_key(byte)).count();
-        let key = line.get(key_start..at).unwrap_or_default();
-        match line.get(at) {
-            None | Some(b'"') => break,
-            Some(b'=') if key.is_empty() => break,
-            Some(b'=') => at += 1,
-            Some(_) => continue,
+        // Words without a value are passed over.
+        let rest = line.get(at..)?;
+        let Some(equals) = memchr::memchr2(b'=', b'"', rest).filter(|found| rest[*found] == b'=') else {
+            break;
+        };
+        let key_len = rest[..equals].iter().rev().take_while(|byte| is_word(byte)).count();
+        let key = &rest[equals - key_len..equals];
+        if key.is_empty() {
+            break;
         }
+        at += equals + 1;
         let value = match line.get(at) {
             Some(b'"') => {
                 let Ok((value, after)) = split_string(line.get(at..).unwrap_or_default()) else { break };
@@ -288,7 +291,7 @@ fn logfmt_level_value(line: &[u8]) -> Option<&[u8]> {
             }
             _ => {
                 let value_start = at;
-                at += line.get(at..).unwrap_or_default().iter().take_while(|byte| is_key(byte)).count();
+                at += line.get(at..).unwrap_or_default().iter().take_while(|byte| is_word(byte)).count();
                 if let Some(b'=' | b'"') = line.get(at) {
                     break;
                 }
@@ -353,6 +356,87 @@ mod tests {
         }
         assert_eq!(normalized(b"INFO"), b"info");
         assert_eq!(normalized(b"loud"), b"loud");
+    }
+
+    /// As [`logfmt_level_value`], byte by byte.
+    fn naive_logfmt(line: &[u8]) -> Option<Vec<u8>> {
+        let is_word = |at: usize| line.get(at).is_some_and(|byte| !matches!(byte, b'=' | b'"' | ..=b' '));
+        let mut found: Vec<(usize, Vec<u8>)> = Vec::new();
+        let mut at = 0;
+        while at < line.len() {
+            if line[at] <= b' ' {
+                at += 1;
+                continue;
+            }
+            let start = at;
+            while is_word(at) {
+                at += 1;
+            }
+            let key = &line[start..at];
+            match line.get(at) {
+                Some(b'=') if !key.is_empty() => at += 1,
+                Some(b'=' | b'"') | None => break,
+                Some(_) => continue,
+            }
+            let value_start = at;
+            let value = if line.get(at) == Some(&b'"') {
+                at += 1;
+                while line.get(at).is_some_and(|byte| *byte != b'"') {
+                    at += if line[at] == b'\\' { 2 } else { 1 };
+                }
+                if at >= line.len() {
+                    break;
+                }
+                at += 1;
+                &line[value_start + 1..at - 1]
+            } else {
+                while is_word(at) {
+                    at += 1;
+                }
+                if matches!(line.get(at), Some(b'=' | b'"')) {
+                    break;
+                }
+                &line[value_start..at]
+            };
+            let rank = LEVEL_NAMES.iter().position(|name| key.eq_ignore_ascii_case(name.as_bytes()));
+            found.extend(rank.map(|rank| (rank, value.to_vec())));
+        }
+        found.into_iter().min_by_key(|(rank, _)| *rank).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn the_value_of_a_logfmt_line_is_found_as_byte_by_byte() {
+        let pieces: [&str; 16] = [
+            "level",
+            "lvl",
+            "Severity",
+            "=",
+            "=",
+            "=",
+            " ",
+            " ",
+            "\"",
+            "\"a b\"",
+            "x",
+            "error",
+            "\\",
+            "\t",
+            "msg=\"b\\\"c\"",
+            "é",
+        ];
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            (state >> 33) as usize % below
+        };
+        let mut found = 0;
+        for _ in 0..50_000 {
+            let line: String = (0..random(14)).map(|_| pieces[random(pieces.len())]).collect();
+            let naive = naive_logfmt(line.as_bytes());
+            assert_eq!(logfmt_level_value(line.as_bytes()).map(<[u8]>::to_vec), naive, "{line}");
+            found += usize::from(naive.is_some());
+        }
+        assert!(found > 1_000, "{found}");
     }
 
     #[test]

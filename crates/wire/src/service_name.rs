@@ -27,7 +27,9 @@ pub const DISCOVERY_LABELS: [&str; 13] = [
 
 /// The service that the labels name by Loki's list, else [`UNKNOWN_SERVICE`].
 pub fn discover(labels: &Labels) -> &str {
-    DISCOVERY_LABELS.iter().find_map(|name| labels.get(name)).unwrap_or(UNKNOWN_SERVICE)
+    let rank = |name: &str| DISCOVERY_LABELS.iter().position(|known| *known == name);
+    let ranked = labels.iter().filter_map(|(name, value)| Some((rank(name)?, value)));
+    ranked.min_by_key(|(rank, _)| *rank).map_or(UNKNOWN_SERVICE, |(_, value)| value)
 }
 
 /// The labels with `service_name`: as they are when they have it.

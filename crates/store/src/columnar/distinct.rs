@@ -67,18 +67,29 @@ impl Distinct {
 /// How many different hashes there are among at most [`COUNTED_MAX`]. That two differ only in the last bit is passed over.
 pub(super) fn count(hashes: &[u64]) -> usize {
     debug_assert!(hashes.len() <= COUNTED_MAX);
-    let mut seen = [0_u64; 4 * COUNTED_MAX];
+    /// Most columns are short, and a small table is cleared sooner.
+    const SHORT: usize = COUNTED_MAX / 8;
+    if hashes.len() <= SHORT {
+        count_within(hashes, &mut [0; 4 * SHORT])
+    } else {
+        count_within(hashes, &mut [0; 4 * COUNTED_MAX])
+    }
+}
+
+/// The same, with a table of zeros that is larger than the number of hashes.
+#[inline]
+fn count_within<const SLOTS: usize>(hashes: &[u64], seen: &mut [u64; SLOTS]) -> usize {
     let mut count = 0;
     for hash in hashes {
         let hash = hash | 1;
-        let mut at = (hash >> 32) as usize % seen.len();
+        let mut at = (hash >> 32) as usize % SLOTS;
         while seen[at] != hash {
             if seen[at] == 0 {
                 seen[at] = hash;
                 count += 1;
                 break;
             }
-            at = (at + 1) % seen.len();
+            at = (at + 1) % SLOTS;
         }
     }
     count

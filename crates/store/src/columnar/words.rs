@@ -44,6 +44,13 @@ pub(super) fn digits(word: u64) -> u64 {
     !others & HIGHS
 }
 
+/// The word with a zero in the place of each decimal digit.
+#[inline]
+pub(super) fn with_zeros(word: u64) -> u64 {
+    let digits = (digits(word) >> 7) * 0xff;
+    word & !digits | digits & (b'0' as u64 * ONES)
+}
+
 /// The number that the first `len` bytes are, all of them decimal digits; at most 8.
 #[inline]
 pub(super) fn decimal(word: u64, len: usize) -> u64 {

@@ -4,6 +4,8 @@
 //! While texts are read, every trigram has a bit of its own. What is kept of that is as many bits as make a good filter;
 //! trigrams then share bits. A text whose trigrams are not all there is in none of those that were read.
 
+use super::super::words;
+
 /// How many kinds of bytes there are.
 pub(super) const KINDS: usize = 32;
 /// Hexadecimal digits, capital letters among them.
@@ -20,6 +22,13 @@ const TRIGRAM_BITS: u32 = 15;
 const TRIGRAMS_MAX: usize = 10_000;
 /// Filters with fewer bits than this, in bits of a number, would tell nothing.
 const FILTER_BITS_MIN: u32 = 6;
+
+/// Texts of so many bytes and more are read word by word.
+const LONG_TEXT_BYTES: usize = 32;
+/// Words that are remembered, in bits of a number.
+const WORD_BITS: u32 = 14;
+/// A word that no text has once its digits are zeros.
+const NO_WORD: u64 = u64::from_le_bytes(*b"11111111");
 
 /// The kind of each byte.
 pub(super) const KIND: [u8; 256] = {
@@ -72,17 +81,21 @@ pub(super) fn each(mut kinds: Kinds) -> impl Iterator<Item = usize> {
 pub(super) struct Trigrams {
     /// For each two kinds, those that follow them.
     following: Box<[Kinds; KINDS * KINDS]>,
+    /// Words whose trigrams are all noted, each at the place that its hash has; none as long as there was no long text. What
+    /// stands here is compared as a whole: no word is taken for another.
+    words: Vec<u64>,
 }
 
 impl Default for Trigrams {
     fn default() -> Self {
-        Self { following: Box::new([0; KINDS * KINDS]) }
+        Self { following: Box::new([0; KINDS * KINDS]), words: Vec::new() }
     }
 }
 
 impl Trigrams {
     pub(super) fn clear(&mut self) {
         self.following.fill(0);
+        self.words.clear();
     }
 
     /// Notes that any of these kinds may follow two others.
@@ -94,6 +107,33 @@ impl Trigrams {
     /// Reads a text of at least two bytes.
     #[inline]
     pub(super) fn read(&mut self, text: &[u8]) {
+        if text.len() < LONG_TEXT_BYTES { self.read_bytes(text) } else { self.read_words(text) }
+    }
+
+    /// Long texts are much alike, such as the frames of stack traces: most of their words were read before. A word has six
+    /// trigrams, and shares two bytes with the next one.
+    fn read_words(&mut self, text: &[u8]) {
+        /// An odd number with bits all over.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        if self.words.is_empty() {
+            self.words.resize(1 << WORD_BITS, NO_WORD);
+        }
+        let mut rest = text;
+        while let Some(bytes) = rest.first_chunk::<8>() {
+            // Which digits they are counts for nothing.
+            let word = words::with_zeros(u64::from_le_bytes(*bytes));
+            let known = &mut self.words[(word.wrapping_mul(SPREAD) >> (u64::BITS - WORD_BITS)) as usize];
+            if *known != word {
+                *known = word;
+                self.read_bytes(bytes);
+            }
+            rest = &rest[6..];
+        }
+        self.read_bytes(rest);
+    }
+
+    #[inline]
+    fn read_bytes(&mut self, text: &[u8]) {
         let [first, second, rest @ ..] = text else { return };
         let (mut before, mut two) = (kind(*second), kind(*first) * KINDS + kind(*second));
         for byte in rest {
@@ -187,6 +227,23 @@ mod tests {
         }
         let filter = trigrams.filter(4096);
         assert!(may_hold(&filter, b"0000000000 ms") && !may_hold(&filter, b"zzyvanowhere"));
+    }
+
+    #[test]
+    fn long_texts_have_the_trigrams_that_their_bytes_have() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        let pieces: [&[u8]; 7] =
+            [b"at com.acme.", b"handler", b"(1234", b"\0\0\0\0\0\0\0\0\0\0", b"11111111", b"\xff ", b"Q"];
+        for _ in 0..200 {
+            let (mut at_once, mut byte_by_byte) = (Trigrams::default(), Trigrams::default());
+            for _ in 0..rng.usize(1..9) {
+                let text: Vec<u8> =
+                    (0..rng.usize(0..20)).flat_map(|_| pieces[rng.usize(..pieces.len())].to_vec()).collect();
+                at_once.read(&text);
+                byte_by_byte.read_bytes(&text);
+            }
+            assert_eq!(at_once.following, byte_by_byte.following);
+        }
     }
 
     #[test]
