@@ -96,11 +96,6 @@ impl BatchBuilder {
         self.rows.reserve_bytes(bytes);
     }
 
-    /// Makes room for so many records, each with so many pairs of metadata.
-    pub fn reserve_rows(&mut self, rows: usize, pairs: usize) {
-        self.rows.reserve_rows(rows, pairs);
-    }
-
     /// The number of a stream, adding it if it is new. Label rules differ between
     /// protocols and are the decoder's business.
     pub fn stream(&mut self, labels: &Labels) -> u32 {

@@ -6,6 +6,8 @@
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::rows::arena_capacity;
+
 /// Smaller buffers are as cheap from the allocator.
 const LARGE_BYTES: usize = 64 << 10;
 /// How many large buffers are kept.
@@ -33,6 +35,10 @@ impl Buffer {
     /// So many bytes, whatever they are, for someone who writes all of them.
     pub fn of_len(len: usize) -> Self {
         let mut bytes = taken(len);
+        if bytes.capacity() < len {
+            // In few sizes, so that what is kept of one body fits the next.
+            bytes.reserve_exact(arena_capacity(len) - bytes.len());
+        }
         bytes.resize(len, 0);
         Self { bytes }
     }

@@ -313,12 +313,6 @@ impl RowsBuilder {
         self.rows.arena.reserve_exact(arena_capacity(bytes.min(ROWS_BYTES_MAX)));
     }
 
-    /// Makes room for so many rows, each with so many pairs of metadata.
-    pub fn reserve_rows(&mut self, rows: usize, pairs: usize) {
-        self.rows.rows.reserve_exact(rows);
-        self.rows.metadata.reserve_exact(rows.saturating_mul(pairs));
-    }
-
     /// The number of a stream, adding it if it is new.
     pub fn stream(&mut self, labels: &Labels) -> u32 {
         if let Some(number) = self.stream_numbers.get(labels) {

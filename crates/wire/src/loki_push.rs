@@ -29,9 +29,6 @@ pub const NO_STREAMS: &str = "error at least one valid stream is required for in
 /// The longest text of one stream's labels, in bytes.
 pub const LABEL_TEXT_BYTES_MAX: usize = 1 << 24;
 
-/// Room is made for entries of so many bytes, or more; hardly any are shorter.
-const ENTRY_BYTES: usize = 32;
-
 /// Structured metadata of one entry as it was sent.
 pub(crate) type Metadata<'a> = Vec<(Cow<'a, str>, Cow<'a, [u8]>)>;
 
@@ -46,7 +43,6 @@ pub(crate) struct Push<'c, 'a> {
     /// Entries seen so far, taken or refused.
     entries: u64,
     streams_seen: bool,
-    body_bytes: usize,
     /// Kept for its memory.
     pairs: Vec<(&'static str, &'static [u8])>,
 }
@@ -90,17 +86,7 @@ impl<'c, 'a> Push<'c, 'a> {
             by_text: HashMap::new(),
             entries: 0,
             streams_seen: false,
-            body_bytes,
             pairs: Vec::new(),
-        }
-    }
-
-    /// Told of the first stream that it has so many entries in so many bytes, makes room for as many as all bytes of the body may hold.
-    pub(crate) fn expect_entries(&mut self, entries: usize, stream_bytes: usize) {
-        if self.entries == 0 && self.body_bytes > 0 {
-            let all = entries as u64 * self.body_bytes as u64 / stream_bytes.max(1) as u64;
-            let rows = (all as usize).min(self.body_bytes / ENTRY_BYTES);
-            self.batch.reserve_rows(rows + 1, usize::from(self.context.detect_level));
         }
     }
 

@@ -63,18 +63,15 @@ pub fn decode_message(message: &[u8], context: &DecodeContext<'_>) -> Result<Dec
 fn stream<'a>(message: Message<'a>, push: &mut Push<'_, 'a>, metadata: &mut Metadata<'a>) -> Result<()> {
     // Fields may come in any order, so the labels are looked for before the entries are read.
     let mut labels: &[u8] = b"";
-    let mut entries = 0;
     let mut fields = message.fields();
     while let Some((number, value)) = fields.next_field()? {
         match (number, value) {
             (1, Value::Bytes(text)) => labels = text.bytes,
-            (2, Value::Bytes(_)) => entries += 1,
-            (3.., _) => {}
+            (2, Value::Bytes(_)) | (3.., _) => {}
             _ => return Err(fields.error("protobuf field has the wrong type")),
         }
     }
     let stream = push.stream_of_text(labels).map_err(|e| e.within("labels"))?;
-    push.expect_entries(entries, message.bytes.len());
     let mut fields = message.fields();
     let mut index = 0;
     while let Some((number, value)) = fields.next_field()? {

@@ -88,6 +88,14 @@ impl ColumnEncoder {
         encoded.unwrap_or_else(|| raw(text, values, &mut self.plain.ids, out))
     }
 
+    /// About how much memory it keeps for the next column, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let gathered = self.gathered.text.capacity() + self.gathered.values.capacity() * size_of::<Span>();
+        let PlainEncoder { ids, numbers, .. } = &self.plain;
+        let plain = ids.capacity() * size_of::<u32>() + numbers.capacity() * size_of::<u64>();
+        gathered + plain + self.nested.kept_bytes()
+    }
+
     /// Of each slot of the column encoded last, template after template, if it is nested.
     pub(super) fn slot_stamps(&self) -> &[Stamp] {
         self.nested.stamps()

@@ -132,6 +132,17 @@ impl Encoder {
         self.gate.finish(line_bytes, out);
     }
 
+    /// About how much memory it keeps for the next group, in bytes.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        let columns = self.filled.iter().flat_map(|filled| &filled.columns).chain(&self.spare_columns);
+        let values: usize = columns.map(Vec::capacity).sum();
+        let bytes = self.head.capacity() + self.frames.capacity() + self.blob.capacity();
+        values * size_of::<Span>()
+            + self.ids.capacity() * size_of::<u32>()
+            + bytes
+            + self.columns.kept_bytes()
+    }
+
     /// Forgets everything but the template of whole lines, and keeps the memory for the next group.
     fn clear(&mut self) {
         self.tree.clear();

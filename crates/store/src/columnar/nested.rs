@@ -74,6 +74,17 @@ struct Run {
 }
 
 impl Nested {
+    /// About how much memory it keeps for the next column, in bytes.
+    pub(super) fn kept_bytes(&self) -> usize {
+        let of_slot = |slot: &Slot| {
+            slot.numbers.capacity() * size_of::<u64>() + slot.words.capacity() * size_of::<Span>()
+        };
+        let of_template = |filled: &Filled| {
+            filled.shapes.capacity() * size_of::<u32>() + filled.slots.iter().map(of_slot).sum::<usize>()
+        };
+        self.templates.iter().map(of_template).sum()
+    }
+
     /// Appends the values, unless most of them have no template, and gives the kinds of their bytes.
     pub(super) fn encode(
         &mut self,

@@ -11,6 +11,9 @@ use timberyard_model::buffer::Buffer;
 
 /// zstd's fastest level keeps about as little of logs as the next ones.
 const LEVEL: i32 = 1;
+/// A writer that has come to more working memory than this gives it up: of many columns each grows to what the longest
+/// needed.
+const SPARE_BYTES_MAX: usize = 8 << 20;
 /// No stretch is longer than this after decompression, in bytes.
 const RAW_BYTES_MAX: usize = 1 << 30;
 
@@ -100,7 +103,10 @@ impl FrameWriter {
 
 impl Drop for FrameWriter {
     fn drop(&mut self) {
-        *lock(&SPARE) = self.compressor.take().zip(self.lines.take());
+        let lines = self.lines.take().filter(|lines| lines.kept_bytes() <= SPARE_BYTES_MAX);
+        if let Some(spare) = self.compressor.take().zip(lines) {
+            *lock(&SPARE) = Some(spare);
+        }
     }
 }
 
