@@ -321,6 +321,7 @@ fn logfmt_name_rank(key: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_context::random_numbers;
 
     fn detect(labels: &[(&str, &str)], metadata: &[(&str, &[u8])], line: &str) -> String {
         let detector = LevelDetector::new(&Labels::from_pairs(labels.iter().copied()));
@@ -424,11 +425,7 @@ mod tests {
             "msg=\"b\\\"c\"",
             "é",
         ];
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 33) as usize % below
-        };
+        let mut random = random_numbers();
         let mut found = 0;
         for _ in 0..50_000 {
             let line: String = (0..random(14)).map(|_| pieces[random(pieces.len())]).collect();

@@ -105,6 +105,7 @@ fn level_word_prefix(text: &[u8]) -> Option<(usize, Level)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_context::random_numbers;
 
     /// Looking at one place after the other.
     fn naive(line: &[u8]) -> Option<Level> {
@@ -135,11 +136,7 @@ mod tests {
             b"\xff",
             b"in a longer word ",
         ];
-        let mut state = 1_u64;
-        let mut random = |below: usize| {
-            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-            (state >> 33) as usize % below
-        };
+        let mut random = random_numbers();
         let mut found = 0;
         for _ in 0..50_000 {
             let line: Vec<u8> = (0..random(9)).flat_map(|_| pieces[random(20)].to_vec()).collect();

@@ -44,3 +44,12 @@ pub(crate) fn rows_of(batch: &LogBatch) -> Vec<String> {
     };
     batch.rows.iter().map(row).collect()
 }
+
+/// Numbers below what is asked for, the same each time: a linear congruential generator with Knuth's multiplier.
+pub(crate) fn random_numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 1_u64;
+    move |below| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 33) as usize % below
+    }
+}
